@@ -1,0 +1,50 @@
+# The environment is made once and again whenever the pinned requirements change.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+
+# The project's own ZenML configuration, so that yours is left alone.
+export ZENML_CONFIG_PATH ?= $(CURDIR)/.zen-config
+export ZENML_ANALYTICS_OPT_IN := false
+export ZENML_LOGGING_VERBOSITY ?= INFO
+export AUTO_OPEN_DASHBOARD := false
+export DVC_NO_ANALYTICS := 1
+export GIT_PYTHON_REFRESH := quiet
+
+.PHONY: demo test lint format stack ui environment clean
+
+demo: environment stack ## the training pipeline on the sample data
+	dvc pull --quiet
+	zenml pipeline run pipelines.training.training_pipeline -c configs/quickstart.yaml
+	@ieast last-run
+
+test: environment
+	python -m pytest -n 2 --dist loadfile
+
+lint: environment
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: environment
+	ruff check --fix .
+	ruff format .
+
+environment: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+stack: environment ## the local ZenML stack with MLflow
+	@test -d .zen || zenml init
+	python -m pipelines.stack
+
+ui: stack ## MLflow and ZenML in a browser, on this machine only
+	python -m pipelines.ui
+
+clean: ## everything that commands made, but not data/ and not the environment
+	rm -rf .work .zen .zen-config build .pytest_cache .mypy_cache .ruff_cache

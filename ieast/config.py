@@ -1,0 +1,305 @@
+"""Every setting and its default, once. YAML files only override; an unknown key is an error.
+
+The defaults are the preset `paper`; what the released code does otherwise is the preset `official` (bottom of this file).
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from ieast.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Base of every section: immutable, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(Settings):
+    """Which version of the dataset to read, through DVC."""
+
+    repository: str = Field(".", description="git repository that tracks the dataset: a folder or a URL")
+    revision: str = Field("workspace", description="tag, branch or commit; `workspace` is data.dvc as it stands on disk")
+    path: str = Field("data", description="folder in the repository that holds content/, style/ and clips/")
+
+
+class PrepareConfig(Settings):
+    """How source pictures become training pictures (paper, section 4: resize 512, crop 256)."""
+
+    resize: Literal["smallest-side", "square"] = "smallest-side"
+    size: PositiveInt = Field(512, description="pixels of the smallest side, or of both sides when square")
+    min_side: PositiveInt = Field(64, description="sources with a smaller side, in pixels, are quarantined")
+    max_pixels: PositiveInt = Field(150_000_000, description="sources with more pixels are quarantined undecoded")
+    jpeg_quality: int = Field(95, ge=1, le=100)
+    max_bad_share: float = Field(0.05, ge=0, le=1, description="stop when more than this share of a side is unusable")
+    workers: int = Field(0, ge=0, description="processes; 0 is one per core")
+
+
+class EncoderConfig(Settings):
+    """The frozen feature extractor φ."""
+
+    name: Literal["vgg19", "vgg19-normalised", "vgg19-compact"] = "vgg19"
+    weights: str | None = Field(
+        None,
+        description="file of weights; `untrained` for seeded random ones (compact only); none: torchvision's ImageNet",
+    )
+    unit_mean_taps: bool = Field(
+        True,
+        description="fold one scale per layer into the weights so that mean activations are 1, as the loss weights assume",
+    )
+
+    @model_validator(mode="after")
+    def _weights_exist_for_name(self) -> Self:
+        if self.weights is None and self.name != "vgg19":
+            raise ValueError(
+                f"encoder {self.name} needs `weights`: the path of its file"
+                + (", or `untrained`" if self.name == "vgg19-compact" else " (vgg_normalised.pth)")
+            )
+        if self.weights == "untrained" and self.name != "vgg19-compact":
+            raise ValueError("`untrained` weights are offered for vgg19-compact only: random features make poor styles")
+        return self
+
+
+class ModelConfig(Settings):
+    """Transform, decoder and what attaches to them in training."""
+
+    method: Literal["ieast"] = "ieast"
+    attention_start: Literal["random", "identity"] = Field(
+        "random",
+        description="`identity` lets T(c, s) start near c, so that a reconstructing decoder is a working start",
+    )
+    style_head: tuple[PositiveInt, PositiveInt] = (256, 128)
+    content_head: tuple[PositiveInt, PositiveInt] = (128, 128)
+    discriminator_width: PositiveInt = 64
+    discriminator_scales: PositiveInt = 3
+
+
+class LossWeights(Settings):
+    """λ of Eq. 7 and Eq. 4."""
+
+    style: float = Field(1.0, ge=0)
+    adversarial: float = Field(5.0, ge=0)
+    content: float = Field(1.0, ge=0)
+    identity: float = Field(1.0, ge=0)
+    style_contrastive: float = Field(0.3, ge=0)
+    content_contrastive: float = Field(0.3, ge=0)
+    identity_pixels: float = Field(50.0, ge=0, description="λ_identity1")
+    identity_taps: float = Field(1.0, ge=0, description="λ_identity2")
+
+
+class ObjectiveConfig(Settings):
+    """Eq. 7 with its switches."""
+
+    external_learning: bool = Field(True, description="EL: the adversarial term, Eq. 2")
+    contrastive_learning: bool = Field(True, description="CL: the two contrastive terms, Eq. 5 and 6")
+    distance: Literal["l2", "mse"] = Field("l2", description="distance in Eq. 1, 3 and 4")
+    content_layers: Literal["conv4_2", "normalised-relu4_1-relu5_1"] = "conv4_2"
+    adversarial: Literal["log", "least-squares"] = "log"
+    contrastive_reduction: Literal["mean", "sum"] = "mean"
+    temperature: PositiveFloat = Field(0.2, description="τ of Eq. 5 and 6")
+    weights: LossWeights = LossWeights()
+
+
+class TrainingConfig(Settings):
+    """The training loop (paper, section 4.1)."""
+
+    iterations: PositiveInt = 160_000
+    reconstruction_iterations: int = Field(
+        0, ge=0, description="iterations before the first of `iterations` in which the decoder alone learns D(E(x)) = x"
+    )
+    batch_size: PositiveInt = 16
+    crop: PositiveInt = Field(256, description="pixels; square random crops")
+    learning_rate: PositiveFloat = 1e-4
+    transform_learning_rate: PositiveFloat | None = Field(None, description="of the transform, where it differs")
+    learning_rate_decay: float = Field(0.0, ge=0, description="rate at iteration i is rate / (1 + decay · i)")
+    discriminator_betas: tuple[float, float] = (0.5, 0.999)  # the paper is silent: the released code's choice
+    gradient_clip: PositiveFloat | None = Field(None, description="largest gradient norm of the generator")
+    seed: int = Field(0, ge=0)
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: PositiveInt = 1
+    nodes: PositiveInt = 1
+    strategy: str = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    channels_last: bool = False
+    compile: bool = False
+    loader_workers: int = Field(2, ge=0)
+
+    log_every: PositiveInt = Field(50, description="iterations")
+    picture_every: PositiveInt = Field(1000, description="iterations")
+    checkpoint_every: PositiveInt = Field(1000, description="iterations")
+
+    @model_validator(mode="after")
+    def _batch_can_hold_pairs(self) -> Self:
+        if self.batch_size % 2 or self.batch_size < 6:
+            raise ValueError(
+                f"batch_size is {self.batch_size}; it must be even and at least 6, because the contrastive losses pair "
+                "each of b/2 >= 3 styles with two contents (paper, section 3.2)"
+            )
+        if self.crop % 16:
+            raise ValueError(f"crop is {self.crop}; it must be a multiple of 16, the encoder's total reduction")
+        return self
+
+
+class EvaluationConfig(Settings):
+    """What a model is scored on."""
+
+    perceptual_distance: Literal["lpips-alex", "lpips-vgg", "lpips-squeeze", "encoder-taps"] = "lpips-alex"
+    size: PositiveInt = Field(256, description="pixels of the smallest side of frames and pictures")
+    pairs: PositiveInt = Field(20, description="content and style pairs that are scored")
+    grid_contents: PositiveInt = 4
+    grid_styles: PositiveInt = 6
+    max_frames: PositiveInt = Field(50, description="frames scored of each clip")
+    seed: int = 0
+
+
+class Threshold(Settings):
+    """One condition a candidate must meet to be promoted."""
+
+    metric: str
+    better: Literal["lower", "higher"] = "lower"
+    at_most: float | None = None
+    at_least: float | None = None
+    relative_to_champion: float | None = Field(
+        None,
+        description="allowed ratio candidate / champion: 1.0 no worse, 1.05 up to 5 % higher, 0.95 at least 5 % lower",
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.at_most is None and self.at_least is None and self.relative_to_champion is None:
+            raise ValueError(f"threshold on {self.metric} sets none of at_most, at_least, relative_to_champion")
+        return self
+
+
+class PromotionConfig(Settings):
+    """The gate between challenger and champion; every condition must hold."""
+
+    thresholds: tuple[Threshold, ...] = (
+        Threshold(metric="style_distance", relative_to_champion=1.0),
+        Threshold(metric="content_distance", relative_to_champion=1.1),
+    )
+
+
+class RegistryConfig(Settings):
+    """Where models are registered."""
+
+    name: str = Field("ieast", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+
+
+class ExperimentConfig(Settings):
+    """One run of the training pipeline: everything that decides its outcome."""
+
+    preset: Literal["paper", "official"] = "paper"
+    name: str = Field("ieast", description="the run's name in MLflow")
+    work_folder: str = Field(
+        default_factory=lambda: os.environ.get("IEAST_WORK", ".work"),
+        description="prepared datasets, checkpoints and models that are being made",
+    )
+    data: DataConfig = DataConfig()
+    prepare: PrepareConfig = PrepareConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    model: ModelConfig = ModelConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    promotion: PromotionConfig = PromotionConfig()
+    registry: RegistryConfig = RegistryConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lay_over_preset(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("preset") == "official":
+            return _merge(OFFICIAL, values)
+        return values
+
+    @model_validator(mode="after")
+    def _discriminator_fits_crop(self) -> Self:
+        smallest = 32 * 2 ** (self.model.discriminator_scales - 1)
+        if self.objective.external_learning and self.training.crop < smallest:
+            raise ValueError(
+                f"training.crop is {self.training.crop}, but {self.model.discriminator_scales} discriminator scales need at "
+                f"least {smallest} pixels: enlarge the crop or lower model.discriminator_scales"
+            )
+        if self.training.crop > self.prepare.size:
+            raise ValueError(f"training.crop is {self.training.crop}, larger than prepare.size {self.prepare.size}")
+        return self
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], source: str = "configuration") -> Self:
+        """Check `values` and fill in defaults.
+
+        Raises:
+            ConfigError: Names each wrong key with its place in `source`.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(describe(error, source)) from None
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read the `parameters: config:` section of a pipeline's YAML file.
+
+        Raises:
+            ConfigError: The file is missing, is not YAML, has no such section, or a key is wrong.
+        """
+        path = Path(path)
+        try:
+            document = yaml.safe_load(path.read_text())
+        except FileNotFoundError:
+            raise ConfigError(f"there is no configuration file {path}") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not valid YAML: {error}") from None
+        try:
+            values = document["parameters"]["config"]
+        except (TypeError, KeyError):
+            raise ConfigError(f"{path} has no section `parameters: config:`; see configs/quickstart.yaml") from None
+        return cls.parse(values, str(path))
+
+    def canonical_json(self) -> str:
+        """The configuration as JSON with sorted keys, for digests and records."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+
+def describe(error: ValidationError, source: str) -> str:
+    """Pydantic's findings as one readable line each, with the place in the configuration."""
+    lines = [f"{source} is not a valid configuration:"]
+    for finding in error.errors():
+        place = ".".join(str(part) for part in finding["loc"]) or "(whole)"
+        if finding["type"] == "extra_forbidden":
+            lines.append(f"  {place}: unknown key; check its spelling and the section it stands in")
+        else:
+            lines.append(f"  {place}: {finding['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both_maps = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(merged[key], value) if both_maps else value
+    return merged
+
+
+# The released code departs from the paper here. Each entry replaces the default above it in `paper`.
+OFFICIAL: dict[str, Any] = {
+    "prepare": {"resize": "square"},  # 512 x 512, which distorts the aspect; the paper keeps it
+    "model": {
+        "style_head": (128, 128),  # the paper prints 256 units, then 128
+        "content_head": (256, 128),  # the paper prints 128 units, then 128
+    },
+    "objective": {
+        "distance": "mse",  # Eq. 1, 3 and 4 print an L2 norm
+        "content_layers": "normalised-relu4_1-relu5_1",  # Eq. 3 prints conv4_2
+        "adversarial": "least-squares",  # Eq. 2 prints the log form
+        "contrastive_reduction": "sum",  # Eq. 5 and 6 are for one anchor; the paper does not say how anchors add up
+    },
+    "training": {"batch_size": 12, "learning_rate_decay": 5e-5},  # the paper: 16 and a constant rate
+}

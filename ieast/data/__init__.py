@@ -1,0 +1,1 @@
+"""Datasets: how pictures are prepared, drawn and versioned."""

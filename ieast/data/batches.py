@@ -1,0 +1,117 @@
+"""Training batches addressed by iteration: batch i is the same however often training was interrupted before it."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.io import ImageReadMode, decode_image
+
+from ieast.errors import DataError
+
+CONTENT, STYLE = 0, 1
+
+
+class PairBatches(Dataset[dict[str, Tensor]]):
+    """Item i is the batch of iteration i: `distinct` contents and as many styles, cropped at random.
+
+    Each side is shuffled anew every epoch and dealt out without repetition; an epoch's incomplete last batch is dropped, so a
+    batch never holds a picture twice. Everything random about item i follows from (seed, rank, i) alone.
+    """
+
+    def __init__(
+        self,
+        contents: Sequence[Path],
+        styles: Sequence[Path],
+        *,
+        distinct: int,
+        crop: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ):
+        """Set up the sides.
+
+        Raises:
+            DataError: A side has fewer pictures than a batch over all ranks needs.
+        """
+        self.sides = (list(contents), list(styles))
+        self.distinct, self.crop, self.seed = distinct, crop, seed
+        self.rank, self.world_size = rank, world_size
+        for name, paths in zip(("content", "style"), self.sides, strict=True):
+            if len(paths) < distinct * world_size:
+                raise DataError(
+                    f"{len(paths)} usable {name} pictures, but an iteration draws {distinct * world_size} different ones "
+                    f"(batch_size / 2, times the devices): add pictures or lower training.batch_size"
+                )
+
+    def __getitem__(self, iteration: int) -> dict[str, Tensor]:
+        """Content and style crops (distinct, 3, crop, crop) as uint8."""
+        return {"content": self._draw(CONTENT, iteration), "style": self._draw(STYLE, iteration)}
+
+    def _draw(self, side: int, iteration: int) -> Tensor:
+        random = np.random.default_rng((self.seed, side, self.rank, iteration))
+        return torch.stack([read_crop(path, self.crop, random) for path in self.paths_of(side, iteration)])
+
+    def paths_of(self, side: int, iteration: int) -> list[Path]:
+        """The pictures that `iteration` shows on `side` (0 content, 1 style)."""
+        paths = self.sides[side]
+        per_iteration = self.distinct * self.world_size
+        epoch, position = divmod(iteration, len(paths) // per_iteration)
+        start = position * per_iteration + self.rank * self.distinct
+        return [paths[k] for k in _permutation(len(paths), self.seed, side, epoch)[start : start + self.distinct]]
+
+
+@lru_cache(maxsize=4)
+def _permutation(length: int, seed: int, side: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng((seed, side, epoch)).permutation(length)
+
+
+def read_crop(path: Path, crop: int, random: np.random.Generator) -> Tensor:
+    """A random square crop (3, crop, crop), uint8, of a prepared picture.
+
+    Raises:
+        DataError: The prepared file is damaged or smaller than the crop.
+    """
+    try:
+        # Read as bytes: decode_image's own file reading cannot open every path that Python can.
+        data = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
+        image = decode_image(data, ImageReadMode.RGB)
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"prepared picture {path} cannot be read ({error}); delete its folder to prepare again") from error
+    height, width = image.shape[-2:]
+    if min(height, width) < crop:
+        raise DataError(f"prepared picture {path} is {width}x{height}, smaller than training.crop {crop}; raise prepare.size")
+    top, left = (int(random.integers(0, extent - crop + 1)) for extent in (height, width))
+    return image[:, top : top + crop, left : left + crop]
+
+
+class IterationSampler(Sampler[int]):
+    """The iterations from `start` up to, not including, `stop`."""
+
+    def __init__(self, start: int, stop: int):
+        self.range = range(start, stop)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.range)
+
+    def __len__(self) -> int:
+        return len(self.range)
+
+
+def iteration_loader(
+    batches: PairBatches, start: int, stop: int, *, workers: int, pin_memory: bool
+) -> DataLoader[dict[str, Tensor]]:
+    """A loader that yields the batches of iterations `start` to `stop`, read ahead by `workers` processes."""
+    return DataLoader(
+        batches,
+        batch_size=None,  # an item is a whole batch
+        sampler=IterationSampler(start, stop),
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+    )

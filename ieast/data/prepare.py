@@ -1,0 +1,275 @@
+"""Source pictures to training pictures: one size, one format, unusable ones set aside with the reason.
+
+The result lies in a folder named by what determines it, so it is made once and an interrupted run goes on where it was.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+from tqdm import tqdm
+
+from ieast.clips import list_clips
+from ieast.config import PrepareConfig
+from ieast.errors import DataError, ImageError
+from ieast.files import atomic_write
+from ieast.images import list_files, read_image, read_size, resize_smallest_side, resize_square, write_image
+
+logger = logging.getLogger(__name__)
+
+SIDES = ("content", "style")
+MIN_PICTURES = 3
+"""Usable pictures that each side must have: the contrastive losses need negatives, hence three styles in a batch."""
+
+MANIFEST = "manifest.csv"
+"""One line per source file. It is written last, so that its presence says that the folder is complete."""
+
+QUARANTINE = "quarantine.csv"
+"""What becomes the manifest if enough files are usable, and otherwise stays to say which are not."""
+
+# Part of the key: to be raised when the same settings lead to other pictures or another manifest.
+_FORMAT_VERSION = 1
+
+# Pictures submitted to the workers together: enough to keep them busy, few enough to take no memory to speak of.
+_BATCH = 1024
+
+_MAX_NAME_BYTES = 255  # of one file, on every common file system
+
+_NUMBERS = ("width", "height", "source_width", "source_height")
+
+
+class PreparedDataset(BaseModel):
+    """A complete folder of training pictures; JSON-serialisable, to be passed between pipeline steps."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: str
+    key: str
+    data_digest: str
+    counts: dict[str, int]
+    """Usable pictures by side, `content` and `style`."""
+    quarantined: int
+    """Files that could not be used, on both sides."""
+    clips_folder: str | None
+    """The source's clips/, if it holds any clip."""
+
+    def content_paths(self) -> list[Path]:
+        """The usable content pictures, in the same order every time."""
+        return self._paths("content")
+
+    def style_paths(self) -> list[Path]:
+        """The usable style pictures, in the same order every time."""
+        return self._paths("style")
+
+    def _paths(self, side: str) -> list[Path]:
+        folder = Path(self.folder)
+        manifest = _read_manifest(folder / MANIFEST)
+        usable = manifest[(manifest["side"] == side) & (manifest["status"] == "ok")]
+        return [folder / name for name in sorted(usable["prepared"])]
+
+
+def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data_digest: str) -> PreparedDataset:
+    """Make training pictures of all files in `source`/content and `source`/style, or reuse those made before.
+
+    They go to `work_folder`/prepared/<key>, where the key stands for the data and for every setting that changes the
+    result. Files already made there are kept, so a run that was killed continues.
+
+    Args:
+        source: Folder with content/, style/ and perhaps clips/, which is not touched.
+        work_folder: Where prepared datasets are kept.
+        config: Size, limits and workers.
+        data_digest: Identifies the version of the data in `source`.
+
+    Raises:
+        DataError: A side's folder is missing, too large a share of its files is unusable, or fewer than three are
+            usable. In the latter cases quarantine.csv in the prepared folder lists every file and what is wrong.
+        DiskFullError: No space was left; the same call continues once there is.
+    """
+    for side in SIDES:
+        if not (source / side).is_dir():
+            raise DataError(f"{source}: has no folder {side}/. A dataset holds its pictures in content/ and style/")
+
+    key = preparation_key(config, data_digest)
+    folder = work_folder.absolute() / "prepared" / key
+    if (folder / MANIFEST).exists():
+        logger.info("reusing the prepared dataset %s", folder)
+        manifest = _read_manifest(folder / MANIFEST)
+        _check_usable(manifest, config.max_bad_share, folder / MANIFEST)
+    else:
+        manifest = _make_manifest(_prepare_pictures(source, folder, config))
+        with atomic_write(folder / QUARANTINE) as temporary:
+            manifest.to_csv(temporary, index=False)
+        _check_usable(manifest, config.max_bad_share, folder / QUARANTINE)
+        (folder / QUARANTINE).replace(folder / MANIFEST)
+
+    usable = Counter(manifest.loc[manifest["status"] == "ok", "side"])
+    clips = source.absolute() / "clips"
+    return PreparedDataset(
+        folder=str(folder),
+        key=key,
+        data_digest=data_digest,
+        counts={side: usable[side] for side in SIDES},
+        quarantined=len(manifest) - usable.total(),
+        clips_folder=str(clips) if clips.is_dir() and list_clips(clips) else None,
+    )
+
+
+def preparation_key(config: PrepareConfig, data_digest: str) -> str:
+    """16 hex digits that change with the data and with every setting that changes the prepared pictures."""
+    facts = {
+        "format": _FORMAT_VERSION,
+        "data": data_digest,
+        **config.model_dump(mode="json", exclude={"workers", "max_bad_share"}),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    side: str
+    source: str
+    """Path relative to the source folder, such as content/sea/a.png."""
+    prepared: str
+    """Path relative to the prepared folder, such as content/sea/a.png.jpg."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A line of the manifest. Sizes are in pixels, the source's as stored, before any EXIF orientation."""
+
+    side: str
+    source: str
+    prepared: str
+    width: int | None = None
+    height: int | None = None
+    source_width: int | None = None
+    source_height: int | None = None
+    status: str = "ok"
+    reason: str = ""
+
+
+def _list_pictures(source: Path, side: str) -> list[_Picture]:
+    names = [path.relative_to(source).as_posix() for path in list_files(source / side)]
+    taken = frozenset(names)
+    return [_Picture(side, name, _prepared_name(name, taken)) for name in names]
+
+
+def _prepared_name(name: str, taken: frozenset[str]) -> str:
+    """`name` with .jpg after it unless it ends so, and once more as long as another source has that name already."""
+    prepared = name
+    while not prepared.endswith(".jpg") or (prepared != name and prepared in taken):
+        prepared += ".jpg"
+    return prepared
+
+
+def _prepare_pictures(source: Path, folder: Path, config: PrepareConfig) -> list[_Record]:
+    pictures = [picture for side in SIDES for picture in _list_pictures(source, side)]
+    prepare = partial(_prepare_picture, source=source, folder=folder, config=config)
+    records: list[_Record] = []
+    # Threads, because Pillow leaves Python's lock while it decodes, resizes and encodes: two of them on two cores
+    # prepare 12-megapixel JPEGs 1.6 to 1.9 times as fast as one, and processes do no better. Threads need neither fork,
+    # unsafe beside the other threads of a pipeline's step, nor spawn, which starts the main script anew.
+    pool = ThreadPoolExecutor(config.workers or _cores(), thread_name_prefix="prepare")
+    try:
+        with tqdm(total=len(pictures), desc="preparing", unit="picture", disable=None) as progress:
+            for start in range(0, len(pictures), _BATCH):
+                for record in pool.map(prepare, pictures[start : start + _BATCH]):
+                    records.append(record)
+                    progress.update()
+    finally:
+        # After an error or Ctrl-C only the pictures in work are finished.
+        pool.shutdown(cancel_futures=True)
+    return records
+
+
+def _prepare_picture(picture: _Picture, source: Path, folder: Path, config: PrepareConfig) -> _Record:
+    """Make one training picture, unless it is there already, or say why it cannot be made."""
+    origin, target = source / picture.source, folder / picture.prepared
+    width = height = source_width = source_height = None
+    try:
+        _check_name(picture.prepared)
+        source_width, source_height = read_size(origin)
+        if not target.exists():
+            image = read_image(origin, smallest_side=config.size, min_side=config.min_side, max_pixels=config.max_pixels)
+            resize = resize_square if config.resize == "square" else resize_smallest_side
+            write_image(resize(image, config.size), target, quality=config.jpeg_quality)
+        width, height = read_size(target)
+    except ImageError as error:
+        status, reason = "quarantined", str(error).removeprefix(f"{origin}: ")
+    else:
+        status, reason = "ok", ""
+    return _Record(
+        side=picture.side,
+        source=_printable(picture.source),
+        prepared=_printable(picture.prepared),
+        width=width,
+        height=height,
+        source_width=source_width,
+        source_height=source_height,
+        status=status,
+        reason=reason,
+    )
+
+
+def _check_name(path: str) -> None:
+    if path != _printable(path):
+        raise ImageError("has a name that is not UTF-8. Rename it")
+    if len(os.fsencode(Path(path).name)) > _MAX_NAME_BYTES:
+        raise ImageError(f"has a name too long to append .jpg: {_MAX_NAME_BYTES} bytes are the most. Rename it")
+
+
+def _printable(path: str) -> str:
+    """`path` with a replacement character for each byte that is not UTF-8, so that it can be written down."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def _make_manifest(records: list[_Record]) -> pd.DataFrame:
+    # Int64, unlike int, has a missing value, which quarantined files need.
+    columns = list(_Record.__dataclass_fields__)
+    return pd.DataFrame(records, columns=columns).astype(dict.fromkeys(_NUMBERS, "Int64"))
+
+
+def _read_manifest(path: Path) -> pd.DataFrame:
+    # A picture may be called `nan` or `1.0`: only an empty number is a missing value, and all else is text.
+    columns = _Record.__dataclass_fields__
+    return pd.read_csv(
+        path,
+        dtype={name: "Int64" if name in _NUMBERS else str for name in columns},
+        keep_default_na=False,
+        na_values={name: [""] for name in _NUMBERS},
+    )
+
+
+def _check_usable(manifest: pd.DataFrame, max_bad_share: float, listing: Path) -> None:
+    for side in SIDES:
+        files = manifest[manifest["side"] == side]
+        bad = files[files["status"] != "ok"]
+        if len(files) and len(bad) / len(files) > max_bad_share:
+            reasons = [f"  {row.source}: {row.reason}" for row in bad.head(3).itertuples()]
+            raise DataError(
+                f"{len(bad)} of {len(files)} files in {side}/ are unusable ({len(bad) / len(files):.1%}), and "
+                f"prepare.max_bad_share allows {max_bad_share:.1%}. The first of them:\n"
+                + "\n".join(reasons)
+                + f"\nAll are listed in {listing}. Mend or remove them, or raise prepare.max_bad_share"
+            )
+        usable = len(files) - len(bad)
+        if usable < MIN_PICTURES:
+            raise DataError(
+                f"{side}/ has {usable} usable pictures among {len(files)} files, and training needs at least "
+                f"{MIN_PICTURES}. Add some; what is wrong with unusable ones is listed in {listing}"
+            )
+
+
+def _cores() -> int:
+    """Cores this process may use, which in containers and batch jobs are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

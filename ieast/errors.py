@@ -1,0 +1,33 @@
+"""Errors a user can act on: each message says what was wrong, where, and what to do."""
+
+
+class IeastError(Exception):
+    """Base of every error that the user, not the code, can mend."""
+
+
+class ConfigError(IeastError):
+    """A setting is unknown, contradictory or out of range."""
+
+
+class ImageError(IeastError):
+    """A picture cannot be read, or is not fit for the use at hand."""
+
+
+class DataError(IeastError):
+    """A dataset, a revision of it or a remote is missing or unusable."""
+
+
+class WeightsError(IeastError):
+    """Pretrained weights are missing, or do not fit the network or each other."""
+
+
+class TrainingError(IeastError):
+    """Training cannot go on; the last good checkpoint is kept."""
+
+
+class InterruptedTrainingError(TrainingError):
+    """Training was asked to stop and left a checkpoint from which it continues."""
+
+
+class RegistryError(IeastError):
+    """A registered model, version or alias is missing or cannot be used."""

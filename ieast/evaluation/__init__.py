@@ -1,0 +1,1 @@
+"""How good stylizations are: distances, temporal stability, and pictures to look at."""

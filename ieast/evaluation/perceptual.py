@@ -1,0 +1,118 @@
+"""Perceptual distances between pictures: LPIPS by its own package, or the distance on an encoder's taps."""
+
+from pathlib import Path
+from typing import Protocol
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+
+from ieast.errors import WeightsError
+from ieast.models.encoder import STYLE_TAPS, Encoder
+
+# The backbone that `lpips` takes from torchvision for each of its networks.
+_BACKBONES = {
+    "alex": "AlexNet_Weights",
+    "vgg": "VGG16_Weights",
+    "squeeze": "SqueezeNet1_1_Weights",
+}
+
+
+class PerceptualDistance(Protocol):
+    """A distance between two equally large pictures; 0 for equal ones."""
+
+    name: str
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distances (B,) between `a` and `b`, each (B, 3, H, W) in [0, 1]."""
+        ...
+
+
+class Lpips(nn.Module):
+    """LPIPS with its trained heads (Zhang et al. 2018), by the `lpips` package."""
+
+    def __init__(self, net: str):
+        """Load the network.
+
+        Raises:
+            WeightsError: The backbone's weights are not at hand and cannot be downloaded.
+        """
+        super().__init__()
+        import lpips
+
+        self.name = f"lpips_{net}"
+        require_backbone(net)
+        self.model = lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+
+    @torch.inference_mode()
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distances (B,)."""
+        return self.model(a * 2 - 1, b * 2 - 1).flatten()  # the package takes [-1, 1]
+
+
+def require_backbone(net: str) -> Path:
+    """Make sure that torchvision's weights under LPIPS's `net` are at hand, downloading them if need be.
+
+    Raises:
+        WeightsError: Names the file and the folder it belongs in.
+    """
+    import torchvision.models
+
+    url = getattr(torchvision.models, _BACKBONES[net]).IMAGENET1K_V1.url
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
+    if not path.exists():
+        try:
+            torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True)
+        except (URLError, OSError, RuntimeError) as error:
+            raise WeightsError(
+                f"LPIPS ({net}) needs {path.name}, which could not be had from {url} ({error}). On a machine without network, "
+                f"put the file into {path.parent} (or set TORCH_HOME), or set evaluation.perceptual_distance to `encoder-taps`"
+            ) from error
+    return path
+
+
+class EncoderTapDistance(nn.Module):
+    """A distance on the encoder's five taps, for machines without LPIPS weights. It is not LPIPS and never reported as such.
+
+    Per tap, features are scaled to unit length over channels at every position; squared differences are summed over channels
+    and averaged over positions, and the taps are averaged. This is LPIPS before its learnt channel weights (Zhang et al. 2018,
+    Eq. 1 with w = 1).
+    """
+
+    name = "encoder_tap_distance"
+
+    def __init__(self, encoder: Encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    @torch.inference_mode()
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distances (B,)."""
+        taps_a, taps_b = self.encoder(a), self.encoder(b)
+        per_tap = [(_unit(taps_a[tap]) - _unit(taps_b[tap])).square().sum(dim=1).mean(dim=(1, 2)) for tap in STYLE_TAPS]
+        return torch.stack(per_tap).mean(dim=0)
+
+
+def _unit(features: Tensor) -> Tensor:
+    return features / (features.norm(dim=1, keepdim=True) + 1e-10)
+
+
+def perceptual_distance(name: str, encoder: Encoder) -> PerceptualDistance:
+    """The distance that `evaluation.perceptual_distance` names; `encoder` serves `encoder-taps`.
+
+    Raises:
+        WeightsError: Weights that it needs are not at hand.
+    """
+    if name == "encoder-taps":
+        return EncoderTapDistance(encoder)
+    return Lpips(name.removeprefix("lpips-"))
+
+
+def require_weights(name: str) -> None:
+    """Make sure that what the distance `name` downloads is at hand.
+
+    Raises:
+        WeightsError: Names the missing file and the folder it belongs in.
+    """
+    if name != "encoder-taps":
+        require_backbone(name.removeprefix("lpips-"))

@@ -1,0 +1,118 @@
+"""The losses of the paper as pure functions of tensors. Features are (B, C, H, W); every loss is a scalar.
+
+Where Eq. 1, 3 and 4 print ||a - b||₂, `distance` chooses between that norm, taken per sample and averaged over the batch
+(`"l2"`), and the mean squared error of the released code (`"mse"`).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Distance = Literal["l2", "mse"]
+EPSILON = 1e-5
+
+
+def mean_std(features: Tensor, epsilon: float = EPSILON) -> tuple[Tensor, Tensor]:
+    """μ and σ over positions, each (B, C). `epsilon` is added to the variance, so that σ of a constant map has a gradient."""
+    variance, mean = torch.var_mean(features.float(), dim=(2, 3))  # statistics need fp32 under autocast
+    return mean, (variance + epsilon).sqrt()
+
+
+def mean_variance_norm(features: Tensor) -> Tensor:
+    """Features with zero mean and unit standard deviation per channel and sample, same shape."""
+    mean, std = mean_std(features)
+    return (features - mean[:, :, None, None]) / std[:, :, None, None]
+
+
+def feature_distance(a: Tensor, b: Tensor, distance: Distance) -> Tensor:
+    """Distance between equally shaped `a` and `b`, whose first dimension is the batch."""
+    a, b = a.float(), b.float()
+    if distance == "mse":
+        return F.mse_loss(a, b)
+    return torch.linalg.vector_norm((a - b).flatten(1), dim=1).mean()
+
+
+def style_loss(stylized: Sequence[Tensor], style: Sequence[Tensor], distance: Distance) -> Tensor:
+    """L_s, Eq. 1: distances between μ and between σ of the stylized picture's and the style's taps, summed over taps."""
+    loss = stylized[0].new_zeros(())
+    for a, b in zip(stylized, style, strict=True):
+        (mean_a, std_a), (mean_b, std_b) = mean_std(a), mean_std(b)
+        loss = loss + feature_distance(mean_a, mean_b, distance) + feature_distance(std_a, std_b, distance)
+    return loss
+
+
+def content_loss(stylized: Sequence[Tensor], content: Sequence[Tensor], distance: Distance, normalise: bool) -> Tensor:
+    """L_c, Eq. 3, summed over the layers given.
+
+    The paper takes conv4_2 as it is; the released code takes relu4_1 and relu5_1, each mean-variance-normalised (`normalise`).
+    """
+    prepare = mean_variance_norm if normalise else torch.nn.Identity()
+    distances = [feature_distance(prepare(a), prepare(b), distance) for a, b in zip(stylized, content, strict=True)]
+    return torch.stack(distances).sum()
+
+
+def identity_loss(
+    reconstructed: Tensor,
+    original: Tensor,
+    reconstructed_taps: Sequence[Tensor],
+    original_taps: Sequence[Tensor],
+    distance: Distance,
+) -> tuple[Tensor, Tensor]:
+    """The two sums of L_identity, Eq. 4, for one kind of picture (I_cc against I_c, or I_ss against I_s), unweighted.
+
+    Returns:
+        The distance in pixels (λ_identity1's) and the sum of distances in the taps (λ_identity2's).
+    """
+    taps = [feature_distance(a, b, distance) for a, b in zip(reconstructed_taps, original_taps, strict=True)]
+    return feature_distance(reconstructed, original, distance), torch.stack(taps).sum()
+
+
+def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor], form: Literal["log", "least-squares"]) -> Tensor:
+    """What the discriminator minimises: the negative of Eq. 2, or its least-squares form; summed over scales."""
+    return real_loss(real, form) + fake_loss(fake, form)
+
+
+def generator_adversarial_loss(fake: Sequence[Tensor], form: Literal["log", "least-squares"]) -> Tensor:
+    """What the generator minimises to pass for real, summed over scales.
+
+    The log form is the non-saturating -log D(I_sc) (Goodfellow et al. 2014, section 3): log(1 - D) of Eq. 2 has no gradient
+    where the discriminator is sure, which is where training starts.
+    """
+    return real_loss(fake, form)
+
+
+def real_loss(scores: Sequence[Tensor], form: Literal["log", "least-squares"]) -> Tensor:
+    """Cost of `scores` (one map a scale) that should say real: -log σ(x), or (x - 1)²; means over a map, summed over scales."""
+    if form == "log":
+        return torch.stack([F.softplus(-score).mean() for score in scores]).sum()
+    return torch.stack([(score - 1).square().mean() for score in scores]).sum()
+
+
+def fake_loss(scores: Sequence[Tensor], form: Literal["log", "least-squares"]) -> Tensor:
+    """Cost of `scores` that should say fake: -log(1 - σ(x)), or x²; means over a map, summed over scales."""
+    if form == "log":
+        return torch.stack([F.softplus(score).mean() for score in scores]).sum()
+    return torch.stack([score.square().mean() for score in scores]).sum()
+
+
+def contrastive_loss(
+    embeddings: Tensor, positive: Tensor, negative: Tensor, temperature: float, reduction: Literal["mean", "sum"]
+) -> Tensor:
+    """Eq. 5 or Eq. 6 for every anchor of the batch.
+
+    Args:
+        embeddings: (B, D) of unit length, l_s or l_c of the stylized pictures.
+        positive: (B, B) bool; row a marks the one partner of anchor a.
+        negative: (B, B) bool; row a marks the pictures anchor a is pushed from.
+        temperature: τ.
+        reduction: How anchors add up.
+    """
+    embeddings = embeddings.float()
+    similarity = embeddings @ embeddings.T / temperature  # (B, B)
+    attracted = (similarity * positive).sum(dim=1)  # (B,); a sum over one entry, because indexing would wait for the GPU
+    candidates = similarity.masked_fill(~(positive | negative), float("-inf"))
+    per_anchor = torch.logsumexp(candidates, dim=1) - attracted
+    return per_anchor.mean() if reduction == "mean" else per_anchor.sum()

@@ -1,0 +1,1 @@
+"""Networks: encoder φ, style-attentional transform T, decoder D, discriminator, projection heads."""

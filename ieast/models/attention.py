@@ -1,0 +1,72 @@
+"""Style attention: SANet blocks and the transform T built of two of them (paper, section 3 and its backbone, SANet)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ieast.losses.functional import mean_variance_norm
+
+
+class StyleAttention(nn.Module):
+    """One SANet block: every content position becomes a mixture of the style positions it resembles.
+
+    softmax(f(norm c)ᵀ g(norm s)) over h(s), a 1x1 output convolution, plus c. As in SANet the scores are not divided by √d.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.f = nn.Conv2d(channels, channels, 1)
+        self.g = nn.Conv2d(channels, channels, 1)
+        self.h = nn.Conv2d(channels, channels, 1)
+        self.out_conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, content: Tensor, style: Tensor) -> Tensor:
+        """Features (B, C, H, W) for `content` (B, C, H, W) and `style` (B, C, H', W')."""
+        query = _as_tokens(self.f(mean_variance_norm(content)))  # (B, 1, HW, C)
+        key = _as_tokens(self.g(mean_variance_norm(style)))  # (B, 1, H'W', C)
+        value = _as_tokens(self.h(style))  # (B, 1, H'W', C)
+        mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (B, 1, HW, C)
+        mixed = mixed.squeeze(1).transpose(1, 2).reshape(content.shape)
+        return self.out_conv(mixed) + content
+
+
+class StyleAttentionTransform(nn.Module):
+    """T: style attention at relu4_1 and relu5_1, the latter upsampled and added, then a 3x3 merge convolution."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.sanet4_1 = StyleAttention(channels)
+        self.sanet5_1 = StyleAttention(channels)
+        self.merge_conv = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, content: dict[str, Tensor], style: dict[str, Tensor]) -> Tensor:
+        """Stylized features (B, C, H/8, W/8) from the taps relu4_1 and relu5_1 of contents and styles."""
+        fine = self.sanet4_1(content["relu4_1"], style["relu4_1"])
+        coarse = self.sanet5_1(content["relu5_1"], style["relu5_1"])
+        return self.merge_conv(fine + F.interpolate(coarse, size=fine.shape[-2:], mode="nearest"))
+
+    @torch.no_grad()
+    def start_as_identity(self, sharpness: float = 0.35) -> None:
+        """Set weights with which T(c, s) begins near c, tinted by the style's features.
+
+        Queries and keys are the normalised features times `sharpness`, values the style's features themselves, and the merge
+        halves the sum of c and the mixture. With random weights a decoder that reconstructs cannot show it for thousands of
+        iterations; with these, training starts from recognisable pictures.
+        """
+        for block, gain in ((self.sanet4_1, 1.0), (self.sanet5_1, 0.01)):
+            for projection, scale in (
+                (block.f, sharpness),
+                (block.g, sharpness),
+                (block.h, 1.0),
+                (block.out_conv, gain),
+            ):
+                nn.init.dirac_(projection.weight)
+                projection.weight.mul_(scale)
+                nn.init.zeros_(projection.bias)
+        nn.init.dirac_(self.merge_conv.weight)
+        self.merge_conv.weight.mul_(0.5)
+        nn.init.zeros_(self.merge_conv.bias)
+
+
+def _as_tokens(features: Tensor) -> Tensor:
+    return features.flatten(2).transpose(1, 2).unsqueeze(1)  # (B, C, H, W) -> (B, 1, HW, C)

@@ -1,0 +1,205 @@
+"""Exported models: a folder of safetensors and a JSON that says what they are and proves that they belong together.
+
+config.json           method, encoder, provenance, and a digest for each file
+model.safetensors     transform and decoder
+encoder.safetensors   the encoder they were trained on
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ieast.config import describe
+from ieast.errors import WeightsError
+from ieast.files import sha256
+from ieast.models.encoder import WIDTHS, read_encoder_file, read_weights, weights_digest
+from ieast.models.stylizer import Stylizer, empty_stylizer
+
+FORMAT = 1
+CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"
+
+# Index of each convolution in the published decoder's Sequential, in the order they are applied.
+_DECODER_INDICES = {1: "4_1", 5: "3_4", 8: "3_3", 11: "3_2", 14: "3_1", 18: "2_2", 21: "2_1", 25: "1_2", 28: "1_1"}
+
+
+class EncoderCard(BaseModel):
+    """Which encoder a model was trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    digest: str
+    source: str
+
+
+class ModelCard(BaseModel):
+    """What config.json says of a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    format: int = FORMAT
+    method: str
+    encoder: EncoderCard
+    files: dict[str, str]
+    provenance: dict[str, Any]
+
+
+def save_model(stylizer: Stylizer, folder: Path, *, method: str, encoder_source: str, provenance: dict[str, Any]) -> ModelCard:
+    """Write `stylizer` to `folder`, which appears complete or not at all; a model that was there is replaced.
+
+    Args:
+        stylizer: The trained model.
+        folder: Where to put it.
+        method: The method's name, as in the training configuration.
+        encoder_source: Where the encoder's weights came from, for people.
+        provenance: Whatever tells how the model came to be: data version, seed, configuration, library versions.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        trained = {k: v for k, v in stylizer.state_dict().items() if not k.startswith("encoder.")}
+        _save(trained, temporary / MODEL)
+        _save(stylizer.encoder.state_dict(), temporary / ENCODER)
+        card = ModelCard(
+            method=method,
+            encoder=EncoderCard(name=stylizer.encoder.name, digest=stylizer.encoder.digest(), source=encoder_source),
+            files={name: sha256(temporary / name) for name in (MODEL, ENCODER)},
+            provenance=provenance,
+        )
+        (temporary / CONFIG).write_text(card.model_dump_json(indent=2) + "\n")
+        temporary.chmod(0o755)
+        _replace_folder(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return card
+
+
+def load_model(folder: Path | str, encoder: nn.Module | None = None) -> tuple[Stylizer, ModelCard]:
+    """The model in `folder`, ready to stylise, and its card.
+
+    Args:
+        folder: What `save_model` wrote.
+        encoder: Use this encoder instead of reading the one in the folder; it must be the same one.
+
+    Raises:
+        WeightsError: The folder holds no model, is of a newer format, a file was changed or is damaged, or the encoder is not
+            the one the model was trained on.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    for name, digest in card.files.items():
+        if not (folder / name).is_file():
+            raise WeightsError(f"model {folder} lacks its file {name}; copy the whole folder again")
+        if sha256(folder / name) != digest:
+            raise WeightsError(
+                f"{folder / name} is not the file that was saved (its SHA-256 differs from {CONFIG}); copy it again"
+            )
+    stylizer = empty_stylizer(card.encoder.name)
+    encoder_state = encoder.state_dict() if encoder is not None else _load(folder / ENCODER)
+    if (digest := weights_digest(encoder_state)) != card.encoder.digest:
+        raise WeightsError(
+            f"model {folder} was trained on the encoder {card.encoder.name} {card.encoder.digest[:12]}, not on "
+            f"{digest[:12]}: its transform and decoder would turn other features into mush. Use the encoder in its folder"
+        )
+    state = _load(folder / MODEL) | {f"encoder.{k}": v for k, v in encoder_state.items()}
+    try:
+        stylizer.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"{folder} does not hold a {card.method} model on {card.encoder.name}: {error}") from error
+    return stylizer.eval(), card
+
+
+def read_card(folder: Path | str) -> ModelCard:
+    """What the model in `folder` says of itself.
+
+    Raises:
+        WeightsError: There is no model, or its config.json cannot be used.
+    """
+    path = Path(folder, CONFIG)
+    try:
+        values = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise WeightsError(f"{folder} holds no model: there is no {CONFIG} in it") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path} is damaged ({error}); copy the model again") from error
+    if isinstance(values, dict) and values.get("format", 0) > FORMAT:
+        raise WeightsError(f"{path} is of format {values['format']}; this version reads up to {FORMAT}: update ieast")
+    try:
+        card = ModelCard.model_validate(values)
+    except ValidationError as error:
+        raise WeightsError(describe(error, str(path))) from None
+    if card.encoder.name not in WIDTHS:
+        raise WeightsError(f"{path} names the encoder {card.encoder.name!r}; known are {', '.join(WIDTHS)}")
+    return card
+
+
+def import_published(vgg: Path, transform: Path, decoder: Path, folder: Path) -> ModelCard:
+    """Turn the three published `.pth` files of this method's family into a model folder.
+
+    Args:
+        vgg: `vgg_normalised.pth`.
+        transform: `transformer_iter_N.pth`, with `sanet4_1`, `sanet5_1` and `merge_conv`.
+        decoder: `decoder_iter_N.pth`, a Sequential.
+        folder: Where the model goes.
+
+    Raises:
+        WeightsError: A file is missing, is not plain tensors, or does not fit.
+    """
+    stylizer = empty_stylizer("vgg19-normalised")
+    parts: list[tuple[nn.Module, dict[str, Tensor], Path]] = [
+        (stylizer.encoder, read_encoder_file(vgg), vgg),
+        (stylizer.transform, read_weights(transform), transform),
+        (stylizer.decoder, _decoder_names(read_weights(decoder), decoder), decoder),
+    ]
+    for module, state, path in parts:
+        try:
+            module.load_state_dict(state)
+        except RuntimeError as error:
+            raise WeightsError(f"{path} does not fit the published layout of the {type(module).__name__}: {error}") from error
+    provenance = {"imported_from": {path.name: sha256(path) for _, _, path in parts}}
+    return save_model(stylizer, folder, method="ieast", encoder_source=vgg.name, provenance=provenance)
+
+
+def _decoder_names(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    try:
+        return {
+            f"conv{layer}.{kind}": state[f"{index}.{kind}"]
+            for index, layer in _DECODER_INDICES.items()
+            for kind in ("weight", "bias")
+        }
+    except KeyError as error:
+        raise WeightsError(f"{path} is not a published decoder: it has no {error}") from None
+
+
+def _save(state: dict[str, Tensor], path: Path) -> None:
+    save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, path)
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); copy the model again") from error
+
+
+def _replace_folder(new: Path, old: Path) -> None:
+    """Put `new` in the place of `old`; a folder cannot be replaced in one call, so the old one steps aside first."""
+    if not old.exists():
+        new.rename(old)
+        return
+    aside = old.with_name(f".{old.name}-replaced-{os.getpid()}")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except OSError:
+        aside.rename(old)
+        raise
+    shutil.rmtree(aside)

@@ -1,0 +1,1 @@
+"""Registered models: what is served, how it is registered, and who becomes champion."""

@@ -1,0 +1,103 @@
+"""Registered models in MLflow: registering, aliases, and fetching back."""
+
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from PIL import Image
+
+from ieast.errors import RegistryError
+from ieast.images import encode_png
+from ieast.registry.promotion import Decision
+from ieast.registry.pyfunc import SIGNATURE
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+PACKAGE = Path(__file__).resolve().parents[1]
+# What loading and stylising import; training's libraries are not needed to serve.
+_REQUIREMENTS = ("mlflow", "torch", "torchvision", "pillow", "numpy", "pandas", "pydantic", "pyyaml", "safetensors", "tqdm")
+
+
+def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
+    """Log the exported model to the active run, register it as `name`, and point the alias `challenger` at it.
+
+    Returns:
+        The new version's number.
+    """
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(PACKAGE / "registry" / "served_model.py"),
+        artifacts={"model": str(model_folder)},
+        code_paths=[str(PACKAGE)],
+        signature=SIGNATURE,
+        input_example=(_example(), {"alpha": 1.0, "style_size": 512}),
+        pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
+        registered_model_name=name,
+    )
+    number = str(info.registered_model_version)
+    client = MlflowClient()
+    for key, value in tags.items():
+        client.set_model_version_tag(name, number, key, value)
+    client.set_registered_model_alias(name, CHALLENGER, number)
+    return number
+
+
+def champion_version(name: str) -> str | None:
+    """The version that `champion` points at, or None before the first promotion."""
+    client = MlflowClient()
+    try:
+        return client.get_registered_model(name).aliases.get(CHAMPION)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def apply_decision(name: str, number: str, decision: Decision) -> None:
+    """Record `decision` on the version and, if it promotes, move `champion` to it."""
+    client = MlflowClient()
+    client.set_model_version_tag(name, number, "gate.decision", "promoted" if decision.promote else "kept")
+    client.set_model_version_tag(name, number, "gate.reasons", "\n".join(decision.reasons))
+    if not decision.promote:
+        return
+    before = champion_version(name)
+    if before is not None:
+        client.set_model_version_tag(name, number, "gate.previous_champion", before)
+    client.set_registered_model_alias(name, CHAMPION, number)
+    client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def fetch_model(uri: str) -> Path:
+    """A local folder with the exported model behind `uri`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or `runs:/...`.
+
+    Raises:
+        RegistryError: There is no such model, or the tracking server cannot be reached.
+    """
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        artifacts = Model.load(folder).flavors["python_function"]["artifacts"]
+        return folder / artifacts["model"]["path"]
+    except (MlflowException, OSError, KeyError) as error:
+        raise RegistryError(
+            f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {error}. Set MLFLOW_TRACKING_URI to the "
+            "store that holds it; the Models page of its UI lists names, versions and aliases"
+        ) from error
+
+
+def redacted(uri: str) -> str:
+    """`uri` without a password, for messages."""
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+def _example() -> pd.DataFrame:
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)
+    across, down = np.meshgrid(ramp, ramp)
+    content = Image.fromarray(np.stack([across, down, 255 - across], axis=2))
+    style = Image.fromarray(np.stack([(across // 32) * 36, (down // 32) * 36, across ^ down], axis=2).astype(np.uint8))
+    return pd.DataFrame({"content": [encode_png(content)], "style": [encode_png(style)]})

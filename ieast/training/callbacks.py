@@ -1,0 +1,114 @@
+"""What happens around iterations: checkpoints, pictures, speed, progress."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import MLFlowLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
+from tqdm import tqdm
+
+from ieast.evaluation.grid import stylization_grid
+from ieast.files import atomic_write
+from ieast.images import write_image
+from ieast.training.module import StyleTransferModule
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoints that are complete or absent, and are read without running anything in them."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write beside `path`, then move into place.
+
+        Raises:
+            DiskFullError: No space was left; an earlier checkpoint at `path` is intact.
+        """
+        del storage_options
+        # Through a Python file, whose errors say that the disk is full; torch's own writer hides the reason.
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        """Tensors and plain values of the checkpoint at `path`."""
+        del weights_only  # never optional here
+        return torch.load(path, map_location=map_location, weights_only=True)
+
+
+class Checkpoints(Callback):
+    """Saves to one file on an interval, at the end, and when the process is asked to stop (SIGTERM or Ctrl-C)."""
+
+    def __init__(self, path: Path, every: int):
+        self.path, self.every = path, every
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: StyleTransferModule, *_: Any) -> None:
+        if module.finished % self.every == 0:
+            trainer.save_checkpoint(self.path)
+
+    def on_train_end(self, trainer: L.Trainer, _module: L.LightningModule) -> None:
+        trainer.save_checkpoint(self.path)
+
+    def on_exception(self, trainer: L.Trainer, _module: L.LightningModule, exception: BaseException) -> None:
+        # Lightning raises this between iterations, where the state is whole; after any other exception it may not be.
+        if isinstance(exception, SIGTERMException):
+            trainer.save_checkpoint(self.path)
+
+
+class Pictures(Callback):
+    """Stylises the same contents and styles on an interval, so that progress can be seen."""
+
+    def __init__(self, folder: Path, contents: list[Tensor], styles: list[Tensor], every: int, cell: int):
+        self.folder, self.contents, self.styles, self.every, self.cell = folder, contents, styles, every, cell
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: StyleTransferModule, *_: Any) -> None:
+        if module.finished % self.every == 0 and trainer.is_global_zero:
+            self._draw(trainer, module)
+
+    def on_train_end(self, trainer: L.Trainer, module: StyleTransferModule) -> None:
+        if module.finished % self.every and trainer.is_global_zero:
+            self._draw(trainer, module)
+
+    def _draw(self, trainer: L.Trainer, module: StyleTransferModule) -> None:
+        grid = stylization_grid(module.stylizer, self.contents, self.styles, self.cell)
+        write_image(grid, self.folder / f"iteration_{module.finished:07d}.jpg")
+        for logger in trainer.loggers:
+            if isinstance(logger, MLFlowLogger):
+                logger.experiment.log_image(logger.run_id, grid, key="stylizations", step=module.finished)
+
+
+class Progress(Callback):
+    """A progress bar over iterations, and images per second for the logger."""
+
+    def __init__(self, total: int):
+        self.total = total
+        self.bar: tqdm | None = None
+        self._since = (0, 0.0)
+
+    def on_train_start(self, trainer: L.Trainer, module: StyleTransferModule) -> None:
+        # A step's output is stored as lines, where a bar that moves ten times a second would drown everything else.
+        interval = 0.2 if sys.stderr.isatty() else 20.0
+        disable = not trainer.is_global_zero
+        self.bar = tqdm(
+            total=self.total, initial=module.finished, desc="training", unit="it", mininterval=interval, disable=disable
+        )
+        self._since = (module.finished, time.perf_counter())
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: StyleTransferModule, *_: Any) -> None:
+        assert self.bar is not None
+        self.bar.update()
+        if module.finished % module.config.training.log_every == 0:
+            iteration, then = self._since
+            now = time.perf_counter()
+            images = (module.finished - iteration) * module.config.training.batch_size * trainer.world_size
+            if trainer.logger is not None:
+                trainer.logger.log_metrics({"train/images_per_second": images / (now - then)}, step=module.finished)
+            self._since = (module.finished, now)
+
+    def teardown(self, *_: Any, **__: Any) -> None:
+        if self.bar is not None:
+            self.bar.close()

@@ -1,0 +1,25 @@
+"""Where a training keeps its checkpoint while it lasts, so that the same command finds it again."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from ieast.config import ExperimentConfig
+
+# What decides the outcome of training; evaluation, promotion and names do not.
+_DECISIVE = ("encoder", "model", "objective", "training")
+
+
+def training_folder(work_folder: Path, config: ExperimentConfig, prepared_key: str) -> Path:
+    """The folder of the training that `config` describes on the prepared dataset `prepared_key`."""
+    settings = {section: getattr(config, section).model_dump(mode="json") for section in _DECISIVE}
+    identity = json.dumps({"prepared": prepared_key, **settings}, sort_keys=True)
+    return work_folder / "training" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def retire(folder: Path, run: str) -> Path:
+    """Move a finished training, whose model is registered, to `trained/RUN`: the same command then trains anew."""
+    target = folder.parent.parent / "trained" / run
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(target)
+    return target

@@ -1,0 +1,97 @@
+"""Training in this process, or on several devices by torchrun."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger
+from pydantic import BaseModel, ConfigDict
+
+from ieast.config import ExperimentConfig
+from ieast.data.prepare import PreparedDataset
+from ieast.errors import InterruptedTrainingError, TrainingError
+from ieast.files import atomic_write
+from ieast.training.fit import CHECKPOINT, TrainingResult, fit
+
+
+class Tracking(BaseModel):
+    """The MLflow run that curves and pictures go to."""
+
+    model_config = ConfigDict(frozen=True)
+
+    uri: str
+    run_id: str
+
+
+class TrainingJob(BaseModel):
+    """What a worker process needs to know."""
+
+    model_config = ConfigDict(frozen=True)
+
+    config: ExperimentConfig
+    prepared: PreparedDataset
+    folder: Path
+    tracking: Tracking | None = None
+    provenance: dict[str, Any] = {}
+
+
+def train(job: TrainingJob) -> TrainingResult:
+    """Train as `job` says: here on one device, else in one process a device, started by torchrun.
+
+    Lightning's own launcher starts its processes by running the main script again, which inside a pipeline step would be the
+    whole pipeline. On several nodes, start this on each with torchrun's rendezvous variables set (PET_RDZV_ENDPOINT, ...).
+
+    Raises:
+        InterruptedTrainingError: As `fit`.
+        TrainingError: As `fit`, or a worker failed; its own message stands above.
+    """
+    if job.config.training.devices * job.config.training.nodes == 1:
+        return run(job)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    job_file, result_file = job.folder / "job.json", job.folder / "result.json"
+    with atomic_write(job_file) as temporary:
+        temporary.write_text(job.model_dump_json())
+    result_file.unlink(missing_ok=True)
+    training = job.config.training
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={training.devices}"]
+    command += [f"--nnodes={training.nodes}"] if training.nodes > 1 else ["--standalone"]
+    code = _run_forwarding_signals([*command, "-m", "ieast.training.worker", str(job_file), str(result_file)])
+    if result_file.exists():
+        return TrainingResult.model_validate_json(result_file.read_text())
+    if code in (-signal.SIGTERM, -signal.SIGINT):
+        raise InterruptedTrainingError(
+            f"training was asked to stop; {job.folder / CHECKPOINT} holds what was done. Run the same command again to continue"
+        )
+    raise TrainingError(f"training on {training.devices} devices failed with exit code {code}; the reason stands above")
+
+
+def run(job: TrainingJob) -> TrainingResult:
+    """Train in this process, which may be one of several that torchrun started."""
+    return fit(job.config, job.prepared, job.folder, logger=_logger(job), provenance=job.provenance)
+
+
+def _logger(job: TrainingJob) -> Logger:
+    if job.tracking is None:
+        return CSVLogger(job.folder, name="curves")
+    return MLFlowLogger(tracking_uri=job.tracking.uri, run_id=job.tracking.run_id)
+
+
+def _run_forwarding_signals(command: list[str]) -> int:
+    """Run `command`; SIGTERM sent to this process reaches it, so that its workers can save."""
+    process = subprocess.Popen(command)
+    try:
+        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    except ValueError:  # not the main thread, which alone receives signals
+        return process.wait()
+    try:
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def read_job(path: Path) -> TrainingJob:
+    """The job that `train` wrote for its workers."""
+    return TrainingJob.model_validate(json.loads(path.read_text()))

@@ -1,0 +1,44 @@
+"""`python -m pipelines.stack`: make the local ZenML stack with MLflow, once, and activate it.
+
+It changes the ZenML configuration that ZENML_CONFIG_PATH names; the Makefile names one of the project's own.
+"""
+
+import logging
+import sys
+
+from zenml.client import Client
+from zenml.enums import StackComponentType
+
+STACK, COMPONENT = "ieast_local", "ieast_mlflow"
+
+log = logging.getLogger(__name__)
+
+
+def ensure_stack() -> None:
+    """Register MLflow as experiment tracker and model registry, and a stack of them; what exists is kept."""
+    client = Client()
+    for kind in (StackComponentType.EXPERIMENT_TRACKER, StackComponentType.MODEL_REGISTRY):
+        if not client.list_stack_components(type=kind, name=COMPONENT).items:
+            client.create_stack_component(name=COMPONENT, flavor="mlflow", component_type=kind, configuration={})
+    if not client.list_stacks(name=STACK).items:
+        client.create_stack(
+            STACK,
+            {
+                StackComponentType.ORCHESTRATOR: "default",
+                StackComponentType.ARTIFACT_STORE: "default",
+                StackComponentType.EXPERIMENT_TRACKER: COMPONENT,
+                StackComponentType.MODEL_REGISTRY: COMPONENT,
+            },
+        )
+    client.activate_stack(STACK)
+
+
+def tracking_uri() -> str:
+    """The store MLflow keeps its runs in under the active stack."""
+    tracker = Client().active_stack.experiment_tracker
+    return str(tracker.get_tracking_uri())  # type: ignore[union-attr]
+
+
+if __name__ == "__main__":
+    ensure_stack()
+    sys.stdout.write(f"{tracking_uri()}\n")

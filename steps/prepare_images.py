@@ -1,0 +1,22 @@
+"""Step: turn a dataset's pictures into training pictures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import mlflow
+from zenml import log_metadata, step
+
+from ieast.config import PrepareConfig
+from ieast.data.prepare import PreparedDataset, prepare_dataset
+from ieast.data.versions import DataRef
+
+
+# Not cached by ZenML: preparation keeps its own cache, keyed by data and settings, and sees when its files were deleted.
+@step(experiment_tracker=True, enable_cache=False)
+def prepare_images(data: DataRef, config: PrepareConfig, work_folder: str) -> Annotated[PreparedDataset, "prepared"]:
+    """Resize every usable picture once; list the unusable ones with their reasons."""
+    prepared = prepare_dataset(Path(data.folder), Path(work_folder), config, data.md5)
+    mlflow.log_params({"prepared.key": prepared.key, **{f"prepared.{side}": n for side, n in prepared.counts.items()}})
+    mlflow.log_artifact(str(Path(prepared.folder, "manifest.csv")))
+    log_metadata({"counts": prepared.counts, "quarantined": prepared.quarantined}, infer_artifact=True)
+    return prepared

@@ -1,0 +1,41 @@
+"""Step: let the gate decide who is champion."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import mlflow
+from zenml import log_metadata, step
+
+from ieast.config import ExperimentConfig
+from ieast.data.prepare import PreparedDataset
+from ieast.evaluation.evaluate import evaluate
+from ieast.models.checkpoint import load_model
+from ieast.registry.promotion import Decision, decide
+from ieast.registry.register import apply_decision, champion_version, fetch_model
+from steps.summary import write_summary
+from steps.tracking import mirror_stage
+
+log = logging.getLogger(__name__)
+
+
+@step(experiment_tracker=True, enable_cache=False)
+def promote_model(
+    version: str, model: Path, scores: dict[str, float], prepared: PreparedDataset, config: ExperimentConfig
+) -> Annotated[Decision, "decision"]:
+    """Score the champion on the same pictures, by the candidate's encoder, and move the alias if every threshold holds."""
+    name = config.registry.name
+    champion_scores = None
+    if (champion := champion_version(name)) is not None:
+        candidate, _ = load_model(model)
+        champion_model, _ = load_model(fetch_model(f"models:/{name}/{champion}"))
+        champion_scores = evaluate(champion_model, prepared, config.evaluation, candidate.encoder).metrics
+        mlflow.log_metrics({f"champion/{metric}": value for metric, value in champion_scores.items()})
+    decision = decide(scores, champion_scores, config.promotion.thresholds)
+    apply_decision(name, version, decision)
+    if decision.promote:
+        mirror_stage("production")
+    log_metadata({"promoted": decision.promote, "reasons": list(decision.reasons)}, infer_model=True)
+    mlflow.set_tag("gate", "promoted" if decision.promote else "kept")
+    log.info("%s", write_summary(config, version, decision, scores))
+    return decision

@@ -1,0 +1,46 @@
+"""The last words of a pipeline run: what came out and where to look."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import mlflow
+
+from ieast.config import ExperimentConfig
+from ieast.files import atomic_write
+from ieast.registry.promotion import Decision
+from ieast.registry.register import redacted
+from steps.tracking import active_run
+
+SUMMARY = "last_run.txt"
+
+
+def write_summary(config: ExperimentConfig, version: str, decision: Decision, scores: Mapping[str, float]) -> str:
+    """Say what the run produced, and keep it in the work folder for `ieast last-run`."""
+    run, store = active_run(), redacted(mlflow.get_tracking_uri())
+    work = Path(config.work_folder)
+    folder = work / "trained" / run.info.run_id
+    grid = Path(mlflow.artifacts.download_artifacts("evaluation/grid.png", run_id=run.info.run_id, dst_path=str(folder)))
+    name = config.registry.name
+    lines = ["", "Scores"]
+    lines += [f"  {metric:42} {value:.4f}" for metric, value in scores.items()]
+    lines += ["Gate", *(f"  {reason}" for reason in decision.reasons)]
+    if config.encoder.weights == "untrained":
+        lines += [
+            "Note",
+            "  The encoder is untrained (seeded random features): good for trying the pipeline, not for pictures.",
+        ]
+    if not any(metric.startswith("temporal_") for metric in scores):
+        lines += ["Note", "  The dataset has no clips, so temporal stability was not scored."]
+    alias = "champion" if decision.promote else "challenger"
+    lines += [
+        "Where to look",
+        f"  MLflow run          {run.info.run_id} ({config.name}) in {store}",
+        f"  registered model    {name} version {version}, alias {alias}: models:/{name}@{alias}",
+        f"  checkpoint, model   {folder}",
+        f"  picture             {grid}",
+        f"  in a browser        make ui, or: mlflow ui --backend-store-uri {store}",
+    ]
+    text = "\n".join(lines)
+    with atomic_write(work / SUMMARY) as temporary:
+        temporary.write_text(text + "\n")
+    return text

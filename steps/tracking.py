@@ -1,0 +1,58 @@
+"""What several steps record in the same way."""
+
+import mlflow
+from mlflow.entities import Run
+from zenml import get_step_context
+
+from ieast.config import ExperimentConfig
+from ieast.training.fit import git_commit, library_versions
+
+
+def active_run() -> Run:
+    """The MLflow run that ZenML opened for this pipeline run.
+
+    Raises:
+        RuntimeError: The active ZenML stack has no MLflow experiment tracker.
+    """
+    run = mlflow.active_run()
+    if run is None:
+        raise RuntimeError(
+            "no MLflow run is open: activate a stack with an mlflow experiment tracker (python -m pipelines.stack)"
+        )
+    return run
+
+
+def log_settings(config: ExperimentConfig) -> None:
+    """Put every setting, the code's commit and the library versions into the run."""
+    mlflow.log_params(_flat(config.model_dump(mode="json", exclude={"work_folder"})))
+    objective = config.objective
+    mlflow.set_tags(
+        {
+            "mlflow.runName": config.name,
+            "method": config.model.method,
+            "preset": config.preset,
+            "EL": str(objective.external_learning),
+            "CL": str(objective.contrastive_learning),
+            "seed": str(config.training.seed),
+            "encoder": config.encoder.name,
+            "encoder.weights": config.encoder.weights or "torchvision ImageNet",
+            "code": git_commit(),
+        }
+    )
+    mlflow.log_dict(library_versions(), "libraries.json")
+    mlflow.log_dict(config.model_dump(mode="json"), "config.json")
+
+
+def mirror_stage(stage: str) -> None:
+    """Set the ZenML model version's stage after MLflow's alias, which is the authority."""
+    get_step_context().model.set_stage(stage, force=True)
+
+
+def _flat(values: dict, prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,34 @@
+"""Step: train."""
+
+from pathlib import Path
+from typing import Annotated
+
+import mlflow
+from zenml import log_metadata, step
+
+from ieast.config import ExperimentConfig
+from ieast.data.prepare import PreparedDataset
+from ieast.data.versions import DataRef
+from ieast.evaluation.perceptual import require_weights
+from ieast.training.folders import training_folder
+from ieast.training.launch import Tracking, TrainingJob, train
+from steps.tracking import active_run, log_settings
+
+
+@step(experiment_tracker=True, enable_cache=False)
+def train_model(prepared: PreparedDataset, data: DataRef, config: ExperimentConfig) -> Annotated[Path, "model"]:
+    """Train on `prepared`, continuing where the same training was interrupted; the model is a folder."""
+    require_weights(config.evaluation.perceptual_distance)  # now, not after days of training
+    log_settings(config)
+    run = active_run()
+    folder = training_folder(Path(config.work_folder), config, prepared.key)
+    job = TrainingJob(
+        config=config,
+        prepared=prepared,
+        folder=folder,
+        tracking=Tracking(uri=mlflow.get_tracking_uri(), run_id=run.info.run_id),
+        provenance={"data": data.model_dump(mode="json", exclude={"folder"}), "mlflow_run": run.info.run_id},
+    )
+    result = train(job)
+    log_metadata(result.model_dump(), infer_artifact=True)
+    return Path(result.model_folder)
