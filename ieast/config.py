@@ -117,6 +117,9 @@ class TrainingConfig(Settings):
     crop: PositiveInt = Field(256, description="pixels; square random crops")
     learning_rate: PositiveFloat = 1e-4
     transform_learning_rate: PositiveFloat | None = Field(None, description="of the transform, where it differs")
+    reconstruction_learning_rate: PositiveFloat | None = Field(
+        None, description="of the reconstruction stage, where it differs"
+    )
     learning_rate_decay: float = Field(0.0, ge=0, description="rate at iteration i is rate / (1 + decay · i)")
     discriminator_betas: tuple[float, float] = (0.5, 0.999)  # the paper is silent: the released code's choice
     gradient_clip: PositiveFloat | None = Field(None, description="largest gradient norm of the generator")

@@ -6,6 +6,7 @@ import platform
 import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -103,6 +104,7 @@ def fit(
         log.info("continuing from iteration %d (%s)", started_at, checkpoint)
 
     total = training.reconstruction_iterations + training.iterations
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     trainer = _trainer(config, folder, _callbacks(config, prepared, folder, total), logger or CSVLogger(folder, name="curves"))
     if training.compile:
         for part in (stylizer.encoder, stylizer.transform, stylizer.decoder):
@@ -134,7 +136,7 @@ def fit(
 
 def _run(trainer: L.Trainer, module: StyleTransferModule, data: L.LightningDataModule, resume: Path | None) -> None:
     try:
-        with _interrupt_as_sigterm():
+        with _interrupt_as_sigterm(), _quiet_lightning():
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     except SIGTERMException:
         training = module.config.training
@@ -225,6 +227,20 @@ def _trainer(config: ExperimentConfig, folder: Path, callbacks: list[L.Callback]
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep back Lightning's remarks on what is meant here: an encoder in eval mode, and an epoch of any length."""
+    with warnings.catch_warnings():
+        for remark in (
+            ".*module.s. in eval mode",
+            ".*smaller than the logging interval",
+            ".*LeafSpec.*",
+            ".*does not have many workers",
+        ):
+            warnings.filterwarnings("ignore", remark)
+        yield
 
 
 def _check_resumable(path: Path, config: ExperimentConfig) -> int:

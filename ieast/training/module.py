@@ -71,9 +71,14 @@ class StyleTransferModule(L.LightningModule):
             torch.nn.utils.clip_grad_norm_(parameters, clip)
 
     def _set_learning_rates(self) -> None:
-        # A function of the iteration alone, so that there is no schedule to restore. The reconstruction stage does not decay.
+        # A function of the iteration alone, so that there is no schedule to restore.
         training = self.config.training
-        factor = 1 / (1 + training.learning_rate_decay * max(0, self.finished - training.reconstruction_iterations))
+        if self.in_reconstruction:
+            rate = training.reconstruction_learning_rate or training.learning_rate
+            for group in self._param_groups():
+                group["lr"] = rate if group["name"] == "decoder" else 0.0
+            return
+        factor = 1 / (1 + training.learning_rate_decay * (self.finished - training.reconstruction_iterations))
         for group in self._param_groups():
             group["lr"] = group["base_lr"] * factor
 
