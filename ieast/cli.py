@@ -115,7 +115,7 @@ def add(
     repository: Annotated[Path, typer.Option(help="The repository whose data/ they become.")] = Path(),
 ) -> None:
     """Put your own pictures under DVC as this repository's dataset, in the place of the sample."""
-    from ieast.data.versions import add_dataset
+    from ieast.data.additions import add_dataset
 
     added = add_dataset(repository, content, style, clips)
     counts = added.counts

@@ -38,7 +38,7 @@ class PrepareConfig(Settings):
     max_pixels: PositiveInt = Field(150_000_000, description="sources with more pixels are quarantined undecoded")
     jpeg_quality: int = Field(95, ge=1, le=100)
     max_bad_share: float = Field(0.05, ge=0, le=1, description="stop when more than this share of a side is unusable")
-    workers: int = Field(0, ge=0, description="processes; 0 is one per core")
+    workers: int = Field(0, ge=0, description="threads; 0 is one per core")
 
 
 class EncoderConfig(Settings):

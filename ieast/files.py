@@ -11,6 +11,16 @@ from pathlib import Path
 from ieast.errors import IeastError
 
 
+def _read_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+# Read once: reading it means setting it for a moment, which another thread would see.
+_UMASK = _read_umask()
+
+
 class DiskFullError(IeastError):
     """The disk filled up while writing; what was there before is intact."""
 
@@ -35,7 +45,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         # mkstemp makes private files; what we write follows the user's umask like any other file.
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -46,12 +56,6 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def sha256(path: Path | str) -> str:

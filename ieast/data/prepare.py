@@ -71,7 +71,7 @@ class PreparedDataset(BaseModel):
 
     def _paths(self, side: str) -> list[Path]:
         folder = Path(self.folder)
-        manifest = _read_manifest(folder / MANIFEST)
+        manifest = pd.read_csv(folder / MANIFEST)
         usable = manifest[(manifest["side"] == side) & (manifest["status"] == "ok")]
         return [folder / name for name in sorted(usable["prepared"])]
 
@@ -101,7 +101,7 @@ def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data
     folder = work_folder.absolute() / "prepared" / key
     if (folder / MANIFEST).exists():
         logger.info("reusing the prepared dataset %s", folder)
-        manifest = _read_manifest(folder / MANIFEST)
+        manifest = pd.read_csv(folder / MANIFEST)
         _check_usable(manifest, config.max_bad_share, folder / MANIFEST)
     else:
         manifest = _make_manifest(_prepare_pictures(source, folder, config))
@@ -235,17 +235,6 @@ def _make_manifest(records: list[_Record]) -> pd.DataFrame:
     # Int64, unlike int, has a missing value, which quarantined files need.
     columns = list(_Record.__dataclass_fields__)
     return pd.DataFrame(records, columns=columns).astype(dict.fromkeys(_NUMBERS, "Int64"))
-
-
-def _read_manifest(path: Path) -> pd.DataFrame:
-    # A picture may be called `nan` or `1.0`: only an empty number is a missing value, and all else is text.
-    columns = _Record.__dataclass_fields__
-    return pd.read_csv(
-        path,
-        dtype={name: "Int64" if name in _NUMBERS else str for name in columns},
-        keep_default_na=False,
-        na_values={name: [""] for name in _NUMBERS},
-    )
 
 
 def _check_usable(manifest: pd.DataFrame, max_bad_share: float, listing: Path) -> None:

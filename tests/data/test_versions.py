@@ -1,0 +1,689 @@
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("dvc")
+
+from dvc.repo import Repo
+
+from ieast.config import DataConfig
+from ieast.data import additions, versions
+from ieast.data.additions import add_dataset
+from ieast.data.versions import DataRef, load_dataset
+from ieast.errors import DataError
+from ieast.files import DiskFullError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A bare machine: no identity, no settings, nothing shared with the user's own DVC."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"):
+            patch.setenv(name, str(home / name))
+        patch.setenv("DVC_NO_ANALYTICS", "1")
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "Tester")
+            patch.setenv(f"GIT_{role}_EMAIL", "tester@example.org")
+        yield
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def write(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"bytes of {name}")
+
+
+def record(repository: Path, message: str, push: bool = True) -> str:
+    """`dvc add data`, `dvc push` and a commit; gives the digest."""
+    with Repo(str(repository)) as repo:
+        digest = repo.add(str(repository / "data"))[0].outs[0].hash_info.value
+        if push:
+            repo.push()
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", message)
+    return str(digest)
+
+
+def files_under(folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def tree_state(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Everything about each file that an innocent reader leaves alone."""
+    return {
+        str(path): (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def config(repository: Path | str, revision: str = "workspace") -> DataConfig:
+    return DataConfig(repository=str(repository), revision=revision)
+
+
+def new_repository(folder: Path, remote: str | None = "../datastore") -> Path:
+    folder.mkdir()
+    git(folder, "init", "-qb", "main")
+    with Repo.init(str(folder)):
+        pass
+    if remote:
+        (folder / ".dvc/config").write_text(f"[core]\n    remote = sample\n['remote \"sample\"']\n    url = {remote}\n")
+    return folder
+
+
+V1 = ["content/1.jpg", "content/2.jpg", "content/3.jpg", "style/a.jpg", "style/b.jpg", "style/c.jpg", "clips/walk/frame_1.jpg"]
+V2 = [*V1, "content/4.jpg", "clips/run/frame_1.jpg", "clips/run/frame_2.jpg"]
+MORE = [*V2, "style/d.jpg"]
+
+
+class Origin:
+    """A repository with version 1 tagged, version 2 on main and another on a branch, in a committed remote."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = new_repository(folder)
+        git(folder, "remote", "add", "origin", "https://user:secret@example.org/styles.git")
+        write(folder / "data", *V1)
+        self.digests = {"data-v1": record(folder, "version 1")}
+        git(folder, "tag", "-am", "version 1", "data-v1")
+        write(folder / "data", *V2)
+        self.digests["main"] = record(folder, "version 2")
+        git(folder, "checkout", "-qb", "more-styles")
+        write(folder / "data", *MORE)
+        self.digests["more-styles"] = record(folder, "more styles")
+        self.commits = {name: git(folder, "rev-parse", f"{name}^{{commit}}") for name in self.digests}
+        git(folder, "checkout", "-q", "main")
+        with Repo(str(folder)) as repo:
+            repo.checkout()
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory, environment: None) -> Origin:
+    return Origin(tmp_path_factory.mktemp("origin") / "repository")
+
+
+@pytest.fixture
+def copy(origin: Origin, tmp_path: Path) -> Path:
+    """The origin, to be changed at will."""
+    return Path(shutil.copytree(origin.folder, tmp_path / "copy"))
+
+
+@pytest.fixture
+def clone(origin: Origin, tmp_path: Path) -> Path:
+    """A fresh clone: neither data/ nor a cache."""
+    git(tmp_path, "clone", "-q", str(origin.folder), "clone")
+    return tmp_path / "clone"
+
+
+def expected(names: list[str]) -> dict[str, str]:
+    return {name: f"bytes of {name}" for name in sorted(names)}
+
+
+# --- reading
+
+
+@pytest.mark.parametrize(
+    ("revision", "name", "names"),
+    [
+        ("data-v1", "data-v1", V1),
+        ("main", "main", V2),
+        ("HEAD~1", "data-v1", V1),
+        ("more-styles", "more-styles", MORE),
+        ("sha", "data-v1", V1),
+        ("short sha", "main", V2),
+    ],
+)
+def test_fresh_clone_reads_every_kind_of_revision(
+    origin: Origin, clone: Path, tmp_path: Path, revision: str, name: str, names: list[str]
+) -> None:
+    asked = {"sha": origin.commits["data-v1"], "short sha": origin.commits["main"][:8]}.get(revision, revision)
+    ref = load_dataset(config(clone, asked), tmp_path / "work")
+    assert files_under(ref.folder) == expected(names)
+    assert ref.folder == tmp_path / "work/datasets" / origin.digests[name].removesuffix(".dir")
+    assert (ref.revision, ref.commit, ref.md5) == (asked, origin.commits[name], origin.digests[name])
+    assert (ref.head_commit, ref.differs_from_head) == (None, False)
+    assert ref.counts.content == sum(file.startswith("content/") for file in names)
+    assert ref.counts.style == sum(file.startswith("style/") for file in names)
+    assert ref.counts.clips == len({file.split("/")[1] for file in names if file.startswith("clips/")})
+    assert ref.source == str(origin.folder)
+    assert not (clone / "data").exists()
+
+
+def test_reference_survives_json(origin: Origin, tmp_path: Path) -> None:
+    ref = load_dataset(config(origin.folder, "data-v1"), tmp_path)
+    assert DataRef.model_validate_json(ref.model_dump_json()) == ref
+    assert json.loads(ref.model_dump_json())["counts"] == {"content": 3, "style": 3, "clips": 1}
+
+
+def test_workspace_of_fresh_clone_comes_from_the_remote(origin: Origin, clone: Path, tmp_path: Path) -> None:
+    ref = load_dataset(config(clone), tmp_path / "work")
+    assert files_under(ref.folder) == expected(V2)
+    assert (ref.commit, ref.head_commit, ref.differs_from_head) == (None, origin.commits["main"], False)
+
+
+def test_workspace_that_is_added_but_not_committed(origin: Origin, copy: Path, tmp_path: Path) -> None:
+    write(copy / "data", "content/new.jpg")
+    with Repo(str(copy)) as repo:
+        repo.add(str(copy / "data"))
+    ref = load_dataset(config(copy), tmp_path / "work")
+    assert files_under(ref.folder) == expected([*V2, "content/new.jpg"])
+    assert (ref.commit, ref.head_commit, ref.differs_from_head) == (None, origin.commits["main"], True)
+    assert ref.source == "https://example.org/styles.git"
+
+
+def test_workspace_without_any_commit(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "repository", remote=None)
+    write(repository / "data", *V1)
+    with Repo(str(repository)) as repo:
+        repo.add(str(repository / "data"))
+    ref = load_dataset(config(repository), tmp_path / "work")
+    assert (ref.head_commit, ref.differs_from_head, ref.source) == (None, True, str(repository))
+
+
+def test_repository_defaults_to_where_one_stands(
+    origin: Origin, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copy)
+    ref = load_dataset(DataConfig(), Path("work"))
+    assert ref.md5 == origin.digests["main"]
+    assert ref.folder.is_absolute()
+
+
+def test_repository_reached_through_a_link(origin: Origin, copy: Path, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(copy)
+    ref = load_dataset(config(tmp_path / "link"), tmp_path / "work")
+    assert (ref.md5, ref.differs_from_head) == (origin.digests["main"], False)
+    assert load_dataset(config(tmp_path / "link", "data-v1"), tmp_path / "work").md5 == origin.digests["data-v1"]
+    with pytest.raises(DataError, match="lie one inside the other"):
+        add_dataset(tmp_path / "link", copy / "data/content", pictures / "wikiart")
+    assert add_dataset(tmp_path / "link", pictures / "coco", pictures / "wikiart").next_steps[1].endswith(" datastore")
+
+
+def test_url_is_cloned_and_its_committed_remote_read(origin: Origin, tmp_path: Path) -> None:
+    url = origin.folder.as_uri()
+    for revision, names in (("more-styles", MORE), ("data-v1", V1), (origin.commits["main"][:9], V2)):
+        ref = load_dataset(config(url, revision), tmp_path)
+        assert files_under(ref.folder) == expected(names)
+        assert (ref.repository, ref.source) == (url, url)
+
+
+def test_tag_older_than_the_remote(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "repository", remote=None)
+    write(repository / "data", *V1)
+    record(repository, "version 1", push=False)
+    git(repository, "tag", "data-v1")
+    (repository / ".dvc/config").write_text("[core]\n    remote = sample\n['remote \"sample\"']\n    url = ../datastore\n")
+    with Repo(str(repository)) as repo:
+        repo.push()
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "remote")
+    git(tmp_path, "clone", "-q", "repository", "clone")
+    assert files_under(load_dataset(config(tmp_path / "clone", "data-v1"), tmp_path / "work").folder) == expected(V1)
+
+
+def test_files_are_read_only_and_the_remote_is_never_linked(clone: Path, tmp_path: Path) -> None:
+    store = tree_state(clone / "datastore")
+    ref = load_dataset(config(clone), tmp_path / "work")
+    assert {path.stat().st_mode & 0o777 for path in ref.folder.rglob("*.jpg")} == {0o444}
+    assert {path.stat().st_nlink for path in (clone / "datastore").rglob("*") if path.is_file()} == {1}
+    assert tree_state(clone / "datastore") == store
+
+
+def test_second_read_needs_neither_cache_nor_remote(clone: Path, tmp_path: Path) -> None:
+    first = load_dataset(config(clone, "data-v1"), tmp_path / "work")
+    shutil.rmtree(clone / ".dvc/cache")
+    shutil.rmtree(clone / "datastore")
+    assert load_dataset(config(clone, "data-v1"), tmp_path / "work") == first
+
+
+def test_damaged_folder_is_noticed(copy: Path, tmp_path: Path) -> None:
+    ref = load_dataset(config(copy), tmp_path / "work")
+    (ref.folder / "content/1.jpg").unlink()
+    with pytest.raises(DataError, match=r"holds 9 files instead of 10.*Delete it and run the same command again"):
+        load_dataset(config(copy), tmp_path / "work")
+
+
+def test_killed_read_leaves_nothing_that_looks_complete(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(complete: Path, folder: Path) -> None:
+        assert files_under(complete) == expected(V2)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(versions, "_publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            load_dataset(config(copy), tmp_path / "work")
+    assert list((tmp_path / "work/datasets").iterdir()) == []
+    assert files_under(load_dataset(config(copy), tmp_path / "work").folder) == expected(V2)
+
+
+def test_leftovers_of_killed_runs_are_ignored_and_swept_when_old(origin: Origin, copy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work/datasets"
+    digest = origin.digests["main"].removesuffix(".dir")
+    old, young = folder / f".{digest}-old", folder / f".{digest}-young"
+    write(old, "complete/content/1.jpg")
+    write(young, "complete/content/1.jpg")
+    os.utime(old, (0, 0))
+    assert files_under(load_dataset(config(copy), tmp_path / "work").folder) == expected(V2)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_interrupted_download_is_resumed(clone: Path, tmp_path: Path) -> None:
+    with Repo(str(clone)) as repo:
+        repo.fetch()
+        output = repo.stage.load_one(str(clone / "data.dvc")).outs[0]
+        arrived, lost = [Path(output.cache.oid_to_path(file.value)) for _, _, file in output.get_obj()][:2]
+    lost.unlink()
+    inode = arrived.stat().st_ino
+    assert files_under(load_dataset(config(clone), tmp_path / "work").folder) == expected(V2)
+    assert arrived.stat().st_ino == inode
+
+
+def test_concurrent_runs_agree(origin: Origin, clone: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from ieast.config import DataConfig; from ieast.data.versions import load_dataset\n"
+        "load_dataset(DataConfig(repository=sys.argv[1], revision=sys.argv[2]), Path(sys.argv[3]))"
+    )
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(clone), revision, str(tmp_path / "work")], stderr=subprocess.PIPE, text=True
+        )
+        for revision in ("workspace", "data-v1", "workspace", "data-v1")
+    ]
+    assert [(run.communicate()[1][-2000:] if run.wait() else "") for run in runs] == [""] * 4
+    for name, names in (("main", V2), ("data-v1", V1)):
+        assert files_under(tmp_path / "work/datasets" / origin.digests[name].removesuffix(".dir")) == expected(names)
+    assert len(list((tmp_path / "work/datasets").iterdir())) == 2
+
+
+def test_losing_the_race_to_publish_is_fine(tmp_path: Path) -> None:
+    write(tmp_path / "mine", "content/1.jpg")
+    write(tmp_path / "theirs", "content/1.jpg")
+    versions._publish(tmp_path / "mine", tmp_path / "theirs")
+    assert files_under(tmp_path / "theirs") == expected(["content/1.jpg"])
+
+
+# --- refusals when reading
+
+
+def changed(folder: Path) -> None:
+    write(folder, "content/extra.jpg")
+
+
+def emptied(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def edited(folder: Path) -> None:
+    path = folder / "content/1.jpg"
+    path.unlink()
+    path.write_text("retouched")
+
+
+@pytest.mark.parametrize("spoil", [changed, emptied, edited])
+def test_unrecorded_changes_are_refused(copy: Path, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    spoil(copy / "data")
+    with pytest.raises(DataError, match=r"is not what data.dvc records.*`dvc add data`.*`ieast data add`.*`dvc checkout`"):
+        load_dataset(config(copy), tmp_path / "work")
+    assert load_dataset(config(copy, "data-v1"), tmp_path / "work").counts.content == 3
+
+
+def test_missing_data_folder_is_fine(copy: Path, tmp_path: Path) -> None:
+    shutil.rmtree(copy / "data")
+    assert load_dataset(config(copy), tmp_path / "work").counts.content == 4
+
+
+def test_not_a_repository(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DataError, match=f"{folder} is not a git repository with DVC.*`git init` and `dvc init`"):
+            load_dataset(config(folder), tmp_path / "work")
+
+
+def test_git_repository_without_dvc(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    with pytest.raises(DataError, match=r"is not a git repository with DVC in it"):
+        load_dataset(config(tmp_path, "HEAD"), tmp_path / "work")
+
+
+def test_dvc_repository_without_git(tmp_path: Path) -> None:
+    with Repo.init(str(tmp_path), no_scm=True):
+        pass
+    with pytest.raises(DataError, match=r"set up without git"):
+        load_dataset(config(tmp_path), tmp_path / "work")
+
+
+def test_unknown_revision_lists_what_there_is(origin: Origin, clone: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no revision 'data-v9'. Its tags: data-v1; its branches: main, more-styles"):
+        load_dataset(config(clone, "data-v9"), tmp_path / "work")
+    with pytest.raises(DataError, match=r"no revision 'data-v9'. Its tags: data-v1"):
+        load_dataset(config(origin.folder.as_uri(), "data-v9"), tmp_path / "work")
+
+
+def test_no_dataset_at_the_revision(copy: Path, tmp_path: Path) -> None:
+    git(copy, "checkout", "-q", "--orphan", "bare")
+    git(copy, "rm", "-rqf", ".")
+    git(copy, "commit", "-qm", "nothing", "--allow-empty")
+    git(copy, "checkout", "-q", "main")
+    with pytest.raises(DataError, match=r"there is no data.dvc at bare of .*`dvc add data`"):
+        load_dataset(config(copy, "bare"), tmp_path / "work")
+    with pytest.raises(DataError, match=r"there is no pictures.dvc at workspace"):
+        load_dataset(DataConfig(repository=str(copy), path="pictures/"), tmp_path / "work")
+
+
+def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "repository")
+    (repository / "data").write_text("not a folder")
+    record(repository, "file")
+    with pytest.raises(DataError, match=r"does not record a folder"):
+        load_dataset(config(repository, "main"), tmp_path / "work")
+
+
+def test_unreadable_data_dvc(copy: Path, tmp_path: Path) -> None:
+    (copy / "data.dvc").write_text("<<<<<<< HEAD\n")
+    with pytest.raises(DataError, match=r"reading data at workspace of .* failed in DVC"):
+        load_dataset(config(copy), tmp_path / "work")
+
+
+@pytest.mark.parametrize("revision", ["workspace", "data-v1"])
+def test_no_remote_and_nothing_cached(copy: Path, tmp_path: Path, revision: str) -> None:
+    shutil.rmtree(copy / ".dvc/cache")
+    (copy / ".dvc/config").write_text("")
+    with pytest.raises(DataError, match=r"list of files .* not in DVC's cache, and .* no default remote.*`dvc remote add -d"):
+        load_dataset(config(copy, revision), tmp_path / "work")
+
+
+@pytest.mark.parametrize("revision", ["workspace", "main"])
+def test_forgotten_push(tmp_path: Path, revision: str) -> None:
+    repository = new_repository(tmp_path / "repository", remote=str(tmp_path / "storage"))
+    (tmp_path / "storage").mkdir()
+    write(repository / "data", *V1)
+    record(repository, "version 1", push=False)
+    git(tmp_path, "clone", "-q", "repository", "clone")
+    with pytest.raises(DataError, match=f"nor could be fetched from the remote {tmp_path}/storage.*`dvc push` was forgotten"):
+        load_dataset(config(tmp_path / "clone", revision), tmp_path / "work")
+
+
+def test_remote_that_lacks_some_files(clone: Path, tmp_path: Path) -> None:
+    with Repo(str(clone)) as repo:
+        repo.fetch()
+        output = repo.stage.load_one(str(clone / "data.dvc")).outs[0]
+        oid = next(file.value for key, _, file in output.get_obj() if key == ("content", "4.jpg"))
+    Path(output.cache.oid_to_path(oid)).unlink()
+    (clone / "datastore/files/md5" / oid[:2] / oid[2:]).unlink()
+    with pytest.raises(
+        DataError, match=r"1 of 10 files, such as content/4.jpg.* nor could be fetched from the remote .*datastore"
+    ):
+        load_dataset(config(clone), tmp_path / "work")
+
+
+def test_remote_of_a_kind_that_is_not_installed(clone: Path, tmp_path: Path) -> None:
+    text = (clone / ".dvc/config").read_text()
+    (clone / ".dvc/config").write_text(text.replace("../datastore", "gs://bucket/styles"))
+    with pytest.raises(DataError, match=r"from the remote gs://bucket/styles failed: .*Check that it is reachable"):
+        load_dataset(config(clone), tmp_path / "work")
+
+
+@pytest.mark.parametrize("role", ["content", "style"])
+def test_dataset_without_a_side(tmp_path: Path, role: str) -> None:
+    repository = new_repository(tmp_path / "repository")
+    write(repository / "data", *(name for name in V1 if not name.startswith(role)))
+    record(repository, "half")
+    with pytest.raises(DataError, match=f"has no pictures in {role}/.*it holds clips"):
+        load_dataset(config(repository), tmp_path / "work")
+    assert not (tmp_path / "work/datasets").exists()
+
+
+def test_url_has_no_workspace(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"https://example.org/x.git is a URL, which has no workspace"):
+        load_dataset(config("https://me:secret@example.org/x.git"), tmp_path)
+
+
+def test_clone_that_fails_keeps_the_password_to_itself(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot clone https://localhost:1/x.git") as failure:
+        load_dataset(config("https://me:secret@localhost:1/x.git", "main"), tmp_path)
+    assert "secret" not in str(failure.value)
+    assert failure.value.__suppress_context__
+
+
+def test_full_disk_while_reading(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dvc_objects.fs.generic.transfer", full)
+    with pytest.raises(DiskFullError, match=r"the disk filled up while reading data at workspace"):
+        load_dataset(config(copy), tmp_path / "work")
+    assert list((tmp_path / "work/datasets").iterdir()) == []
+
+
+def test_without_dvc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in sys.modules if name == "dvc" or name.startswith("dvc.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "dvc", None)
+    with pytest.raises(DataError, match=r"pip install 'ieast\[pipelines\]'"):
+        load_dataset(DataConfig(), tmp_path)
+    with pytest.raises(DataError, match=r"pip install 'ieast\[pipelines\]'"):
+        add_dataset(tmp_path, tmp_path, tmp_path)
+
+
+# --- a user's own folders
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A user's folders outside the repository."""
+    folder = tmp_path / "pictures"
+    write(folder / "coco", "1.jpg", "2.jpg", "3.jpg", "more/4.jpg", ".DS_Store", ".hidden/5.jpg")
+    write(folder / "wikiart", "cubism/a.jpg", "cubism/b.jpg", "realism/a.jpg")
+    write(folder / "films", "walk/frame_1.jpg", "walk/frame_2.jpg", "run/frame_1.jpg")
+    (folder / "coco/linked.jpg").symlink_to(folder / "wikiart/cubism/a.jpg")
+    (folder / "coco/1.jpg").chmod(0o640)
+    return folder
+
+
+def test_add_then_load(copy: Path, pictures: Path, tmp_path: Path) -> None:
+    before = tree_state(pictures)
+    added = add_dataset(copy, pictures / "coco", pictures / "wikiart", pictures / "films")
+    assert added.counts.model_dump() == {"content": 5, "style": 3, "clips": 2}
+    assert added.next_steps == [
+        "dvc push",
+        "git add data.dvc .gitignore datastore",
+        'git commit -m "Dataset: 5 content and 3 style pictures, 2 clips"',
+        "git tag data-v2",
+    ]
+    ref = load_dataset(config(copy), tmp_path / "work")
+    assert (ref.md5, ref.counts, ref.differs_from_head) == (added.md5, added.counts, True)
+    found = files_under(ref.folder)
+    assert found["content/linked.jpg"] == "bytes of cubism/a.jpg"
+    assert sorted(found) == [
+        *("clips/run/frame_1.jpg", "clips/walk/frame_1.jpg", "clips/walk/frame_2.jpg"),
+        *("content/1.jpg", "content/2.jpg", "content/3.jpg", "content/linked.jpg", "content/more/4.jpg"),
+        *("style/cubism/a.jpg", "style/cubism/b.jpg", "style/realism/a.jpg"),
+    ]
+    assert not any(path.is_symlink() for path in (copy / "data").rglob("*"))
+    assert tree_state(pictures) == before
+    assert list((copy / ".dvc/tmp").glob("ieast-*")) == []
+    assert git(copy, "status", "--short") == "M data.dvc"
+    with Repo(str(copy)) as repo:
+        repo.push()
+    git(copy, "add", "-A")
+    git(copy, "commit", "-qm", "own pictures")
+    assert load_dataset(config(copy, "HEAD"), tmp_path / "work").folder == ref.folder
+    assert files_under(load_dataset(config(copy, "data-v1"), tmp_path / "work").folder) == expected(V1)
+
+
+@pytest.mark.parametrize("kind", ["hardlink", "symlink", "copy"])
+def test_originals_stay_as_they_are_whatever_the_cache_links(tmp_path: Path, pictures: Path, kind: str) -> None:
+    repository = new_repository(tmp_path / "repository", remote=None)
+    (repository / ".dvc/config").write_text(f"[cache]\n    type = {kind}\n")
+    before = tree_state(pictures)
+    add_dataset(repository, pictures / "coco", pictures / "wikiart")
+    assert tree_state(pictures) == before
+    assert {path.stat().st_nlink for path in pictures.rglob("*.jpg") if not path.is_symlink()} == {1}
+    ref = load_dataset(config(repository), tmp_path / "work")
+    assert not any(path.is_symlink() for path in ref.folder.rglob("*"))
+
+
+def test_first_dataset_of_a_repository_without_remote(tmp_path: Path, pictures: Path) -> None:
+    repository = new_repository(tmp_path / "repository", remote=None)
+    added = add_dataset(repository, pictures / "coco", pictures / "wikiart", pictures / "films/walk/..")
+    assert added.next_steps[0].startswith("dvc remote add -d storage")
+    assert added.next_steps[2] == "git add data.dvc .gitignore .dvc/config"
+    assert added.next_steps[-1] == "git tag data-v1"
+
+
+def test_large_dataset_is_kept_out_of_a_committed_remote(copy: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(additions, "MAX_COMMITTED_BYTES", 10)
+    added = add_dataset(copy, pictures / "coco", pictures / "wikiart")
+    assert added.next_steps[0].startswith("dvc remote add -d storage")
+
+
+def test_folder_of_frames_is_one_clip(copy: Path, pictures: Path) -> None:
+    write(pictures / "films/walk", "frame_3.jpg")
+    added = add_dataset(copy, pictures / "coco", pictures / "wikiart", pictures / "films/walk")
+    assert added.counts.clips == 1
+    assert sorted(path.name for path in (copy / "data/clips/walk").iterdir()) == ["frame_1.jpg", "frame_2.jpg", "frame_3.jpg"]
+
+
+def test_adding_says_nothing_on_its_own(
+    copy: Path, pictures: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    add_dataset(copy, pictures / "coco", pictures / "wikiart")
+    assert capsys.readouterr().out == ""
+    assert "git add" not in caplog.text
+
+
+def unchanged(repository: Path, call: Callable[[], object], error: type[BaseException], match: str) -> None:
+    before = tree_state(repository / "data"), (repository / "data.dvc").read_bytes(), git(repository, "status", "--short")
+    with pytest.raises(error, match=match):
+        call()
+    after = tree_state(repository / "data"), (repository / "data.dvc").read_bytes(), git(repository, "status", "--short")
+    assert after == before
+    assert list((repository / ".dvc/tmp").glob("ieast-*")) == []
+
+
+def test_unfit_folders_are_refused(copy: Path, pictures: Path, tmp_path: Path) -> None:
+    coco, wikiart = pictures / "coco", pictures / "wikiart"
+    few, mixed, broken, circle = (tmp_path / name for name in ("few", "mixed", "broken", "circle"))
+    write(few, "1.jpg", "2.jpg")
+    write(mixed, "1.jpg", "walk/1.jpg", "walk/2.jpg")
+    write(broken, "1.jpg", "2.jpg", "3.jpg")
+    (broken / "4.jpg").symlink_to("gone.jpg")
+    write(circle, "1.jpg", "2.jpg", "3.jpg")
+    (circle / "round").symlink_to(circle)
+    cases: list[tuple[Path, Path, Path | None, str]] = [
+        (tmp_path / "nowhere", wikiart, None, "there is no folder .*/nowhere, given as content"),
+        (coco, few, None, "few, given as style, holds 2 files; at least 3 are needed"),
+        (coco, coco, None, "content and style are the same folder .*/coco"),
+        (coco, pictures / "films/../coco", None, "content and style are the same folder"),
+        (pictures, wikiart, None, "content .*/pictures and style .*/wikiart lie one inside the other"),
+        (copy / "data/content", wikiart, None, "lie one inside the other"),
+        (copy / "data", wikiart, None, "lie one inside the other"),
+        (copy, wikiart, None, "lie one inside the other"),
+        (broken, wikiart, None, "broken/4.jpg is a broken link to gone.jpg"),
+        (circle, wikiart, None, "circle/round is a link to a folder, which is not followed"),
+        (coco, wikiart, mixed, "mixed, given as clips, must hold either frames or one subfolder of frames per clip"),
+    ]
+    for content, style, clips, match in cases:
+        unchanged(copy, lambda c=content, s=style, k=clips: add_dataset(copy, c, s, k), DataError, match)  # type: ignore[misc]
+
+
+def test_adding_refuses_to_lose_changes(copy: Path, pictures: Path) -> None:
+    changed(copy / "data")
+    unchanged(
+        copy,
+        lambda: add_dataset(copy, pictures / "coco", pictures / "wikiart"),
+        DataError,
+        r"has changes that DVC has not saved \(modified\).*`dvc add data`",
+    )
+
+
+def test_adding_refuses_to_lose_the_only_copy(copy: Path, pictures: Path) -> None:
+    shutil.rmtree(copy / ".dvc/cache")
+    unchanged(copy, lambda: add_dataset(copy, pictures / "coco", pictures / "wikiart"), DataError, r"\(not in cache\)")
+
+
+def test_adding_refuses_a_folder_that_dvc_does_not_know(tmp_path: Path, pictures: Path) -> None:
+    repository = new_repository(tmp_path / "repository")
+    write(repository / "data", "mine.jpg")
+    with pytest.raises(DataError, match=r"\(untracked\)"):
+        add_dataset(repository, pictures / "coco", pictures / "wikiart")
+    assert files_under(repository / "data") == expected(["mine.jpg"])
+
+
+def test_adding_refuses_a_linked_data_folder(copy: Path, pictures: Path, tmp_path: Path) -> None:
+    (copy / "data").rename(tmp_path / "elsewhere")
+    (copy / "data").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"data is a link to .*/elsewhere"):
+        add_dataset(copy, pictures / "coco", pictures / "wikiart")
+
+
+def test_adding_outside_a_repository(tmp_path: Path, pictures: Path) -> None:
+    with pytest.raises(DataError, match=r"is not a git repository with DVC in it"):
+        add_dataset(tmp_path, pictures / "coco", pictures / "wikiart")
+
+
+@pytest.mark.parametrize(
+    ("raised", "error", "match"),
+    [
+        (OSError(28, "No space left on device"), DiskFullError, "the disk filled up while adding a dataset"),
+        (PermissionError(13, "Permission denied", "x"), DataError, "Permission denied"),
+        (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+    ],
+)
+def test_failing_in_dvc_restores_everything(
+    copy: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, raised: BaseException, error: type[BaseException], match: str
+) -> None:
+    def fail(repo: Repo, target: str) -> None:
+        assert (Path(target) / "content/more/4.jpg").exists()
+        (copy / "data.dvc").write_text("half written")
+        raise raised
+
+    monkeypatch.setattr(Repo, "add", fail)
+    unchanged(copy, lambda: add_dataset(copy, pictures / "coco", pictures / "wikiart"), error, match)
+
+
+def test_failing_first_dataset_leaves_no_trace(tmp_path: Path, pictures: Path) -> None:
+    repository = new_repository(tmp_path / "repository")
+    write(repository, "data.dvc/in-the-way")  # makes DVC fail after data/ is in place
+    with pytest.raises(DataError):
+        add_dataset(repository, pictures / "coco", pictures / "wikiart")
+    assert not (repository / "data").exists()
+
+
+def test_full_disk_while_copying(copy: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dvc_objects.fs.generic.transfer", full)
+    unchanged(copy, lambda: add_dataset(copy, pictures / "coco", pictures / "wikiart"), DiskFullError, "disk filled up")
+
+
+def test_waits_for_another_dvc_command(clone: Path, tmp_path: Path) -> None:
+    from dvc.repo import lock_repo
+
+    with Repo(str(clone)) as repo:
+        done = threading.Thread(target=load_dataset, args=(config(clone), tmp_path / "work"))
+        with lock_repo(repo):
+            done.start()
+            done.join(1)
+            assert done.is_alive()
+        done.join(30)
+    assert len(list((tmp_path / "work/datasets").iterdir())) == 1
