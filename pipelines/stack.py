@@ -8,6 +8,9 @@ import sys
 
 from zenml.client import Client
 from zenml.enums import StackComponentType
+from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker
+
+from ieast.errors import ConfigError
 
 STACK, COMPONENT = "ieast_local", "ieast_mlflow"
 
@@ -34,9 +37,15 @@ def ensure_stack() -> None:
 
 
 def tracking_uri() -> str:
-    """The store MLflow keeps its runs in under the active stack."""
+    """The store MLflow keeps its runs in under the active stack.
+
+    Raises:
+        ConfigError: The active stack has no MLflow.
+    """
     tracker = Client().active_stack.experiment_tracker
-    return str(tracker.get_tracking_uri())  # type: ignore[union-attr]
+    if not isinstance(tracker, MLFlowExperimentTracker):
+        raise ConfigError(f"the active ZenML stack {Client().active_stack.name} has no MLflow: type `make stack`")
+    return str(tracker.get_tracking_uri())
 
 
 if __name__ == "__main__":
