@@ -19,8 +19,9 @@ demo: environment stack ## the training pipeline on the sample data
 	zenml pipeline run pipelines.training.training_pipeline -c configs/quickstart.yaml
 	@ieast last-run
 
+# One thread a worker: two workers with two threads each would wait for each other more than they compute.
 test: environment
-	python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile
 
 lint: environment
 	ruff check .

@@ -200,7 +200,6 @@ class ExperimentConfig(Settings):
     """One run of the training pipeline: everything that decides its outcome."""
 
     preset: Literal["paper", "official"] = "paper"
-    name: str = Field("ieast", description="the run's name in MLflow")
     work_folder: str = Field(
         default_factory=lambda: os.environ.get("IEAST_WORK", ".work"),
         description="prepared datasets, checkpoints and models that are being made",

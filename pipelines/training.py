@@ -1,5 +1,7 @@
 """From a dataset version to a registered, promoted model."""
 
+from typing import Any
+
 from zenml import Model, pipeline
 
 from ieast.config import ExperimentConfig
@@ -12,15 +14,19 @@ from steps.train_model import train_model
 
 
 @pipeline(name="training_pipeline", model=Model(name="ieast"))
-def training_pipeline(config: ExperimentConfig) -> None:
+def training_pipeline(config: dict[str, Any]) -> None:
     """Load, prepare, train, evaluate, register, promote.
 
     Args:
-        config: The section `parameters: config:` of a file in configs/; unknown keys are errors.
+        config: The section `parameters: config:` of a file in configs/, see `ieast.config.ExperimentConfig`.
+
+    Raises:
+        ConfigError: An unknown key or an unusable value, before anything runs.
     """
-    data = load_data(config.data, config.work_folder)
-    prepared = prepare_images(data, config.prepare, config.work_folder)
-    model = train_model(prepared, data, config)
-    scores, _report = evaluate_model(model, prepared, config)
-    version = register_model(model, scores, data, prepared, config)
-    promote_model(version, model, scores, prepared, config)
+    settings = ExperimentConfig.parse(config, "parameters.config")
+    data = load_data(settings.data, settings.work_folder)
+    prepared = prepare_images(data, settings.prepare, settings.work_folder)
+    model = train_model(prepared, data, settings)
+    scores, _report = evaluate_model(model, prepared, settings)
+    version = register_model(model, scores, data, prepared, settings)
+    promote_model(version, model, scores, prepared, settings)

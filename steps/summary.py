@@ -34,7 +34,7 @@ def write_summary(config: ExperimentConfig, version: str, decision: Decision, sc
     alias = "champion" if decision.promote else "challenger"
     lines += [
         "Where to look",
-        f"  MLflow run          {run.info.run_id} ({config.name}) in {store}",
+        f"  MLflow run          {run.info.run_id} ({run.info.run_name}) in {store}",
         f"  registered model    {name} version {version}, alias {alias}: models:/{name}@{alias}",
         f"  checkpoint, model   {folder}",
         f"  picture             {grid}",

@@ -28,7 +28,6 @@ def log_settings(config: ExperimentConfig) -> None:
     objective = config.objective
     mlflow.set_tags(
         {
-            "mlflow.runName": config.name,
             "method": config.model.method,
             "preset": config.preset,
             "EL": str(objective.external_learning),

@@ -1,6 +1,7 @@
 """Perceptual distances between pictures: LPIPS by its own package, or the distance on an encoder's taps."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Protocol
 from urllib.error import URLError
 
@@ -35,14 +36,19 @@ class Lpips(nn.Module):
         """Load the network.
 
         Raises:
-            WeightsError: The backbone's weights are not at hand and cannot be downloaded.
+            WeightsError: The backbone's weights are not at hand and cannot be downloaded, or are damaged.
         """
         super().__init__()
         import lpips
 
         self.name = f"lpips_{net}"
-        require_backbone(net)
-        self.model = lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+        path = require_backbone(net)
+        try:
+            self.model = lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+        except (RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+            raise WeightsError(
+                f"LPIPS ({net}) cannot use {path} ({error}); remove the file, or put the right one there"
+            ) from error
 
     @torch.inference_mode()
     def forward(self, a: Tensor, b: Tensor) -> Tensor:

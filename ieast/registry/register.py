@@ -52,11 +52,12 @@ def champion_version(name: str) -> str | None:
     """The version that `champion` points at, or None before the first promotion."""
     client = MlflowClient()
     try:
-        return client.get_registered_model(name).aliases.get(CHAMPION)
+        number = client.get_registered_model(name).aliases.get(CHAMPION)
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
+    return None if number is None else str(number)  # SQLite stores give integers
 
 
 def apply_decision(name: str, number: str, decision: Decision) -> None:

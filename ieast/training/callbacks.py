@@ -1,5 +1,6 @@
 """What happens around iterations: checkpoints, pictures, speed, progress."""
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -59,6 +60,34 @@ class Checkpoints(Callback):
             trainer.save_checkpoint(self.path)
 
 
+class OrderlyStop(Callback):
+    """On SIGTERM or the first Ctrl-C, ends training after the iteration at hand, the same one on every device.
+
+    Its handlers replace Lightning's, which call those of the surrounding program (ZenML's raise in the middle of an iteration)
+    and which, on several devices, exchange a message from inside the handler, whatever else is just being exchanged. A second
+    Ctrl-C stops at once.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def on_train_start(self, *_: Any) -> None:
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._ask)
+        except ValueError:
+            pass  # not the main thread, which alone receives signals
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
+            raise SIGTERMException
+
+    def _ask(self, number: int, _frame: Any) -> None:
+        self._asked = True
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Pictures(Callback):
     """Stylises the same contents and styles on an interval, so that progress can be seen."""
 
@@ -108,6 +137,9 @@ class Progress(Callback):
             if trainer.logger is not None:
                 trainer.logger.log_metrics({"train/images_per_second": images / (now - then)}, step=module.finished)
             self._since = (module.finished, now)
+
+    def on_exception(self, *_: Any) -> None:
+        self.teardown()  # which Lightning calls only after a training that ends well
 
     def teardown(self, *_: Any, **__: Any) -> None:
         if self.bar is not None:

@@ -1,16 +1,19 @@
 """`fit`: from prepared pictures and a configuration to a trained, exported model."""
 
+import json
 import logging
 import os
 import platform
 import signal
 import subprocess
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -29,7 +32,7 @@ from ieast.images import read_image, resize_smallest_side, to_tensor
 from ieast.models.checkpoint import save_model
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.models.stylizer import build_stylizer
-from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, Pictures, Progress
+from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Pictures, Progress
 from ieast.training.module import StyleTransferModule
 
 log = logging.getLogger(__name__)
@@ -136,7 +139,7 @@ def fit(
 
 def _run(trainer: L.Trainer, module: StyleTransferModule, data: L.LightningDataModule, resume: Path | None) -> None:
     try:
-        with _interrupt_as_sigterm(), _quiet_lightning():
+        with _signals_restored(), _quiet_lightning():
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
     except SIGTERMException:
         training = module.config.training
@@ -168,7 +171,9 @@ class _Batches(L.LightningDataModule):
         module = self.trainer.lightning_module
         assert isinstance(module, StyleTransferModule)
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        return iteration_loader(batches, module.finished, self.total, workers=training.loader_workers, pin_memory=on_gpu)
+        loader = iteration_loader(batches, module.finished, self.total, workers=training.loader_workers, pin_memory=on_gpu)
+        loader.worker_init_fn = _outlive_signals
+        return loader
 
 
 def _encoder(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
@@ -197,6 +202,7 @@ def _callbacks(config: ExperimentConfig, prepared: PreparedDataset, folder: Path
         Checkpoints(folder / CHECKPOINT, training.checkpoint_every),
         Pictures(folder / "pictures", contents, styles, training.picture_every, cell),
         Progress(total),
+        OrderlyStop(),  # last, so that what others do after an iteration is done
     ]
 
 
@@ -247,14 +253,20 @@ def _check_resumable(path: Path, config: ExperimentConfig) -> int:
     """The iterations that the checkpoint at `path` has behind it."""
     try:
         checkpoint = AtomicCheckpointIO().load_checkpoint(path)
-        saved = ExperimentConfig.model_validate_json(checkpoint["ieast_config"])
+        saved = json.loads(checkpoint["ieast_config"])
         finished = int(checkpoint["state_dict"]["iteration"])
-    except (RuntimeError, KeyError, EOFError, ValueError) as error:
+    except UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds more than tensors and plain values, or is damaged; refused, because loading it could run code. "
+            "Move it away to start afresh"
+        ) from error
+    except (RuntimeError, KeyError, IndexError, EOFError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is not a usable training checkpoint ({error}); move it away to start afresh") from error
     for section in ("encoder", "model", "objective", "training"):
-        before, now = (c.model_dump()[section] for c in (saved, config))
+        before, now = saved[section], config.model_dump(mode="json")[section]
         for key in before:
-            if before[key] != now[key] and not (section == "training" and key in _FREE_SETTINGS):
+            # A setting that came or went with a version of the code says nothing.
+            if key in now and before[key] != now[key] and not (section == "training" and key in _FREE_SETTINGS):
                 raise ConfigError(
                     f"{path} was made with {section}.{key} = {before[key]!r}, now it is {now[key]!r}: that would be another "
                     "training. Restore the setting, or give another folder"
@@ -263,22 +275,27 @@ def _check_resumable(path: Path, config: ExperimentConfig) -> int:
 
 
 @contextmanager
-def _interrupt_as_sigterm() -> Iterator[None]:
-    """Let the first Ctrl-C ask for an orderly stop with a checkpoint, like SIGTERM; the second one stops at once."""
-
-    def ask_to_stop(_signal: int, _frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    try:
-        before = signal.signal(signal.SIGINT, ask_to_stop)
-    except ValueError:  # not the main thread, which alone receives signals
-        yield
-        return
+def _signals_restored() -> Iterator[None]:
+    """Put back the handlers that training replaces, for whoever runs it."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+
+def _outlive_signals(_worker: int) -> None:
+    """In a loader's worker: go on for a while after a signal to the whole process group.
+
+    It is the main process that stops in good order, and for that it still needs the batch it waits for. A worker that died of
+    the signal would end training without a checkpoint.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(30))
 
 
 def _provenance(config: ExperimentConfig, iterations: int) -> dict[str, Any]:

@@ -58,10 +58,10 @@ def train(job: TrainingJob) -> TrainingResult:
     training = job.config.training
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={training.devices}"]
     command += [f"--nnodes={training.nodes}"] if training.nodes > 1 else ["--standalone"]
-    code = _run_forwarding_signals([*command, "-m", "ieast.training.worker", str(job_file), str(result_file)])
+    code, stopped = _run_until_asked_to_stop([*command, "-m", "ieast.training.worker", str(job_file), str(result_file)])
     if result_file.exists():
         return TrainingResult.model_validate_json(result_file.read_text())
-    if code in (-signal.SIGTERM, -signal.SIGINT):
+    if stopped:
         raise InterruptedTrainingError(
             f"training was asked to stop; {job.folder / CHECKPOINT} holds what was done. Run the same command again to continue"
         )
@@ -79,17 +79,33 @@ def _logger(job: TrainingJob) -> Logger:
     return MLFlowLogger(tracking_uri=job.tracking.uri, run_id=job.tracking.run_id)
 
 
-def _run_forwarding_signals(command: list[str]) -> int:
-    """Run `command`; SIGTERM sent to this process reaches it, so that its workers can save."""
-    process = subprocess.Popen(command)
+def _run_until_asked_to_stop(command: list[str]) -> tuple[int, bool]:
+    """Run `command`, and end it by SIGTERM when this process is asked to stop, so that its workers can save.
+
+    Returns:
+        Its exit code, which says nothing of a signal (torchrun makes it 1), and whether it was asked to stop.
+    """
+    # In a session of its own, because Ctrl-C in a terminal goes to all processes there, and its workers would get torchrun's
+    # signal as the second one.
+    process = subprocess.Popen(command, start_new_session=True)
+    stopped = False
+
+    def stop(_signal: int, _frame: Any) -> None:
+        nonlocal stopped
+        stopped = True
+        process.terminate()
+
+    before = {}
     try:
-        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            before[number] = signal.signal(number, stop)
     except ValueError:  # not the main thread, which alone receives signals
-        return process.wait()
+        pass
     try:
-        return process.wait()
+        return process.wait(), stopped
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def read_job(path: Path) -> TrainingJob:

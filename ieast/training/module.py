@@ -227,11 +227,21 @@ class StyleTransferModule(L.LightningModule):
                 "then run again"
             )
 
+    def _stop_if_weights_not_finite(self) -> None:
+        # Losses cannot show it yet when the gradients of the last iteration were the first not to be finite.
+        finite = torch.stack([parameter.detach().isfinite().all() for parameter in self.parameters()])
+        if not finite.all():
+            raise TrainingError(
+                f"the weights were not finite after iteration {self.finished}. Training has stopped; the last good checkpoint "
+                "is kept. Lower training.learning_rate, set training.gradient_clip, or use precision 32-true, then run again"
+            )
+
     # -- checkpoints ----------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what Lightning's loops counted out of the checkpoint: position is `iteration` alone."""
         self.stop_if_not_finite()
+        self._stop_if_weights_not_finite()
         checkpoint.pop("loops")
         checkpoint["ieast_config"] = self.config.canonical_json()
 

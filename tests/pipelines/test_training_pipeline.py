@@ -1,0 +1,199 @@
+"""The pipeline as a user runs it: ZenML's command line, a real MLflow store, the repository's own DVC dataset."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+QUICK = {
+    "prepare": {"size": 128},
+    "training": {"iterations": 3, "reconstruction_iterations": 2, "log_every": 1, "picture_every": 5, "checkpoint_every": 2},
+    "evaluation": {"size": 64, "pairs": 2, "grid_contents": 1, "grid_styles": 2, "max_frames": 3},
+}
+
+
+class Project:
+    """A folder in which pipelines run, with a ZenML configuration of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.environment = os.environ | {
+            "ZENML_CONFIG_PATH": str(folder / "zenml"),
+            "ZENML_ANALYTICS_OPT_IN": "false",
+            "AUTO_OPEN_DASHBOARD": "false",
+            "DVC_NO_ANALYTICS": "1",
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "300",
+        }
+        self.run("zenml", "init")
+        self.store = self.run(sys.executable, "-m", "pipelines.stack").stdout.splitlines()[-1]
+
+    def run(self, *command, check=True):
+        result = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        assert result.returncode == 0 or not check, result.stdout[-4000:] + result.stderr[-4000:]
+        return result
+
+    def train(self, name="run", check=True, **changes):
+        document = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text())
+        config = document["parameters"]["config"]
+        config["data"] = {"repository": str(ROOT)}
+        for part in (QUICK, changes):
+            for section, values in part.items():
+                if isinstance(values, dict):
+                    config.setdefault(section, {}).update(values)
+                else:
+                    config[section] = values
+        document["run_name"] = name + "-{time}"
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(document))
+        return self.run("zenml", "pipeline", "run", "pipelines.training.training_pipeline", "-c", str(path), check=check)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return Project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def first(project):
+    project.train("first")
+    return MlflowClient(project.store)
+
+
+def run_named(client, name):
+    experiment = client.get_experiment_by_name("training_pipeline")
+    (run,) = client.search_runs([experiment.experiment_id], f"attributes.run_name LIKE '{name}-%'")
+    return run
+
+
+def aliases(client):
+    return {alias: str(number) for alias, number in client.get_registered_model("ieast").aliases.items()}
+
+
+def test_one_run_holds_curves_scores_data_settings_and_pictures(project, first):
+    run = run_named(first, "first")
+    assert run.info.status == "FINISHED"
+    terms = ("style", "content", "identity_pixels", "identity_taps", "adversarial", "discriminator", "total")
+    contrastive = ("style_contrastive", "content_contrastive")
+    for term in (*terms, *contrastive):
+        assert [m.step for m in first.get_metric_history(run.info.run_id, f"train/{term}")] == [3, 4, 5]
+    for name in ("train/images_per_second", "learning_rate/decoder", "learning_rate/discriminator"):
+        assert run.data.metrics[name] > 0
+    for name in ("style_distance", "content_distance", "temporal_encoder_tap_distance"):
+        assert run.data.metrics[f"evaluation/{name}"] > 0
+    assert run.data.params["training.batch_size"] == "6"
+    assert run.data.tags["encoder.weights"] == "untrained"
+    md5 = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
+    (data,) = run.inputs.dataset_inputs
+    assert data.dataset.digest == md5
+    assert json.loads(data.dataset.source)["path"] == "data"
+    artifacts = {a.path for a in first.list_artifacts(run.info.run_id, "evaluation")}
+    assert {"evaluation/grid.png", "evaluation/report.html", "evaluation/pairs.csv"} <= artifacts
+
+
+def test_the_first_model_becomes_champion_and_the_last_lines_say_so(project, first):
+    assert aliases(first) == {"champion": "1"}
+    version = first.get_model_version("ieast", "1")
+    assert version.tags["gate.decision"] == "promoted"
+    assert "there is no champion yet" in version.tags["gate.reasons"]
+    last = project.run("ieast", "last-run").stdout
+    run = run_named(first, "first")
+    assert f"MLflow run          {run.info.run_id} ({run.info.run_name}) in {project.store}" in last
+    assert "registered model    ieast version 1, alias champion: models:/ieast@champion" in last
+    assert "untrained" in last
+    picture = next(line.split()[-1] for line in last.splitlines() if line.strip().startswith("picture"))
+    assert (project.folder / picture).is_file()
+
+
+def test_zenml_mirrors_the_alias_and_records_the_data(project, first):
+    code = (
+        "from zenml.client import Client; c = Client(); v = c.get_model_version('ieast', 'production'); "
+        "d = c.get_artifact_version('data'); print(v.number, d.run_metadata['data']['md5'])"
+    )
+    answer = project.run(sys.executable, "-c", code).stdout.split()
+    assert answer[-2:] == ["1", yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]]
+
+
+def test_the_champion_stylises_in_a_fresh_process(project, first):
+    code = (
+        "import sys, io, mlflow, numpy as np, pandas as pd; from PIL import Image\n"
+        "mlflow.set_tracking_uri(sys.argv[1]); model = mlflow.pyfunc.load_model('models:/ieast@champion')\n"
+        "def png(w, h):\n"
+        "    b = io.BytesIO(); Image.fromarray(np.random.default_rng(w).integers(0, 256, (h, w, 3), np.uint8)).save(b, 'PNG')\n"
+        "    return b.getvalue()\n"
+        "out = model.predict(pd.DataFrame({'content': [png(70, 50)], 'style': [png(40, 60)]}), params={'alpha': 0.5})\n"
+        "print(*Image.open(io.BytesIO(out['stylized'][0])).size)"
+    )
+    assert project.run(sys.executable, "-c", code, project.store).stdout.split()[-2:] == ["70", "50"]
+
+
+def test_a_second_run_reuses_the_preparation_and_must_beat_the_champion(project, first):
+    prepared = project.folder / ".work" / "prepared"
+    before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*.jpg")}
+    # What the gate asks of this run no model can give.
+    impossible = [{"metric": "style_distance", "relative_to_champion": 0.001}]
+    project.train("second", promotion={"thresholds": impossible})
+    assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*.jpg")} == before
+    assert aliases(first) == {"champion": "1", "challenger": "2"}
+    tags = first.get_model_version("ieast", "2").tags
+    assert tags["gate.decision"] == "kept"
+    assert "asked: fails" in tags["gate.reasons"]
+    assert run_named(first, "second").data.metrics["champion/style_distance"] > 0
+
+
+def test_a_bad_configuration_is_refused_before_anything_runs(project):
+    result = project.train(check=False, trainign={"seed": 1})
+    assert result.returncode != 0
+    assert "trainign: unknown key; check its spelling and the section it stands in" in result.stdout + result.stderr
+    assert "has started" not in result.stdout + result.stderr  # no step was
+
+
+def test_a_missing_revision_is_refused_with_what_there_is(project):
+    result = project.train(check=False, data={"repository": str(ROOT), "revision": "no-such-tag"})
+    assert result.returncode != 0
+    assert "no-such-tag" in result.stdout + result.stderr
+
+
+def test_missing_lpips_weights_stop_the_run_before_training(project):
+    project.environment["TORCH_HOME"] = str(project.folder / "no-weights")
+    project.environment["https_proxy"] = "http://127.0.0.1:9"  # no network, whatever the machine has
+    try:
+        result = project.train(check=False, evaluation={"perceptual_distance": "lpips-squeeze"})
+    finally:
+        del project.environment["TORCH_HOME"], project.environment["https_proxy"]
+    assert result.returncode != 0
+    assert "squeezenet1_1-b8a52dc0.pth" in result.stdout + result.stderr
+    assert not list((project.folder / ".work").glob("training/*"))
+
+
+def test_no_clips_are_said_so_and_do_not_stop_the_run(project, first, tmp_path):
+    repository = tmp_path / "own"
+    repository.mkdir()
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
+        subprocess.run(command, cwd=repository, env=project.environment, check=True)
+    source = next((project.folder / ".work" / "datasets").iterdir())
+    project.run(
+        "ieast", "data", "add", "--content", str(source / "content"), "--style", str(source / "style"),
+        "--repository", str(repository),
+    )  # fmt: skip
+    subprocess.run([*git, "add", "-A"], cwd=repository, check=True)
+    subprocess.run([*git, "commit", "-qm", "data"], cwd=repository, check=True)
+    project.train("no-clips", data={"repository": str(repository), "revision": "HEAD"})
+    run = run_named(first, "no-clips")
+    assert run.data.tags["evaluation.skipped"] == "the dataset has no clips: temporal stability was not scored"
+    assert not [name for name in run.data.metrics if "temporal" in name]
+    assert "no clips, so temporal stability was not scored" in project.run("ieast", "last-run").stdout
+
+
+def test_the_stack_is_registered_once(project):
+    assert project.run(sys.executable, "-m", "pipelines.stack").stdout.splitlines()[-1] == project.store
+    assert mlflow.get_tracking_uri() != project.store  # this process is left alone
