@@ -22,7 +22,7 @@ class DvcDatasetSource(DatasetSource):
     def load(self, work_folder: str = ".work") -> str:
         """Fetch the dataset; the folder it then lies in."""
         config = DataConfig(repository=self.repository, revision=self.revision, path=self.path)
-        return load_dataset(config, Path(work_folder)).folder
+        return str(load_dataset(config, Path(work_folder)).folder)
 
     @staticmethod
     def _can_resolve(raw_source: Any) -> bool:

@@ -28,7 +28,7 @@ def evaluate_model(model: Path, prepared: PreparedDataset, config: ExperimentCon
     mlflow.log_text(evaluation.clips.to_csv(index=False), "evaluation/clips.csv")
     if evaluation.skipped:
         mlflow.set_tag("evaluation.skipped", evaluation.skipped)
-    log_metadata(evaluation.metrics, infer_artifact=True, artifact_name="scores")
+    log_metadata(metadata=dict(evaluation.metrics), infer_artifact=True, artifact_name="scores")
     report = html_report(evaluation, card)
     mlflow.log_text(report, "evaluation/report.html")
     return evaluation.metrics, HTMLString(report)

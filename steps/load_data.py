@@ -18,7 +18,8 @@ def load_data(config: DataConfig, work_folder: str) -> Annotated[DataRef, "data"
     """Fetch the dataset at `config.revision` through DVC and record exactly which version it is."""
     data = load_dataset(config, Path(work_folder))
     source = DvcDatasetSource(data.source, data.commit or config.revision, config.path)
-    mlflow.log_input(MetaDataset(source, name=config.path, digest=data.md5), context="training")
+    dataset = MetaDataset(source, name=config.path, digest=data.md5)  # type: ignore[abstract]  # MLflow leaves `profile` out
+    mlflow.log_input(dataset, context="training")
     mlflow.set_tags({"data.md5": data.md5, "data.revision": data.revision, "data.commit": data.commit or "workspace"})
-    log_metadata({"data": data.model_dump(mode="json")}, infer_artifact=True)
+    log_metadata(metadata={"data": data.model_dump(mode="json")}, infer_artifact=True)
     return data

@@ -18,5 +18,5 @@ def prepare_images(data: DataRef, config: PrepareConfig, work_folder: str) -> An
     prepared = prepare_dataset(Path(data.folder), Path(work_folder), config, data.md5)
     mlflow.log_params({"prepared.key": prepared.key, **{f"prepared.{side}": n for side, n in prepared.counts.items()}})
     mlflow.log_artifact(str(Path(prepared.folder, "manifest.csv")))
-    log_metadata({"counts": prepared.counts, "quarantined": prepared.quarantined}, infer_artifact=True)
+    log_metadata(metadata={"counts": prepared.counts, "quarantined": prepared.quarantined}, infer_artifact=True)
     return prepared

@@ -35,7 +35,7 @@ def promote_model(
     apply_decision(name, version, decision)
     if decision.promote:
         mirror_stage("production")
-    log_metadata({"promoted": decision.promote, "reasons": list(decision.reasons)}, infer_model=True)
+    log_metadata(metadata={"promoted": decision.promote, "reasons": list(decision.reasons)}, infer_model=True)
     mlflow.set_tag("gate", "promoted" if decision.promote else "kept")
     log.info("%s", write_summary(config, version, decision, scores))
     return decision

@@ -26,5 +26,5 @@ def register_model(
     number = register(model, config.registry.name, origin | {f"score.{k}": f"{v:.6g}" for k, v in scores.items()})
     mirror_stage("staging")
     retire(training_folder(Path(config.work_folder), config, prepared.key), active_run().info.run_id)
-    log_metadata({"mlflow_model": f"{config.registry.name} v{number}"}, infer_model=True)
+    log_metadata(metadata={"mlflow_model": f"{config.registry.name} v{number}"}, infer_model=True)
     return number

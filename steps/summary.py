@@ -19,7 +19,9 @@ def write_summary(config: ExperimentConfig, version: str, decision: Decision, sc
     run, store = active_run(), redacted(mlflow.get_tracking_uri())
     work = Path(config.work_folder)
     folder = work / "trained" / run.info.run_id
-    grid = Path(mlflow.artifacts.download_artifacts(artifact_path="evaluation/grid.png", run_id=run.info.run_id, dst_path=str(folder)))
+    grid = Path(
+        mlflow.artifacts.download_artifacts(artifact_path="evaluation/grid.png", run_id=run.info.run_id, dst_path=str(folder))
+    )
     name = config.registry.name
     lines = ["", "Scores"]
     lines += [f"  {metric:42} {value:.4f}" for metric, value in scores.items()]

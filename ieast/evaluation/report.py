@@ -37,7 +37,8 @@ _PAGE = """<!doctype html>
 def html_report(evaluation: Evaluation, card: ModelCard) -> str:
     """Scores, the grid, and the tables of clips and pairs; nothing is loaded from elsewhere."""
     provenance = card.provenance
-    origin = f"{card.method} on {card.encoder.name}, {provenance.get('iterations', '?')} iterations, code {provenance.get('code', '?')}"
+    iterations, code = (provenance.get(key, "?") for key in ("iterations", "code"))
+    origin = f"{card.method} on {card.encoder.name}, {iterations} iterations, code {code}"
     if "data" in provenance:
         origin += f", data {provenance['data']['md5']}"
     buffer = io.BytesIO()

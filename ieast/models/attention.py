@@ -54,18 +54,18 @@ class StyleAttentionTransform(nn.Module):
         iterations; with these, training starts from recognisable pictures.
         """
         for block, gain in ((self.sanet4_1, 1.0), (self.sanet5_1, 0.01)):
-            for projection, scale in (
-                (block.f, sharpness),
-                (block.g, sharpness),
-                (block.h, 1.0),
-                (block.out_conv, gain),
-            ):
-                nn.init.dirac_(projection.weight)
-                projection.weight.mul_(scale)
-                nn.init.zeros_(projection.bias)
-        nn.init.dirac_(self.merge_conv.weight)
-        self.merge_conv.weight.mul_(0.5)
-        nn.init.zeros_(self.merge_conv.bias)
+            _set_to_identity(block.f, sharpness)
+            _set_to_identity(block.g, sharpness)
+            _set_to_identity(block.h, 1.0)
+            _set_to_identity(block.out_conv, gain)
+        _set_to_identity(self.merge_conv, 0.5)
+
+
+def _set_to_identity(convolution: nn.Conv2d, scale: float) -> None:
+    assert convolution.bias is not None
+    nn.init.dirac_(convolution.weight)
+    convolution.weight.mul_(scale)
+    nn.init.zeros_(convolution.bias)
 
 
 def _as_tokens(features: Tensor) -> Tensor:

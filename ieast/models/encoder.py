@@ -34,6 +34,12 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+class Convolution(nn.Conv2d):
+    """A convolution that always has a bias."""
+
+    bias: Tensor
+
+
 class Encoder(nn.Module):
     """VGG-19 up to relu5_1 with reflection padding and ceil-mode max pooling; its weights never change in training.
 
@@ -45,11 +51,11 @@ class Encoder(nn.Module):
         super().__init__()
         self.name = name
         self.widths = WIDTHS[name]
-        self.conv0 = nn.Conv2d(3, 3, 1)
+        self.conv0 = Convolution(3, 3, 1)
         previous = 3
         for layer in CONVOLUTIONS:
             width = self.widths[int(layer[0]) - 1]
-            self.add_module(f"conv{layer}", nn.Conv2d(previous, width, 3))
+            self.add_module(f"conv{layer}", Convolution(previous, width, 3))
             previous = width
         self.requires_grad_(False)
 
@@ -63,13 +69,18 @@ class Encoder(nn.Module):
         for layer in CONVOLUTIONS:
             if layer.endswith("_1") and layer != "1_1":
                 x = F.max_pool2d(x, 2, ceil_mode=True)
-            x = self.get_submodule(f"conv{layer}")(F.pad(x, (1, 1, 1, 1), mode="reflect"))
+            x = self._conv(layer)(F.pad(x, (1, 1, 1, 1), mode="reflect"))
             if conv4_2 and layer == "4_2":
                 taps["conv4_2"] = x
             x = F.relu(x)
             if layer.endswith("_1"):
                 taps[f"relu{layer}"] = x
         return taps
+
+    def _conv(self, layer: str) -> Convolution:
+        module = self.get_submodule(f"conv{layer}")
+        assert isinstance(module, Convolution)
+        return module
 
     @torch.no_grad()
     def normalise_taps(self, batches: Iterable[Tensor]) -> dict[str, float]:
@@ -92,7 +103,7 @@ class Encoder(nn.Module):
                 raise WeightsError(
                     f"encoder {self.name}: the mean activation of conv{layer} is {mean}; its weights are unusable"
                 )
-            convolution = self.get_submodule(f"conv{layer}")
+            convolution = self._conv(layer)
             convolution.weight.mul_(previous / mean)
             convolution.bias.div_(mean)
             previous = mean
@@ -107,7 +118,7 @@ class Encoder(nn.Module):
 
             return hook
 
-        hooks = [self.get_submodule(f"conv{layer}").register_forward_hook(add_to(layer)) for layer in CONVOLUTIONS]
+        hooks = [self._conv(layer).register_forward_hook(add_to(layer)) for layer in CONVOLUTIONS]
         pictures = 0
         try:
             for images in batches:
@@ -239,6 +250,6 @@ def _draw_weights(encoder: Encoder, seed: int) -> None:
     encoder.conv0.weight.copy_(torch.eye(3)[:, :, None, None] * 2)
     encoder.conv0.bias.fill_(-1)  # RGB [0, 1] to [-1, 1]
     for layer in CONVOLUTIONS:
-        convolution = encoder.get_submodule(f"conv{layer}")
+        convolution = encoder._conv(layer)
         nn.init.orthogonal_(convolution.weight, gain=2**0.5, generator=generator)
         nn.init.zeros_(convolution.bias)

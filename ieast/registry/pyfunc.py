@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import mlflow
 import pandas as pd
 from mlflow.models import ModelSignature
+from mlflow.pyfunc import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from ieast.errors import ImageError
@@ -21,7 +21,7 @@ SIGNATURE = ModelSignature(
 )
 
 
-class StylizerModel(mlflow.pyfunc.PythonModel):
+class StylizerModel(PythonModel):
     """Each row holds a content and a style, the bytes of PNG or JPEG files; the answer is a PNG of the content's size.
 
     Parameters: `alpha` in [0, 1], the strength of the style, and `style_size`, the smallest side in pixels at which the style

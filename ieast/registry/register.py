@@ -86,8 +86,8 @@ def fetch_model(uri: str) -> Path:
         return folder / artifacts["model"]["path"]
     except (MlflowException, OSError, KeyError) as error:
         raise RegistryError(
-            f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {error}. Set MLFLOW_TRACKING_URI to the "
-            "store that holds it; the Models page of its UI lists names, versions and aliases"
+            f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {error}. Set MLFLOW_TRACKING_URI to "
+            "the store that holds it; the Models page of its UI lists names, versions and aliases"
         ) from error
 
 

@@ -99,7 +99,7 @@ def fit(
     stylizer = build_stylizer(_encoder(config, prepared), config.model)
     module = StyleTransferModule(stylizer, config)
     if training.channels_last:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(memory_format=torch.channels_last)
     checkpoint = folder / CHECKPOINT
     resume = checkpoint if checkpoint.exists() else None
     started_at = _check_resumable(checkpoint, config) if resume else 0

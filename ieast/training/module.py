@@ -26,6 +26,8 @@ class StyleTransferModule(L.LightningModule):
     checkpoint that holds it continues exactly.
     """
 
+    iteration: Tensor
+
     def __init__(self, stylizer: Stylizer, config: ExperimentConfig):
         super().__init__()
         self.automatic_optimization = False
@@ -82,10 +84,12 @@ class StyleTransferModule(L.LightningModule):
         for group in self._param_groups():
             group["lr"] = group["base_lr"] * factor
 
+    def _optimizers(self) -> list[Any]:
+        optimizers = self.optimizers()  # Lightning gives one by itself, several as a list
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
     def _param_groups(self) -> list[dict[str, Any]]:
-        optimizers = self.optimizers(use_pl_optimizer=False)
-        every = optimizers if isinstance(optimizers, list) else [optimizers]
-        return [group for optimizer in every for group in optimizer.param_groups]
+        return [group for optimizer in self._optimizers() for group in optimizer.param_groups]
 
     @property
     def in_reconstruction(self) -> bool:
@@ -104,7 +108,7 @@ class StyleTransferModule(L.LightningModule):
         self._watch(terms)
 
     def _stylise(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
-        generator, *adversary = self.optimizers() if self.config.objective.external_learning else [self.optimizers()]
+        generator, *adversary = self._optimizers()
         stylized, batch = self._generate(content, style)
         terms: dict[str, Tensor] = {}
         if adversary:
@@ -162,8 +166,7 @@ class StyleTransferModule(L.LightningModule):
 
     def _reconstruct(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         """D(E(x)) = x: the decoder alone, with the identity terms of Eq. 4 on the encoder's own features."""
-        optimizers = self.optimizers()
-        generator = optimizers[0] if isinstance(optimizers, list) else optimizers
+        generator = self._optimizers()[0]
         images = torch.cat([content, style])
         with torch.no_grad():
             taps = self.stylizer.encoder(images)
