@@ -14,11 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from ieast.errors import ConfigError
 
+# Reflection padding needs two positions at relu5_1, a sixteenth of the crop.
+SMALLEST_CROP = 32
+
 
 class Settings(BaseModel):
     """Base of every section: immutable, and strict about names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(Settings):
@@ -229,6 +232,8 @@ class ExperimentConfig(Settings):
                 f"training.crop is {self.training.crop}, but {self.model.discriminator_scales} discriminator scales need at "
                 f"least {smallest} pixels: enlarge the crop or lower model.discriminator_scales"
             )
+        if self.training.crop < SMALLEST_CROP:
+            raise ValueError(f"training.crop is {self.training.crop}; the encoder needs at least {SMALLEST_CROP} pixels")
         if self.training.crop > self.prepare.size:
             raise ValueError(f"training.crop is {self.training.crop}, larger than prepare.size {self.prepare.size}")
         return self
@@ -257,7 +262,7 @@ class ExperimentConfig(Settings):
             document = yaml.safe_load(path.read_text())
         except FileNotFoundError:
             raise ConfigError(f"there is no configuration file {path}") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid YAML: {error}") from None
         try:
             values = document["parameters"]["config"]

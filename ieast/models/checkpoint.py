@@ -130,12 +130,14 @@ def read_card(folder: Path | str) -> ModelCard:
         raise WeightsError(f"{folder} holds no model: there is no {CONFIG} in it") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path} is damaged ({error}); copy the model again") from error
-    if isinstance(values, dict) and values.get("format", 0) > FORMAT:
+    if isinstance(values, dict) and isinstance(values.get("format"), int) and values["format"] > FORMAT:
         raise WeightsError(f"{path} is of format {values['format']}; this version reads up to {FORMAT}: update ieast")
     try:
         card = ModelCard.model_validate(values)
     except ValidationError as error:
         raise WeightsError(describe(error, str(path))) from None
+    if set(card.files) != {MODEL, ENCODER}:
+        raise WeightsError(f"{path} must vouch for {MODEL} and {ENCODER}, not for {sorted(card.files)}; copy the model again")
     if card.encoder.name not in WIDTHS:
         raise WeightsError(f"{path} names the encoder {card.encoder.name!r}; known are {', '.join(WIDTHS)}")
     return card
@@ -199,7 +201,7 @@ def _replace_folder(new: Path, old: Path) -> None:
     old.rename(aside)
     try:
         new.rename(old)
-    except OSError:
+    except BaseException:  # Ctrl-C too must leave a model at this path
         aside.rename(old)
         raise
     shutil.rmtree(aside)

@@ -8,7 +8,6 @@ from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -97,12 +96,13 @@ class Encoder(nn.Module):
             WeightsError: A layer is dead (its mean activation is 0) or not finite.
         """
         means = self._mean_activations(batches)
-        previous = 1.0
         for layer, mean in means.items():
             if not 0 < mean < float("inf"):
                 raise WeightsError(
                     f"encoder {self.name}: the mean activation of conv{layer} is {mean}; its weights are unusable"
                 )
+        previous = 1.0
+        for layer, mean in means.items():
             convolution = self._conv(layer)
             convolution.weight.mul_(previous / mean)
             convolution.bias.div_(mean)
@@ -204,12 +204,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"there is no weights file {path}; check the path, or put the file there")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} cannot be read as weights ({error}); download or copy it again") from error
     except UnpicklingError as error:
         raise WeightsError(
-            f"{path} is not a plain state dict of tensors; refused, because loading it could run code"
+            f"{path} is damaged, or not a plain state dict of tensors; refused, because loading it could run code"
         ) from error
+    except Exception as error:  # damage shows as anything: struct.error, IndexError, AssertionError, ...
+        raise WeightsError(f"{path} cannot be read as weights ({error}); download or copy it again") from error
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path} is not a state dict of tensors")
     return dict(state)
@@ -236,7 +236,8 @@ def _imagenet_weights() -> dict[str, Tensor]:
     url = VGG19_Weights.IMAGENET1K_V1.url
     path = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
     try:
-        torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
+        if not path.exists():
+            torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
             f"ImageNet VGG-19 could not be had from {url} ({error}). On a machine without network, put the file "

@@ -10,9 +10,12 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from ieast.errors import ImageError
 from ieast.images import decode_bytes, encode_png, resize_smallest_side, to_image, to_tensor
 from ieast.models.checkpoint import load_model
+from ieast.models.encoder import SMALLEST_SIDE
 
 # What a stranger may send; a larger picture would tie up the server's memory.
 MAX_PIXELS = 2048 * 2048
+# Smaller sides are padded to this many pixels, by which a picture of 1 x MAX_PIXELS would take tens of gigabytes.
+MIN_SIDE = SMALLEST_SIDE
 
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec(DataType.binary, "content"), ColSpec(DataType.binary, "style")]),
@@ -36,7 +39,7 @@ class StylizerModel(PythonModel):
         """Stylise row by row.
 
         Raises:
-            ImageError: A picture cannot be read or is too large; names the row and column.
+            ImageError: A picture cannot be read, is too small or too large; names the row and column.
         """
         del context
         options = params or {}
@@ -52,8 +55,12 @@ class StylizerModel(PythonModel):
     def _stylize(self, number: int, row: dict[Any, Any], alpha: float, style_size: int) -> bytes:
         pictures = {}
         for column in ("content", "style"):
+            if not isinstance(row[column], bytes):  # MLflow lets text pass for binary
+                raise ImageError(
+                    f"row {number}, {column}: holds {type(row[column]).__name__}, not the bytes of a picture's file"
+                )
             try:
-                pictures[column] = decode_bytes(row[column], max_pixels=MAX_PIXELS)
+                pictures[column] = decode_bytes(row[column], min_side=MIN_SIDE, max_pixels=MAX_PIXELS)
             except ImageError as error:
                 raise ImageError(f"row {number}, {column}: {error}") from error
         style = pictures["style"]

@@ -1,0 +1,244 @@
+import math
+import statistics
+from functools import partial
+
+import pytest
+import reference
+import torch
+
+from ieast.losses import functional
+
+DISTANCES = ("l2", "mse")
+FORMS = ("log", "least-squares")
+SHAPES = ((4, 7, 5), (6, 3, 4), (8, 2, 2))
+
+
+def draw_taps(seed, batch=3, offset=0.0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(batch, *shape, generator=generator) * (k + 1) + offset for k, shape in enumerate(SHAPES)]
+
+
+def draw_scores(seed, batch=3):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(batch, 1, side, side + 1, generator=generator) * 2 for side in (6, 3, 2)]
+
+
+def row(*values):
+    return torch.tensor(values, dtype=torch.float32).reshape(1, 1, 1, -1)
+
+
+# -- statistics -------------------------------------------------------------------------------------------------------------
+
+
+def test_mean_and_std_equal_the_reference():
+    features = draw_taps(0, offset=2)[0]
+    mean, std = functional.mean_std(features)
+    expected_mean, expected_std = reference.statistics(features)
+    torch.testing.assert_close(mean.double(), torch.stack(expected_mean), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(std.double(), torch.stack(expected_std), rtol=1e-5, atol=1e-6)
+
+
+def test_mean_and_std_equal_those_of_the_standard_library():
+    features = draw_taps(1, offset=-1)[1]
+    mean, std = functional.mean_std(features)
+    for sample in range(3):
+        for channel in range(6):
+            values = features[sample, channel].double().flatten().tolist()
+            assert mean[sample, channel].item() == pytest.approx(statistics.mean(values), rel=1e-5, abs=1e-6)
+            expected = math.sqrt(statistics.variance(values) + 1e-5)
+            assert std[sample, channel].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_mean_and_std_by_hand():
+    # (1 + 3) / 2 = 2; ((1 - 2)² + (3 - 2)²) / (2 - 1) = 2
+    mean, std = functional.mean_std(row(1, 3))
+    assert mean.shape == std.shape == (1, 1)
+    assert mean.item() == 2
+    assert std.item() == pytest.approx(math.sqrt(2 + 1e-5))
+
+
+def test_std_of_a_constant_map_has_a_finite_gradient():
+    features = torch.full((1, 2, 3, 3), 5.0, requires_grad=True)
+    functional.mean_std(features)[1].sum().backward()
+    assert torch.isfinite(features.grad).all()
+
+
+def test_normalised_features_equal_the_reference():
+    features = draw_taps(1, offset=3)[1]
+    expected = reference.normalised(features)
+    torch.testing.assert_close(functional.mean_variance_norm(features).double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_statistics_stay_in_fp32_for_half_precision_features():
+    features = (torch.randn(1, 2, 16, 16, generator=torch.Generator().manual_seed(0)) + 300).bfloat16()
+    mean, std = functional.mean_std(features)
+    assert mean.dtype == std.dtype == torch.float32
+    torch.testing.assert_close(mean, features.float().mean(dim=(2, 3)))
+
+
+# -- Eq. 1, 3, 4 ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_style_loss_equals_the_reference(distance):
+    a, b = draw_taps(2), draw_taps(3, offset=0.5)
+    found = functional.style_loss(a, b, distance)
+    assert found.shape == ()
+    assert found.item() == pytest.approx(reference.style(a, b, distance).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("distance", "expected"), [("l2", 3 + math.sqrt(2)), ("mse", 9 + 2)])
+def test_style_loss_by_hand(distance, expected):
+    # μ: 2 against 5, apart by 3. σ: √2 of (1, 3) against √8 of (3, 7), apart by √2.
+    assert functional.style_loss([row(1, 3)], [row(3, 7)], distance).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_style_loss_ignores_where_things_are(distance):
+    taps = draw_taps(4)
+    moved = [tap.flip(-1).roll(1, -2) for tap in taps]
+    assert functional.style_loss(moved, taps, distance).item() == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_style_loss_works_on_maps_of_different_sizes(distance):
+    a, b = draw_taps(2)[:1], [torch.rand(3, 4, 2, 9, generator=torch.Generator().manual_seed(1))]
+    expected = reference.style(a, b, distance).item()
+    assert functional.style_loss(a, b, distance).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("layers", ["conv4_2", "normalised-relu4_1-relu5_1"])
+def test_content_loss_equals_the_reference(distance, layers):
+    names = ("conv4_2",) if layers == "conv4_2" else ("relu4_1", "relu5_1")
+    a, b = dict(zip(names, draw_taps(5), strict=False)), dict(zip(names, draw_taps(6, offset=1), strict=False))
+    found = functional.content_loss(list(a.values()), list(b.values()), distance, normalise=layers != "conv4_2")
+    assert found.item() == pytest.approx(reference.content(a, b, distance, layers).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("distance", "expected"), [("l2", (5 + 13) / 2), ("mse", (9 + 16 + 25 + 144) / 4)])
+def test_content_loss_by_hand(distance, expected):
+    # The first sample differs by (3, 4), whose norm is 5; the second by (5, 12), whose norm is 13.
+    a, b = torch.cat([row(3, 4), row(6, 12)]), torch.cat([row(0, 0), row(1, 0)])
+    assert functional.content_loss([a], [b], distance, normalise=False).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("distance", "expected"), [("l2", 2), ("mse", 2)])
+def test_normalised_content_loss_by_hand(distance, expected):
+    # (1, 3) and (9, 1) become (-1, 1)/√2 and (1, -1)/√2: apart by √2 in both positions.
+    found = functional.content_loss([row(1, 3)], [row(9, 1)], distance, normalise=True)
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_identity_loss_equals_the_reference(distance):
+    generator = torch.Generator().manual_seed(7)
+    made, wanted = torch.rand(2, 3, 3, 4, 4, generator=generator)
+    made_taps, wanted_taps = draw_taps(8), draw_taps(9)
+    pixels, taps = functional.identity_loss(made, wanted, made_taps, wanted_taps, distance)
+    assert pixels.item() == pytest.approx(reference.distance(made, wanted, distance).item(), rel=1e-5)
+    expected = sum(reference.distance(a, b, distance).item() for a, b in zip(made_taps, wanted_taps, strict=True))
+    assert taps.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("distance", "in_pixels", "in_taps"), [("l2", 5, 1 + 13), ("mse", 12.5, 0.5 + 84.5)])
+def test_identity_loss_by_hand(distance, in_pixels, in_taps):
+    # Pixels differ by (3, 4); the first tap by (0, 1), the second by (5, 12).
+    pixels, taps = functional.identity_loss(row(3, 4), row(0, 0), [row(1, 1), row(5, 12)], [row(1, 0), row(0, 0)], distance)
+    assert (pixels.item(), taps.item()) == (in_pixels, in_taps)
+
+
+@pytest.mark.parametrize("loss", [functional.style_loss, partial(functional.content_loss, normalise=False)])
+def test_lists_of_different_lengths_are_refused(loss):
+    taps = draw_taps(0)
+    with pytest.raises(ValueError, match="shorter"):
+        loss(taps, taps[:2], distance="mse")
+
+
+# -- Eq. 2 ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_discriminator_loss_equals_the_reference(form):
+    real, fake = draw_scores(0), draw_scores(1)
+    expected = reference.discriminator_loss(real, fake, form).item()
+    assert functional.discriminator_loss(real, fake, form).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_generator_adversarial_loss_equals_the_reference(form):
+    fake = draw_scores(2)
+    expected = reference.generator_adversarial_loss(fake, form).item()
+    assert functional.generator_adversarial_loss(fake, form).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("form", "of_discriminator", "of_generator"),
+    # D's logits are 0 for real and log 3 for fake, so D(real) = 1/2 and D(fake) = 3/4, at each of two scales.
+    [
+        ("log", 2 * (math.log(2) + math.log(4)), 2 * math.log(4 / 3)),
+        ("least-squares", 2 * (1 + math.log(3) ** 2), 2 * (math.log(3) - 1) ** 2),
+    ],
+)
+def test_adversarial_losses_by_hand(form, of_discriminator, of_generator):
+    real = [torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 2, 2)]
+    fake = [score + math.log(3) for score in real]
+    assert functional.discriminator_loss(real, fake, form).item() == pytest.approx(of_discriminator, rel=1e-6)
+    assert functional.generator_adversarial_loss(fake, form).item() == pytest.approx(of_generator, rel=1e-6)
+
+
+def test_log_form_stays_finite_where_the_discriminator_is_sure():
+    sure = [torch.full((1, 1, 2, 2), 200.0)]
+    assert functional.discriminator_loss([-sure[0]], sure, "log").item() == pytest.approx(400)
+    scores = [torch.full((1, 1, 2, 2), -200.0, requires_grad=True)]
+    functional.generator_adversarial_loss(scores, "log").backward()
+    assert scores[0].grad.sum().item() == pytest.approx(-1)  # it does not saturate
+
+
+# -- Eq. 5, 6 ---------------------------------------------------------------------------------------------------------------
+
+
+def masks(b, factor):
+    pictures = reference.arrangement(b)
+    positive = torch.zeros(b, b, dtype=torch.bool)
+    negative = torch.zeros(b, b, dtype=torch.bool)
+    for a, (i, j) in enumerate(pictures):
+        for p, (m, n) in enumerate(pictures):
+            same_style, same_content = m == i, n == j
+            positive[a, p] = same_style != same_content and (same_style if factor == "style" else same_content)
+            negative[a, p] = not same_style and not same_content
+    return positive, negative
+
+
+@pytest.mark.parametrize("b", [6, 8, 12])
+@pytest.mark.parametrize("factor", ["style", "content"])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_contrastive_loss_equals_the_reference(b, factor, reduction):
+    embeddings = torch.nn.functional.normalize(torch.randn(b, 16, generator=torch.Generator().manual_seed(b)), dim=1)
+    found = functional.contrastive_loss(embeddings, *masks(b, factor), 0.2, reduction)
+    expected = reference.contrastive(embeddings, reference.arrangement(b), factor, 0.2, reduction).item()
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("reduction", "anchors"), [("mean", 1), ("sum", 6)])
+def test_contrastive_loss_of_equal_embeddings_by_hand(reduction, anchors):
+    # One positive and b - 3 = 3 negatives, all alike: -log(1/4).
+    embeddings = torch.nn.functional.normalize(torch.ones(6, 5), dim=1)
+    found = functional.contrastive_loss(embeddings, *masks(6, "content"), 0.2, reduction)
+    assert found.item() == pytest.approx(anchors * math.log(4), rel=1e-6)
+
+
+def test_contrastive_loss_of_perfect_style_embeddings_by_hand():
+    # Likeness 1 to the positive and 0 to each of 3 negatives, τ = 0.2: -log(e⁵ / (e⁵ + 3)) = log(1 + 3 e⁻⁵).
+    embeddings = torch.eye(3)[[0, 1, 2, 0, 1, 2]]
+    found = functional.contrastive_loss(embeddings, *masks(6, "style"), 0.2, "mean")
+    assert found.item() == pytest.approx(math.log(1 + 3 * math.exp(-5)), rel=1e-4)
+
+
+def test_contrastive_gradient_is_finite_and_equals_the_references():
+    start = torch.randn(6, 4, generator=torch.Generator().manual_seed(3))
+    found = torch.nn.functional.normalize(start, dim=1).requires_grad_()
+    expected = found.detach().clone().requires_grad_()
+    functional.contrastive_loss(found, *masks(6, "style"), 0.2, "sum").backward()
+    reference.contrastive(expected, reference.arrangement(6), "style", 0.2, "sum").backward()
+    torch.testing.assert_close(found.grad, expected.grad, rtol=1e-4, atol=1e-5)

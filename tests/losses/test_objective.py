@@ -1,0 +1,249 @@
+import copy
+
+import pytest
+import reference
+import torch
+
+from ieast.config import ExperimentConfig, ObjectiveConfig
+from ieast.losses.objective import Objective
+from ieast.models.encoder import Encoder
+from ieast.models.stylizer import build_stylizer
+from ieast.training.module import StyleTransferModule
+
+DISTINCT, SIDE = 3, 32  # the least that leaves a discriminator of one scale a 2x2 map before its head
+TERMS = {
+    "style",
+    "content",
+    "identity_pixels",
+    "identity_taps",
+    "adversarial",
+    "style_contrastive",
+    "content_contrastive",
+}
+
+
+def make_module(scales=1, **objective):
+    config = ExperimentConfig.parse(
+        {
+            "encoder": {"name": "vgg19-compact", "weights": "untrained"},
+            "model": {"discriminator_scales": scales, "discriminator_width": 4, "style_head": [12, 8], "content_head": [10, 8]},
+            "objective": objective,
+            "training": {"batch_size": 2 * DISTINCT, "crop": 128},
+        }
+    )
+    torch.manual_seed(0)
+    stylizer = build_stylizer(reference.draw(Encoder("vgg19-compact"), seed=1).eval(), config.model)
+    reference.draw(stylizer.decoder, seed=2)
+    module = StyleTransferModule(stylizer, config)
+    steps = []
+    module.optimizers = lambda: ["generator", "discriminator"] if config.objective.external_learning else "generator"
+    module._step = lambda optimizer, loss: steps.append((optimizer, loss))
+    return module, steps
+
+
+def draw_batch(side=SIDE):
+    generator = torch.Generator().manual_seed(5)
+    content, style = torch.rand(2, DISTINCT, 3, side, side, generator=generator)
+    # Pictures that differ in brightness and contrast, so that mistaking one for another shows.
+    scale = torch.tensor([0.3, 0.6, 1.0])[:, None, None, None]
+    return content * scale, 1 - style * scale.flip(0)
+
+
+def compute_reference(module, content, style):
+    return reference.full_batch(
+        content,
+        style,
+        encode=lambda images: module.stylizer.encoder(images, conv4_2=True),
+        transform=module.stylizer.transform,
+        decode=module.stylizer.decoder,
+        discriminate=module.discriminator,
+        heads=(module.style_head, module.content_head),
+        settings=module.config.objective,
+    )
+
+
+VARIANTS = [
+    {},
+    {"distance": "mse", "adversarial": "least-squares", "content_layers": "normalised-relu4_1-relu5_1"},
+    {"distance": "l2", "adversarial": "least-squares", "contrastive_reduction": "sum"},
+    {"distance": "mse", "adversarial": "log", "contrastive_reduction": "sum", "temperature": 0.5},
+    {"distance": "l2", "content_layers": "normalised-relu4_1-relu5_1", "contrastive_reduction": "sum"},
+]
+
+
+@pytest.mark.parametrize("objective", VARIANTS, ids=str)
+def test_an_iterations_terms_and_gradients_equal_the_full_duplicated_batchs(objective):
+    module, steps = make_module(**objective)
+    content, style = draw_batch()
+    trained = {**dict(module.stylizer.transform.named_parameters()), **dict(module.stylizer.decoder.named_parameters())}
+
+    terms = module._stylise(content, style)
+    expected = compute_reference(module, content, style)
+    for name in expected:
+        assert terms[name].item() == pytest.approx(expected[name].item(), rel=1e-4), name
+    assert terms["total"].item() == pytest.approx(reference.weighted_sum(expected).item(), rel=1e-4)
+
+    (_, of_discriminator), (_, of_generator) = steps
+    assert [optimizer for optimizer, _ in steps] == ["discriminator", "generator"]
+    assert of_discriminator is terms["discriminator"]
+    assert of_generator is terms["total"]
+    found = torch.autograd.grad(of_generator, trained.values())
+    wanted = torch.autograd.grad(reference.weighted_sum(expected), trained.values())
+    largest = max(gradient.norm() for gradient in wanted)
+    for name, a, b in zip(trained, found, wanted, strict=True):
+        assert (a - b).norm() <= 1e-4 * b.norm() + 1e-6 * largest, name
+
+
+@pytest.mark.parametrize("objective", VARIANTS[:2], ids=str)
+def test_each_terms_gradient_equals_the_full_duplicated_batchs(objective):
+    # Each by itself, because a term with a small gradient would not show in the sum.
+    module, _ = make_module(**objective)
+    content, style = draw_batch()
+    trained = list(module.stylizer.transform.parameters()) + list(module.stylizer.decoder.parameters())
+    terms, expected = module._stylise(content, style), compute_reference(module, content, style)
+    for name in sorted(TERMS):
+        found = torch.autograd.grad(terms[name], trained, retain_graph=True)
+        wanted = torch.autograd.grad(expected[name], trained, retain_graph=True)
+        found, wanted = (torch.cat([gradient.flatten() for gradient in gradients]) for gradients in (found, wanted))
+        assert wanted.norm() > 0, name
+        assert (found - wanted).norm() <= 1e-3 * wanted.norm(), name
+
+
+def test_the_discriminators_step_leaves_the_generator_alone():
+    module, steps = make_module()
+    module._stylise(*draw_batch())
+    steps[0][1].backward()
+    assert all(p.grad is None for p in module.stylizer.parameters())
+
+
+def test_discriminators_gradient_equals_the_full_duplicated_batchs_and_reaches_nothing_else():
+    module, steps = make_module(scales=2)
+    content, style = draw_batch(side=2 * SIDE)
+    stylized, _ = module._generate(content, style)
+    module._train_discriminator("discriminator", real=style, fake=stylized.detach())
+    i_s = torch.cat([style, style])  # the full batch's real artworks
+    expected = reference.discriminator_loss(module.discriminator(i_s), module.discriminator(stylized.detach()), "log")
+    parameters = list(module.discriminator.parameters())
+    wanted = torch.autograd.grad(expected, parameters)
+    steps[0][1].backward()
+    for parameter, gradient in zip(parameters, wanted, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
+    assert all(p.grad is None for p in module.stylizer.parameters())
+
+
+def test_the_generators_step_leaves_the_discriminator_and_the_encoder_alone():
+    module, steps = make_module()
+    module._stylise(*draw_batch())
+    steps[1][1].backward()
+    assert all(p.grad is None for p in module.discriminator.parameters())
+    assert all(p.grad is None for p in module.stylizer.encoder.parameters())
+    learning = [module.stylizer.transform, module.stylizer.decoder, module.style_head, module.content_head]
+    assert all(p.grad is not None for part in learning for p in part.parameters())
+
+
+def test_generate_pairs_pictures_as_the_paper_arranges_them():
+    module, _ = make_module()
+    content, style = draw_batch()
+    stylizer = module.stylizer
+    stylized, batch = module._generate(content, style)
+
+    def generate(c, s):
+        return stylizer.decoder(stylizer.transform(stylizer.encoder(c[None]), stylizer.encoder(s[None])))[0]
+
+    with torch.no_grad():
+        for k, (i, j) in enumerate(reference.arrangement(2 * DISTINCT)):
+            torch.testing.assert_close(stylized[k], generate(content[j - 1], style[i - 1]), rtol=1e-3, atol=1e-4)
+        for k in range(DISTINCT):
+            torch.testing.assert_close(batch.content_identity[k], generate(content[k], content[k]), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(batch.style_identity[k], generate(style[k], style[k]), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("layers", "needed"), [("conv4_2", True), ("normalised-relu4_1-relu5_1", False)])
+def test_conv4_2_is_computed_only_where_the_content_loss_reads_it(layers, needed):
+    module, _ = make_module(content_layers=layers)
+    _, batch = module._generate(*draw_batch())
+    assert module.objective.needs_conv4_2 == needed
+    assert ("conv4_2" in batch.stylized_taps) == ("conv4_2" in batch.content_taps) == needed
+
+
+@pytest.mark.parametrize("distance", ["l2", "mse"])
+def test_reconstruction_stage_minimises_the_identity_terms_of_the_decoder_alone(distance):
+    weights = {"identity_pixels": 7, "identity_taps": 3}
+    module, steps = make_module(distance=distance, weights=weights)
+    content, style = draw_batch()
+    terms = module._reconstruct(content, style)
+    encoder, decoder = module.stylizer.encoder, module.stylizer.decoder
+    images = torch.cat([content, style])
+    made = decoder(encoder(images)["relu4_1"])
+    pixels = reference.distance(made, images, distance)
+    taps = sum(reference.distance(encoder(made)[tap], encoder(images)[tap], distance) for tap in reference.RELU_TAPS)
+    assert terms["reconstruction_pixels"].item() == pytest.approx(pixels.item(), rel=1e-4)
+    assert terms["reconstruction_taps"].item() == pytest.approx(taps.item(), rel=1e-4)
+    ((optimizer, loss),) = steps
+    assert optimizer == "generator"
+    assert loss.item() == pytest.approx((7 * pixels + 3 * taps).item(), rel=1e-4)
+    loss.backward()
+    assert all(p.grad is not None for p in decoder.parameters())
+    assert all(p.grad is None for p in module.stylizer.transform.parameters())
+
+
+@pytest.mark.parametrize("external", [True, False])
+@pytest.mark.parametrize("contrastive", [True, False])
+def test_switches_take_terms_and_their_networks_out(external, contrastive):
+    module, steps = make_module(external_learning=external, contrastive_learning=contrastive)
+    terms = module._stylise(*draw_batch())
+    expected = set(TERMS)
+    if not external:
+        expected -= {"adversarial"}
+    if not contrastive:
+        expected -= {"style_contrastive", "content_contrastive"}
+    assert set(module.objective.weights) == expected
+    assert set(terms) == expected | {"total"} | ({"discriminator"} if external else set())
+    assert hasattr(module, "discriminator") == external
+    assert hasattr(module, "style_head") == hasattr(module, "content_head") == contrastive
+    assert len(steps) == 1 + external
+
+
+def test_default_weights_are_the_papers():
+    # λ = (1, 5, 1, 1, 0.3, 0.3), λ_identity1 = 50, λ_identity2 = 1
+    assert Objective(ObjectiveConfig()).weights == {
+        "style": 1,
+        "adversarial": 5,
+        "content": 1,
+        "identity_pixels": 50,
+        "identity_taps": 1,
+        "style_contrastive": 0.3,
+        "content_contrastive": 0.3,
+    }
+
+
+def test_identity_weight_multiplies_both_sums_of_eq_4():
+    config = ObjectiveConfig.model_validate({"weights": {"identity": 2, "identity_pixels": 10, "identity_taps": 3}})
+    weights = Objective(config).weights
+    assert (weights["identity_pixels"], weights["identity_taps"]) == (20, 6)
+
+
+def test_total_by_hand():
+    # 1·1 + 5·2 + 1·3 + 50·4 + 1·5 + 0.3·6 + 0.3·7 = 222.9; the discriminator's loss is no part of it.
+    values = {
+        "style": 1.0,
+        "adversarial": 2.0,
+        "content": 3.0,
+        "identity_pixels": 4.0,
+        "identity_taps": 5.0,
+        "style_contrastive": 6.0,
+        "content_contrastive": 7.0,
+        "discriminator": 1000.0,
+    }
+    terms = {name: torch.tensor(value) for name, value in values.items()}
+    assert Objective(ObjectiveConfig()).total(terms).item() == pytest.approx(222.9)
+
+
+def test_a_batch_in_another_order_has_the_same_loss():
+    # Which picture is called s_1 or c_1 is chance; moving contents and styles on together permutes the batch only.
+    module, _ = make_module()
+    content, style = draw_batch()
+    moved = copy.deepcopy(module)
+    terms, again = module._stylise(content, style), moved._stylise(content.roll(1, 0), style.roll(1, 0))
+    for name in terms:
+        assert terms[name].item() == pytest.approx(again[name].item(), rel=1e-4), name

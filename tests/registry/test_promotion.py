@@ -1,0 +1,187 @@
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from ieast.config import PromotionConfig, Threshold
+from ieast.registry.promotion import Decision, decide
+
+NO_WORSE = (Threshold(metric="style", relative_to_champion=1.0),)
+DEFAULT = PromotionConfig().thresholds
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion", "thresholds", "promote", "reasons"),
+    [
+        pytest.param({"style": 1.0}, None, NO_WORSE, True, ["there is no champion yet"], id="first"),
+        pytest.param(
+            {"style": 0.5},
+            {"style": 1.0},
+            NO_WORSE,
+            True,
+            ["style 0.5, at most 1 x the champion's 1 asked: holds"],
+            id="better",
+        ),
+        pytest.param(
+            {"style": 1.01},
+            {"style": 1.0},
+            NO_WORSE,
+            False,
+            ["style 1.01, at most 1 x the champion's 1 asked: fails"],
+            id="worse",
+        ),
+        pytest.param(
+            {"style": 1.0},
+            {"style": 1.0},
+            NO_WORSE,
+            False,
+            [
+                "style 1, at most 1 x the champion's 1 asked: holds",
+                "no compared metric is better than the champion's, so the champion stays",
+            ],
+            id="tie",
+        ),
+        pytest.param(
+            {"style": 1.04},
+            {"style": 1.0},
+            (Threshold(metric="style", relative_to_champion=1.05),),
+            False,
+            [
+                "style 1.04, at most 1.05 x the champion's 1 asked: holds",
+                "no compared metric is better than the champion's, so the champion stays",
+            ],
+            id="within tolerance but better in nothing",
+        ),
+        pytest.param(
+            {"style": 0.9, "content": 1.05},
+            {"style": 1.0, "content": 1.0},
+            (*NO_WORSE, Threshold(metric="content", relative_to_champion=1.1)),
+            True,
+            [
+                "style 0.9, at most 1 x the champion's 1 asked: holds",
+                "content 1.05, at most 1.1 x the champion's 1 asked: holds",
+            ],
+            id="better in one and within tolerance in the other",
+        ),
+        pytest.param(
+            {"style": 0.1, "content": 1.2},
+            {"style": 1.0, "content": 1.0},
+            (*NO_WORSE, Threshold(metric="content", relative_to_champion=1.1)),
+            False,
+            [
+                "style 0.1, at most 1 x the champion's 1 asked: holds",
+                "content 1.2, at most 1.1 x the champion's 1 asked: fails",
+            ],
+            id="much better in one does not pay for the other",
+        ),
+        pytest.param(
+            {"style": 0.96},
+            {"style": 1.0},
+            (Threshold(metric="style", relative_to_champion=0.95),),
+            False,
+            ["style 0.96, at most 0.95 x the champion's 1 asked: fails"],
+            id="an improvement is asked and missed",
+        ),
+        pytest.param(
+            {"votes": 0.3},
+            {"votes": 0.2},
+            (Threshold(metric="votes", better="higher", relative_to_champion=1.0),),
+            True,
+            ["votes 0.3, at least 1 x the champion's 0.2 asked: holds"],
+            id="higher is better",
+        ),
+        pytest.param(
+            {"votes": 0.1},
+            {"votes": 0.2},
+            (Threshold(metric="votes", better="higher", relative_to_champion=0.9),),
+            False,
+            ["votes 0.1, at least 0.9 x the champion's 0.2 asked: fails"],
+            id="lower where higher is better",
+        ),
+        pytest.param(
+            {"style": 2.0},
+            None,
+            (Threshold(metric="style", at_most=1.5),),
+            False,
+            ["style 2, at most 1.5 asked: fails", "there is no champion yet"],
+            id="an absolute limit holds for the first model too",
+        ),
+        pytest.param(
+            {"style": 1.5},
+            None,
+            (Threshold(metric="style", at_most=1.5, at_least=1.5),),
+            True,
+            ["style 1.5, at most 1.5 asked: holds", "style 1.5, at least 1.5 asked: holds", "there is no champion yet"],
+            id="limits are inclusive",
+        ),
+        pytest.param(
+            {"style": 0.5},
+            {"style": 1.0},
+            (Threshold(metric="style", at_most=0.4, relative_to_champion=1.0),),
+            False,
+            ["style 0.5, at most 0.4 asked: fails", "style 0.5, at most 1 x the champion's 1 asked: holds"],
+            id="better than the champion but over the limit",
+        ),
+        pytest.param(
+            {"style": 0.5},
+            {"style": 1.0},
+            (Threshold(metric="style", at_least=0.6),),
+            False,
+            ["style 0.5, at least 0.6 asked: fails"],
+            id="under a lower limit",
+        ),
+        pytest.param(
+            {"style": 1.0},
+            {"style": 1.0},
+            (Threshold(metric="style", at_most=2.0),),
+            True,
+            ["style 1, at most 2 asked: holds"],
+            id="a tie matters only where the champion is compared",
+        ),
+    ],
+)
+def test_the_gate_decides_and_says_why(candidate, champion, thresholds, promote, reasons):
+    assert decide(candidate, champion, thresholds) == Decision(promote=promote, reasons=tuple(reasons))
+
+
+@pytest.mark.parametrize("champion", [None, {"style": 1.0}, {}])
+@pytest.mark.parametrize("better", ["lower", "higher"])
+@pytest.mark.parametrize("candidate", [{}, {"style": math.nan}, {"style": math.inf}, {"style": -math.inf}])
+def test_a_candidates_missing_or_non_finite_metric_fails(candidate, champion, better):
+    thresholds = (Threshold(metric="style", better=better, at_most=5.0, relative_to_champion=1.0),)
+    decision = decide(candidate, champion, thresholds)
+    assert not decision.promote
+    assert decision.reasons[0] == "style: the candidate's value is missing or not finite"
+
+
+@pytest.mark.parametrize("better", ["lower", "higher"])
+@pytest.mark.parametrize("champion", [{}, {"style": math.nan}, {"style": math.inf}, {"style": -math.inf}])
+def test_a_champions_missing_or_non_finite_metric_fails(champion, better):
+    decision = decide({"style": 0.1}, champion, (Threshold(metric="style", better=better, relative_to_champion=1.0),))
+    assert decision == Decision(promote=False, reasons=("style: the champion's value is missing or not finite",))
+
+
+def test_one_missing_metric_is_enough_to_fail():
+    decision = decide({"style_distance": 0.1}, {"style_distance": 1.0, "content_distance": 1.0}, DEFAULT)
+    assert decision.reasons == (
+        "style_distance 0.1, at most 1 x the champion's 1 asked: holds",
+        "content_distance: the candidate's value is missing or not finite",
+    )
+    assert not decision.promote
+
+
+def test_metrics_without_a_threshold_do_not_matter():
+    candidate = {"style_distance": 0.9, "content_distance": 1.0, "other": math.nan}
+    champion = {"style_distance": 1.0, "content_distance": 1.0, "other": 0.0}
+    assert decide(candidate, champion, DEFAULT).promote
+
+
+@pytest.mark.parametrize("champion", [0.0, 1e-300])
+def test_a_champion_at_zero_can_only_be_tied(champion):
+    assert not decide({"style": champion}, {"style": champion}, NO_WORSE).promote
+    assert not decide({"style": 1.0}, {"style": champion}, NO_WORSE).promote
+
+
+def test_a_threshold_must_set_a_condition():
+    with pytest.raises(ValidationError, match="threshold on style sets none of at_most, at_least, relative_to_champion"):
+        Threshold(metric="style")

@@ -1,0 +1,382 @@
+import csv
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from conftest import PICTURES
+from lightning.pytorch.callbacks import Callback
+from PIL import Image
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+
+import ieast.training.fit
+from ieast.config import ExperimentConfig
+from ieast.data.prepare import PreparedDataset
+from ieast.errors import DataError, TrainingError
+from ieast.losses import functional
+from ieast.models.checkpoint import load_model
+from ieast.training.callbacks import AtomicCheckpointIO
+from ieast.training.fit import CHECKPOINT, TrainingResult, fit
+from ieast.training.module import StyleTransferModule
+
+INTERNAL = {"style", "content", "identity_pixels", "identity_taps", "total"}
+RECONSTRUCTION = {"reconstruction", "reconstruction_pixels", "reconstruction_taps"}
+EXTERNAL = {"discriminator", "adversarial"}
+CONTRASTIVE = {"style_contrastive", "content_contrastive"}
+
+
+class Recorder(Callback):
+    """Runs `after` with the module after every iteration."""
+
+    def __init__(self, after: Callable[[StyleTransferModule], None]):
+        self.after = after
+
+    def on_train_batch_end(self, _trainer: L.Trainer, module: StyleTransferModule, *_: Any) -> None:
+        self.after(module)
+
+
+@pytest.fixture
+def watch(monkeypatch) -> Callable[[Callable[[StyleTransferModule], None]], None]:
+    """Lets a function look at the module after every iteration."""
+
+    def install(after: Callable[[StyleTransferModule], None]) -> None:
+        ours = ieast.training.fit._callbacks
+        monkeypatch.setattr(ieast.training.fit, "_callbacks", lambda *args: [Recorder(after), *ours(*args)])
+
+    return install
+
+
+def weights(module: StyleTransferModule) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items() if name != "iteration"}
+
+
+def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    """The parts of the module, such as `decoder`, in which anything differs."""
+    names = {name for name in before if not torch.equal(before[name], after[name])}
+    return {name.removeprefix("stylizer.").split(".")[0] for name in names}
+
+
+def curves(folder: Path) -> dict[str, dict[int, float]]:
+    """Logged values by name and iteration."""
+    found: dict[str, dict[int, float]] = {}
+    for path in folder.glob("curves/*/metrics.csv"):
+        with path.open() as file:
+            for row in csv.DictReader(file):
+                for name, value in row.items():
+                    if value and name not in ("step", "epoch"):
+                        found.setdefault(name, {})[int(row["step"])] = float(value)
+    return found
+
+
+@pytest.fixture(scope="module", params=[(True, True), (True, False), (False, True), (False, False)], ids=str)
+def variant(request, tmp_path_factory, make_config, prepared) -> tuple[ExperimentConfig, Path, TrainingResult, dict]:
+    """A short training with each combination of EL and CL, and the weights in memory at its end."""
+    external, contrastive = request.param
+    config = make_config(objective={"external_learning": external, "contrastive_learning": contrastive})
+    folder = tmp_path_factory.mktemp("variant")
+    last: dict[str, Any] = {}
+    ours = ieast.training.fit._callbacks
+    with pytest.MonkeyPatch.context() as patch:
+        recorder = Recorder(lambda module: last.update(module=module))
+        patch.setattr(ieast.training.fit, "_callbacks", lambda *args: [recorder, *ours(*args)])
+        result = fit(config, prepared, folder, provenance={"data": {"md5": "drawn"}})
+    return config, folder, result, last
+
+
+def terms_of(config: ExperimentConfig) -> set[str]:
+    objective = config.objective
+    return (
+        INTERNAL
+        | (EXTERNAL if objective.external_learning else set())
+        | (CONTRASTIVE if objective.contrastive_learning else set())
+    )
+
+
+def test_every_variant_trains_and_says_what_it_left(variant):
+    _, folder, result, _ = variant
+    assert result == TrainingResult(
+        model_folder=str(folder / "model"),
+        checkpoint=str(folder / CHECKPOINT),
+        pictures=[str(folder / "pictures" / f"iteration_{k:07d}.jpg") for k in (4, 6)],
+        iterations=6,
+        started_at=0,
+        seconds=result.seconds,
+    )
+    assert 0 < result.seconds < 120
+
+
+def test_every_term_is_logged_at_every_iteration_it_belongs_to(variant):
+    config, folder, _, _ = variant
+    logged = {name.removeprefix("train/"): set(v) for name, v in curves(folder).items() if name.startswith("train/")}
+    assert logged == {
+        **{name: {1, 2} for name in RECONSTRUCTION},
+        **{name: {3, 4, 5, 6} for name in terms_of(config)},
+        "images_per_second": {1, 2, 3, 4, 5, 6},
+    }
+
+
+def test_the_total_is_the_weighted_sum_of_the_terms(variant):
+    config, folder, _, _ = variant
+    weights = config.objective.weights.model_dump()
+    inner = weights.pop("identity")
+    weights |= {name: inner * weights[name] for name in ("identity_pixels", "identity_taps")}
+    logged = curves(folder)
+    for iteration in (3, 6):
+        terms = {name: logged[f"train/{name}"][iteration] for name in terms_of(config)}
+        expected = sum(weights[name] * value for name, value in terms.items() if name in weights)
+        assert terms["total"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_learning_rate_of_every_group_is_logged(variant):
+    config, folder, _, _ = variant
+    groups = {"decoder", "transform"}
+    groups |= {"heads"} if config.objective.contrastive_learning else set()
+    groups |= {"discriminator"} if config.objective.external_learning else set()
+    logged = {name.removeprefix("learning_rate/") for name in curves(folder) if name.startswith("learning_rate/")}
+    assert logged == groups
+
+
+def test_the_speed_is_positive(variant):
+    assert all(speed > 0 for speed in curves(variant[1])["train/images_per_second"].values())
+
+
+def test_pictures_show_four_contents_in_four_styles(variant):
+    _, _, result, _ = variant
+    cell, gap = 64, 4  # twice the crop
+    side = 5 * (cell + gap) + gap
+    for path in result.pictures:
+        with Image.open(path) as picture:
+            assert (picture.format, picture.size) == ("JPEG", (side, side))
+
+
+def test_the_exported_model_stylises_as_the_one_in_memory(variant):
+    _, _, result, last = variant
+    stylizer, _ = load_model(result.model_folder)
+    random = torch.Generator().manual_seed(0)
+    content, style = torch.rand(2, 3, 40, 56, generator=random), torch.rand(2, 3, 33, 48, generator=random)
+    for alpha in (0.0, 0.5, 1.0):
+        assert torch.equal(stylizer.stylize(content, style, alpha), last["module"].stylizer.stylize(content, style, alpha))
+
+
+def test_the_exported_model_says_where_it_came_from(variant):
+    config, _, result, _ = variant
+    _, card = load_model(result.model_folder)
+    assert (card.method, card.encoder.name, card.encoder.source) == ("ieast", "vgg19-compact", "untrained")
+    assert card.provenance["data"] == {"md5": "drawn"}
+    assert card.provenance["iterations"] == 6
+    assert ExperimentConfig.parse(card.provenance["config"]) == config
+    assert {"code", "python", "libraries"} <= card.provenance.keys()
+    assert card.provenance["libraries"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_the_checkpoint_at_the_end_holds_the_weights_in_memory(variant):
+    _, _, result, last = variant
+    state = AtomicCheckpointIO().load_checkpoint(result.checkpoint)["state_dict"]
+    assert int(state["iteration"]) == 6
+    assert not changed(weights(last["module"]), state)
+
+
+def test_nothing_temporary_is_left_behind(variant):
+    _, folder, _, _ = variant
+    assert {path.name for path in folder.iterdir()} == {CHECKPOINT, "pictures", "model", "curves"}
+
+
+def losses(found: dict[str, dict[int, float]]) -> dict[str, dict[int, float]]:
+    return {name: values for name, values in found.items() if name != "train/images_per_second"}
+
+
+def curves_of(config: ExperimentConfig, prepared: PreparedDataset, folder: Path) -> dict[str, dict[int, float]]:
+    fit(config, prepared, folder)
+    return losses(curves(folder))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory, make_config, prepared) -> dict[str, dict[int, float]]:
+    """The curves of the shrunk configuration as it is."""
+    return curves_of(make_config(), prepared, tmp_path_factory.mktemp("plain"))
+
+
+def test_a_loader_with_workers_leads_to_the_same_losses(make_config, prepared, tmp_path, plain):
+    assert curves_of(make_config(training={"loader_workers": 2}), prepared, tmp_path) == plain
+
+
+def test_the_reconstruction_stage_trains_the_decoder_alone_and_then_everything_but_the_encoder(
+    make_config, prepared, tmp_path, watch
+):
+    seen: list[dict[str, torch.Tensor]] = []
+    watch(lambda module: seen.append(weights(module)))
+    fit(make_config(), prepared, tmp_path)
+    steps = [changed(before, after) for before, after in pairwise(seen)]
+    everything = {"decoder", "transform", "style_head", "content_head", "discriminator"}
+    assert steps == [{"decoder"}, everything, everything, everything, everything]
+
+
+def test_without_a_reconstruction_stage_all_parts_learn_from_the_first_iteration(make_config, prepared, tmp_path, watch):
+    seen: list[dict[str, torch.Tensor]] = []
+    watch(lambda module: seen.append(weights(module)))
+    fit(make_config(training={"reconstruction_iterations": 0, "iterations": 2}), prepared, tmp_path)
+    assert changed(*seen) == {"decoder", "transform", "style_head", "content_head", "discriminator"}
+
+
+def test_learning_rates_decay_from_the_end_of_the_reconstruction_stage(make_config, prepared, tmp_path):
+    rates = {
+        "learning_rate": 0.01,
+        "transform_learning_rate": 0.002,
+        "reconstruction_learning_rate": 0.03,
+        "learning_rate_decay": 0.5,
+    }
+    logged = curves_of(make_config(training=rates), prepared, tmp_path)
+    factors = [1, 1 / 1.5, 1 / 2, 1 / 2.5]  # 1 / (1 + decay · i), i from 0
+
+    def rate(group: str) -> list[float]:
+        return list(logged[f"learning_rate/{group}"].values())
+
+    assert rate("decoder") == pytest.approx([0.03, 0.03, *(0.01 * f for f in factors)])
+    assert rate("transform") == pytest.approx([0, 0, *(0.002 * f for f in factors)])
+    for group in ("heads", "discriminator"):
+        assert rate(group) == pytest.approx([0, 0, *(0.01 * f for f in factors)])
+
+
+def test_rates_are_one_and_constant_when_nothing_else_is_set(make_config, prepared, tmp_path):
+    rates = {"learning_rate": 0.01, "transform_learning_rate": None, "learning_rate_decay": 0.0}
+    logged = curves_of(make_config(training=rates), prepared, tmp_path)
+    assert set(logged["learning_rate/decoder"].values()) == {0.01}
+    for group in ("transform", "heads", "discriminator"):
+        assert list(logged[f"learning_rate/{group}"].values()) == [0, 0, 0.01, 0.01, 0.01, 0.01]
+
+
+def gradient_norms(config: ExperimentConfig, prepared: PreparedDataset, folder: Path) -> dict[str, list[float]]:
+    """The norms of the gradients that each optimiser stepped with."""
+    norms: dict[str, list[float]] = {}
+
+    def note(optimizer: Optimizer, *_: Any) -> None:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = float(torch.linalg.vector_norm(torch.cat([gradient.flatten() for gradient in gradients])))
+        norms.setdefault(optimizer.param_groups[0]["name"], []).append(norm)
+
+    hook = register_optimizer_step_post_hook(note)
+    try:
+        fit(config, prepared, folder)
+    finally:
+        hook.remove()
+    return norms
+
+
+def test_the_generators_gradients_are_clipped_and_the_discriminators_are_not(make_config, prepared, tmp_path):
+    free = gradient_norms(make_config(training={"gradient_clip": None}), prepared, tmp_path / "free")
+    clip = min(free["decoder"] + free["discriminator"]) / 2
+    clipped = gradient_norms(make_config(training={"gradient_clip": clip}), prepared, tmp_path / "clipped")
+    assert len(free["decoder"]) == len(clipped["decoder"]) == 6
+    assert len(free["discriminator"]) == len(clipped["discriminator"]) == 4
+    assert clipped["decoder"] == pytest.approx([clip] * 6, rel=1e-4)
+    assert min(clipped["discriminator"]) > clip
+
+
+def test_channels_last_leads_to_the_same_losses(make_config, prepared, tmp_path):
+    # Steps too small to matter, because Adam's make a visible difference of the last bits.
+    still = {"learning_rate": 1e-9, "transform_learning_rate": 1e-9}
+    slow = curves_of(make_config(training=still), prepared, tmp_path / "slow")
+    fast = curves_of(make_config(training=still | {"channels_last": True}), prepared, tmp_path / "fast")
+    assert slow.keys() == fast.keys()
+    for name, values in slow.items():
+        assert fast[name] == pytest.approx(values, rel=1e-4), name
+
+
+def test_bf16_runs_near_full_precision_and_exports_full_precision(make_config, prepared, tmp_path, plain):
+    mixed = curves_of(make_config(training={"precision": "bf16-mixed"}), prepared, tmp_path)
+    assert plain.keys() == mixed.keys()
+    assert mixed["train/total"] == pytest.approx(plain["train/total"], rel=0.05)
+    assert mixed["train/total"] != plain["train/total"]
+    stylizer, _ = load_model(tmp_path / "model")
+    assert {parameter.dtype for parameter in stylizer.parameters()} == {torch.float32}
+
+
+def test_the_same_seed_leads_to_the_same_training_and_another_to_another(make_config, prepared, tmp_path, plain):
+    torch.rand(7)
+    again = curves_of(make_config(), prepared, tmp_path / "again")
+    other = curves_of(make_config(training={"seed": 1}), prepared, tmp_path / "other")
+    assert again == plain
+    assert all(other[name] != plain[name] for name in plain if name.startswith("train/"))
+
+
+def test_the_papers_losses_train_as_the_released_codes_do(make_config, prepared, tmp_path):
+    paper = {"distance": "l2", "content_layers": "conv4_2", "adversarial": "log", "contrastive_reduction": "sum"}
+    logged = curves_of(
+        make_config(objective=paper, training={"iterations": 2}), prepared, tmp_path
+    )  # the rest here is official
+    assert all(len(logged[f"train/{name}"]) == 2 for name in INTERNAL | EXTERNAL | CONTRASTIVE)
+
+
+def test_too_few_pictures_are_an_error_before_any_iteration(make_config, prepared, tmp_path):
+    config = make_config(training={"batch_size": 2 * PICTURES + 2})
+    with pytest.raises(DataError, match=f"^{PICTURES} usable content pictures, but an iteration draws {PICTURES + 1}"):
+        fit(config, prepared, tmp_path)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+POISONED = {
+    "style": "style_loss",
+    "content": "content_loss",
+    "discriminator": "discriminator_loss",
+    "adversarial": "generator_adversarial_loss",
+}
+
+
+@pytest.mark.parametrize(
+    ("term", "value"),
+    [("style", float("nan")), ("content", float("inf")), ("discriminator", float("nan")), ("adversarial", float("-inf"))],
+)
+def test_a_term_that_is_not_finite_stops_training_by_name_and_keeps_the_last_good_checkpoint(
+    make_config, prepared, tmp_path, monkeypatch, term, value
+):
+    real, calls = getattr(functional, POISONED[term]), []
+
+    def poisoned(*args: Any, **kwargs: Any) -> torch.Tensor:
+        calls.append(1)
+        return real(*args, **kwargs) * (value if len(calls) == 3 else 1)  # iteration 5: two of reconstruction come first
+
+    monkeypatch.setattr(functional, POISONED[term], poisoned)
+    with pytest.raises(TrainingError) as caught:
+        fit(make_config(training={"checkpoint_every": 2}), prepared, tmp_path)
+    assert str(caught.value) == (
+        f"the loss term `{term}` was not finite in iteration 5. Training has stopped; the last good checkpoint is kept. "
+        "Lower training.learning_rate, set training.gradient_clip, or use precision 32-true, then run again"
+    )
+    assert_good_checkpoint(tmp_path, 4)
+    monkeypatch.undo()
+    assert fit(make_config(training={"checkpoint_every": 2}), prepared, tmp_path).iterations == 6
+
+
+def assert_good_checkpoint(folder: Path, iteration: int) -> None:
+    state = AtomicCheckpointIO().load_checkpoint(folder / CHECKPOINT)["state_dict"]
+    assert int(state["iteration"]) == iteration
+    assert all(value.isfinite().all() for value in state.values())
+
+
+def test_a_reconstruction_term_that_is_not_finite_is_named_too(make_config, prepared, tmp_path, monkeypatch):
+    def poisoned(*args: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        pixels, taps = real(*args)
+        return pixels, taps * float("nan")
+
+    real = functional.identity_loss
+    monkeypatch.setattr(functional, "identity_loss", poisoned)
+    with pytest.raises(TrainingError, match=r"^the loss term `reconstruction_taps` was not finite in iteration 1\."):
+        fit(make_config(), prepared, tmp_path)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(make_config, prepared, tmp_path, watch):
+    """Gradients can be the first to overflow: the losses of that iteration are still finite."""
+
+    def poison(module: StyleTransferModule) -> None:
+        if module.finished == 4:
+            with torch.no_grad():
+                module.stylizer.decoder.conv1_1.bias[0] = float("nan")
+
+    watch(poison)
+    with pytest.raises(TrainingError, match=r"^the weights were not finite after iteration 4\. Training has stopped; "):
+        fit(make_config(training={"checkpoint_every": 2}), prepared, tmp_path)
+    assert_good_checkpoint(tmp_path, 2)
