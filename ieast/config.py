@@ -161,7 +161,7 @@ class EvaluationConfig(Settings):
     pairs: PositiveInt = Field(20, description="content and style pairs that are scored")
     grid_contents: PositiveInt = 4
     grid_styles: PositiveInt = 6
-    max_frames: PositiveInt = Field(50, description="frames scored of each clip")
+    max_frames: int = Field(50, ge=2, description="frames scored of each clip")
     seed: int = 0
 
 

@@ -1,5 +1,7 @@
 """Training batches addressed by iteration: batch i is the same however often training was interrupted before it."""
 
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -8,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.io import ImageReadMode, decode_image
 
-from ieast.errors import DataError
+from ieast.errors import DataError, ImageError
+from ieast.images import read_image
 
 CONTENT, STYLE = 0, 1
 
@@ -77,16 +79,16 @@ def read_crop(path: Path, crop: int, random: np.random.Generator) -> Tensor:
         DataError: The prepared file is damaged or smaller than the crop.
     """
     try:
-        # Read as bytes: decode_image's own file reading cannot open every path that Python can.
-        data = torch.from_numpy(np.fromfile(path, dtype=np.uint8))
-        image = decode_image(data, ImageReadMode.RGB)
-    except (OSError, RuntimeError) as error:
+        image = read_image(path)
+    except ImageError as error:
         raise DataError(f"prepared picture {path} cannot be read ({error}); delete its folder to prepare again") from error
-    height, width = image.shape[-2:]
-    if min(height, width) < crop:
-        raise DataError(f"prepared picture {path} is {width}x{height}, smaller than training.crop {crop}; raise prepare.size")
-    top, left = (int(random.integers(0, extent - crop + 1)) for extent in (height, width))
-    return image[:, top : top + crop, left : left + crop]
+    if min(image.size) < crop:
+        raise DataError(
+            f"prepared picture {path} is {image.width}x{image.height}, smaller than training.crop {crop}; raise prepare.size"
+        )
+    top, left = (int(random.integers(0, extent - crop + 1)) for extent in (image.height, image.width))
+    pixels = np.array(image.crop((left, top, left + crop, top + crop)))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 class IterationSampler(Sampler[int]):
@@ -114,4 +116,16 @@ def iteration_loader(
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_outlive_signals,
     )
+
+
+def _outlive_signals(_worker: int) -> None:
+    """In a loader's worker: go on for a while after a signal to the whole process group.
+
+    It is the main process that stops in good order, and for that it still needs the batch it waits for. A worker that died of
+    the signal would end training without a checkpoint.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(30))

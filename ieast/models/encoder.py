@@ -206,7 +206,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsError(
-            f"{path} is damaged, or not a plain state dict of tensors; refused, because loading it could run code"
+            f"{path} is not a plain state dict of tensors; refused, because loading it could run code"
         ) from error
     except Exception as error:  # damage shows as anything: struct.error, IndexError, AssertionError, ...
         raise WeightsError(f"{path} cannot be read as weights ({error}); download or copy it again") from error

@@ -39,6 +39,8 @@ def decide(candidate: Mapping[str, float], champion: Mapping[str, float] | None,
             holds.append(held)
             reasons.append(reason)
             gains.append(value < other if threshold.better == "lower" else value > other)
+    if not thresholds:
+        reasons.append("no thresholds are declared, so every model passes")
     if champion is None:
         reasons.append("there is no champion yet")
     promote = all(holds)

@@ -51,8 +51,9 @@ class Checkpoints(Callback):
         if module.finished % self.every == 0:
             trainer.save_checkpoint(self.path)
 
-    def on_train_end(self, trainer: L.Trainer, _module: L.LightningModule) -> None:
-        trainer.save_checkpoint(self.path)
+    def on_train_end(self, trainer: L.Trainer, module: StyleTransferModule) -> None:
+        if module.finished % self.every:
+            trainer.save_checkpoint(self.path)
 
     def on_exception(self, trainer: L.Trainer, _module: L.LightningModule, exception: BaseException) -> None:
         # Lightning raises this between iterations, where the state is whole; after any other exception it may not be.

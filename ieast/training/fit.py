@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import platform
 import signal
 import subprocess
@@ -33,25 +32,13 @@ from ieast.models.checkpoint import save_model
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.models.stylizer import build_stylizer
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Pictures, Progress
+from ieast.training.folders import DECISIVE, FREE_SETTINGS
 from ieast.training.module import StyleTransferModule
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "last.ckpt"
 CALIBRATION_PICTURES = 64
-# Settings that do not change what is learnt; a run may be continued with others.
-_FREE_SETTINGS = frozenset(
-    {
-        "iterations",
-        "accelerator",
-        "channels_last",
-        "compile",
-        "loader_workers",
-        "log_every",
-        "picture_every",
-        "checkpoint_every",
-    }
-)
 
 
 class TrainingResult(BaseModel):
@@ -171,9 +158,7 @@ class _Batches(L.LightningDataModule):
         module = self.trainer.lightning_module
         assert isinstance(module, StyleTransferModule)
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        loader = iteration_loader(batches, module.finished, self.total, workers=training.loader_workers, pin_memory=on_gpu)
-        loader.worker_init_fn = _outlive_signals
-        return loader
+        return iteration_loader(batches, module.finished, self.total, workers=training.loader_workers, pin_memory=on_gpu)
 
 
 def _encoder(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
@@ -262,11 +247,11 @@ def _check_resumable(path: Path, config: ExperimentConfig) -> int:
         ) from error
     except (RuntimeError, KeyError, IndexError, EOFError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is not a usable training checkpoint ({error}); move it away to start afresh") from error
-    for section in ("encoder", "model", "objective", "training"):
+    for section in DECISIVE:
         before, now = saved[section], config.model_dump(mode="json")[section]
         for key in before:
             # A setting that came or went with a version of the code says nothing.
-            if key in now and before[key] != now[key] and not (section == "training" and key in _FREE_SETTINGS):
+            if key in now and before[key] != now[key] and not (section == "training" and key in (*FREE_SETTINGS, "iterations")):
                 raise ConfigError(
                     f"{path} was made with {section}.{key} = {before[key]!r}, now it is {now[key]!r}: that would be another "
                     "training. Restore the setting, or give another folder"
@@ -285,17 +270,6 @@ def _signals_restored() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
-
-
-def _outlive_signals(_worker: int) -> None:
-    """In a loader's worker: go on for a while after a signal to the whole process group.
-
-    It is the main process that stops in good order, and for that it still needs the batch it waits for. A worker that died of
-    the signal would end training without a checkpoint.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(30))
 
 
 def _provenance(config: ExperimentConfig, iterations: int) -> dict[str, Any]:

@@ -6,13 +6,17 @@ from pathlib import Path
 
 from ieast.config import ExperimentConfig
 
-# What decides the outcome of training; evaluation, promotion and names do not.
-_DECISIVE = ("encoder", "model", "objective", "training")
+# What decides the outcome of training; evaluation, promotion and names do not ...
+DECISIVE = ("encoder", "model", "objective", "training")
+# ... and neither do these settings of the section `training`, which may change when a run is continued.
+FREE_SETTINGS = frozenset(
+    {"accelerator", "channels_last", "compile", "loader_workers", "log_every", "picture_every", "checkpoint_every"}
+)
 
 
 def training_folder(work_folder: Path, config: ExperimentConfig, prepared_key: str) -> Path:
     """The folder of the training that `config` describes on the prepared dataset `prepared_key`."""
-    settings = {section: getattr(config, section).model_dump(mode="json") for section in _DECISIVE}
+    settings = config.model_dump(mode="json", include=set(DECISIVE), exclude={"training": set(FREE_SETTINGS)})
     identity = json.dumps({"prepared": prepared_key, **settings}, sort_keys=True)
     return work_folder / "training" / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
