@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ieast.config import EncoderConfig
 from ieast.errors import WeightsError
+from ieast.models.untrained import draw_weights
 
 STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 WIDTHS = {
@@ -152,7 +153,9 @@ def build_encoder(config: EncoderConfig, seed: int = 0) -> Encoder:
     """
     encoder = Encoder(config.name)
     if config.weights == "untrained":
-        _draw_weights(encoder, seed)
+        encoder.conv0.weight.copy_(2 * torch.eye(3)[:, :, None, None])
+        encoder.conv0.bias.fill_(-1)  # RGB [0, 1] to [-1, 1]
+        draw_weights([encoder._conv(layer) for layer in CONVOLUTIONS], seed)
         return encoder.eval()
     state = _imagenet_weights() if config.weights is None else read_encoder_file(Path(config.weights))
     expected = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
@@ -244,13 +247,3 @@ def _imagenet_weights() -> dict[str, Tensor]:
             f"{path.name} into {path.parent} (or set TORCH_HOME), or name a file in encoder.weights"
         ) from error
     return read_encoder_file(path)
-
-
-def _draw_weights(encoder: Encoder, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    encoder.conv0.weight.copy_(torch.eye(3)[:, :, None, None] * 2)
-    encoder.conv0.bias.fill_(-1)  # RGB [0, 1] to [-1, 1]
-    for layer in CONVOLUTIONS:
-        convolution = encoder._conv(layer)
-        nn.init.orthogonal_(convolution.weight, gain=2**0.5, generator=generator)
-        nn.init.zeros_(convolution.bias)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ieast.config import ModelConfig
 from ieast.models.attention import StyleAttentionTransform
 from ieast.models.decoder import Decoder
-from ieast.models.encoder import SMALLEST_SIDE, Encoder
+from ieast.models.encoder import REDUCTION, SMALLEST_SIDE, Encoder
 
 
 class Stylizer(nn.Module):
@@ -36,15 +36,14 @@ class Stylizer(nn.Module):
         """
         _check(content, style, alpha)
         height, width = content.shape[-2:]
-        content_taps = self.encoder(_at_least_smallest(content))
-        style_taps = self.encoder(_at_least_smallest(style))
+        content_taps = self.encoder(_extended(content, REDUCTION))
+        style_taps = self.encoder(_extended(style, 1))
         if len(style) == 1 < len(content):
             style_taps = {name: tap.expand(len(content), -1, -1, -1) for name, tap in style_taps.items()}
         # An extreme of alpha needs one transform only.
         features = self.transform(content_taps, style_taps if alpha > 0 else content_taps)
         if 0 < alpha < 1:
             features = torch.lerp(self.transform(content_taps, content_taps), features, alpha)
-        # Ceil-mode pooling rounds sizes up, so the decoder's picture covers the content and is cut to it.
         return self.decoder(features)[..., :height, :width].clamp(0, 1)
 
 
@@ -71,7 +70,11 @@ def _check(content: Tensor, style: Tensor, alpha: float) -> None:
         raise ValueError(f"alpha is {alpha}; it must lie between 0 and 1")
 
 
-def _at_least_smallest(images: Tensor) -> Tensor:
+def _extended(images: Tensor, multiple: int) -> Tensor:
+    """`images` continued to the right and below, to sides that `multiple` divides and the encoder can take.
+
+    The rounding up of ceil-mode pooling would otherwise show as a band along those edges of the stylized picture.
+    """
     height, width = images.shape[-2:]
-    right, bottom = max(0, SMALLEST_SIDE - width), max(0, SMALLEST_SIDE - height)
+    right, bottom = (-(-max(side, SMALLEST_SIDE) // multiple) * multiple - side for side in (width, height))
     return F.pad(images, (0, right, 0, bottom), mode="replicate") if right or bottom else images
