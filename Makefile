@@ -10,6 +10,7 @@ export ZENML_ANALYTICS_OPT_IN := false
 export ZENML_LOGGING_VERBOSITY ?= INFO
 export AUTO_OPEN_DASHBOARD := false
 export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
 export GIT_PYTHON_REFRESH := quiet
 
 .PHONY: demo test lint format stack ui environment clean

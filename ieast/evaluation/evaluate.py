@@ -56,8 +56,10 @@ def evaluate(
     Raises:
         WeightsError: The perceptual distance's weights are not at hand.
     """
-    encoder = metric_encoder or stylizer.encoder
-    distance = perceptual_distance(config.perceptual_distance, encoder)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder = (metric_encoder or stylizer.encoder).to(device)
+    stylizer = stylizer.to(device)
+    distance = perceptual_distance(config.perceptual_distance, encoder).to(device)
     pairs = _score_pairs(stylizer, encoder, prepared, config)
     metrics = {f"{name}_distance": float(pairs[f"{name}_distance"].mean()) for name in ("style", "content")}
     clips = list_clips(Path(prepared.clips_folder)) if prepared.clips_folder else []
@@ -107,7 +109,7 @@ def _score_pairs(stylizer: Stylizer, encoder: Encoder, prepared: PreparedDataset
     chosen = [(contents[random.integers(len(contents))], styles[random.integers(len(styles))]) for _ in range(config.pairs)]
     rows = []
     for content_path, style_path in _progress(chosen, "scoring pairs"):
-        content, style = (_read(path, config.size)[None] for path in (content_path, style_path))
+        content, style = (_read(path, config.size)[None].to(encoder.conv0.weight.device) for path in (content_path, style_path))
         stylized = stylizer.stylize(content, style)
         rows.append(
             {
@@ -157,8 +159,10 @@ def temporal_distances(
     """
     stylized_steps, input_steps = [], []
     before: tuple[Tensor, Tensor] | None = None
-    for frame in read_frames(clip, config.size, config.max_frames):
-        now = (stylizer.stylize(frame[None], style[None]), frame[None])
+    device = next(stylizer.parameters()).device
+    for cpu_frame in read_frames(clip, config.size, config.max_frames):
+        frame = cpu_frame[None].to(device)
+        now = (stylizer.stylize(frame, style[None].to(device)), frame)
         if before is not None:
             stylized_steps.append(float(distance(before[0], now[0])))
             input_steps.append(float(distance(before[1], now[1])))

@@ -103,7 +103,7 @@ def _unit(features: Tensor) -> Tensor:
     return features / (features.norm(dim=1, keepdim=True) + 1e-10)
 
 
-def perceptual_distance(name: str, encoder: Encoder) -> PerceptualDistance:
+def perceptual_distance(name: str, encoder: Encoder) -> Lpips | EncoderTapDistance:
     """The distance that `evaluation.perceptual_distance` names; `encoder` serves `encoder-taps`.
 
     Raises:
