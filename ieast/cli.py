@@ -59,14 +59,16 @@ def train(
 ) -> None:
     """Train without ZenML, MLflow or DVC, as on a bare GPU machine; run again to continue."""
     from ieast.config import ExperimentConfig
-    from ieast.data.prepare import prepare_dataset
+    from ieast.data.prepare import folder_digest, prepare_dataset
+    from ieast.training.folders import training_folder
     from ieast.training.launch import TrainingJob
     from ieast.training.launch import train as train_job
 
     settings = ExperimentConfig.load(config)
-    prepared = prepare_dataset(data, output, settings.prepare, str(data.resolve()))
-    result = train_job(TrainingJob(config=settings, prepared=prepared, folder=output / "training"))
-    typer.echo(f"model     {result.model_folder}\ncurves    {output / 'training' / 'curves'}")
+    prepared = prepare_dataset(data, output, settings.prepare, folder_digest(data))
+    folder = training_folder(output, settings, prepared.key)
+    result = train_job(TrainingJob(config=settings, prepared=prepared, folder=folder))
+    typer.echo(f"model     {result.model_folder}\ncurves    {folder / 'curves'}")
     typer.echo(f"picture   {result.pictures[-1] if result.pictures else 'none'}")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -112,6 +113,38 @@ def test_errors_are_one_message_and_exit_code_2(monkeypatch, capsys, tmp_path):
         main()
     assert stop.value.code == 2
     assert capsys.readouterr().err == f"ieast: no pipeline run has finished yet: there is no {tmp_path / 'last_run.txt'}\n"
+
+
+def test_train_works_without_the_pipeline_and_notices_new_pictures(tmp_path):
+    random = np.random.default_rng(0)
+
+    def draw(side, name):
+        path = tmp_path / "data" / side / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (80, 96, 3), dtype=np.uint8)).save(path)
+
+    for number in range(3):
+        draw("content", f"{number}.png")
+        draw("style", f"{number}.png")
+    document = yaml.safe_load((Path(__file__).parents[1] / "configs" / "quickstart.yaml").read_text())
+    document["parameters"]["config"]["training"] |= {"iterations": 1, "reconstruction_iterations": 1}
+    document["parameters"]["config"]["prepare"]["size"] = 64
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
+    command = ["train", str(tmp_path / "data"), "--config", str(tmp_path / "config.yaml"), "-o", str(tmp_path / "out")]
+    result = runner.invoke(app, command)
+    assert result.exit_code == 0, result.output
+    draw("style", "new.png")
+    assert runner.invoke(app, command).exit_code == 0
+    assert len(list((tmp_path / "out" / "prepared").iterdir())) == 2
+    models = list((tmp_path / "out" / "training").glob("*/model"))
+    assert len(models) == 2
+    assert all(load_model(model) for model in models)
+
+
+def test_train_names_the_missing_folder(tmp_path):
+    config = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
+    result = runner.invoke(app, ["train", str(tmp_path / "no"), "--config", str(config), "-o", str(tmp_path / "out")])
+    assert str(result.exception) == f"there is no folder {tmp_path / 'no'}; give one that holds content/ and style/"
 
 
 def test_import_checkpoint_names_the_missing_file(tmp_path):

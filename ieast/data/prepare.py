@@ -132,6 +132,24 @@ def preparation_key(config: PrepareConfig, data_digest: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def folder_digest(source: Path) -> str:
+    """A digest of a dataset that is not under DVC: names, sizes and times of its pictures, so that a change is noticed.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    if not source.is_dir():
+        raise DataError(f"there is no folder {source}; give one that holds content/ and style/")
+    digest = hashlib.sha256()
+    for side in SIDES:
+        for path in list_files(source / side):
+            facts = path.lstat()
+            digest.update(
+                f"{path.relative_to(source)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="surrogateescape")
+            )
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class _Picture:
     side: str

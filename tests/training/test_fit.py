@@ -241,7 +241,8 @@ def test_learning_rates_decay_from_the_end_of_the_reconstruction_stage(make_conf
 
 
 def test_rates_are_one_and_constant_when_nothing_else_is_set(make_config, prepared, tmp_path):
-    rates = {"learning_rate": 0.01, "transform_learning_rate": None, "learning_rate_decay": 0.0}
+    unset = {"transform_learning_rate": None, "reconstruction_learning_rate": None}
+    rates = {"learning_rate": 0.01, "learning_rate_decay": 0.0} | unset
     logged = curves_of(make_config(training=rates), prepared, tmp_path)
     assert set(logged["learning_rate/decoder"].values()) == {0.01}
     for group in ("transform", "heads", "discriminator"):
@@ -275,22 +276,25 @@ def test_the_generators_gradients_are_clipped_and_the_discriminators_are_not(mak
     assert min(clipped["discriminator"]) > clip
 
 
+# Steps too small to matter, because Adam's make a visible difference of the last bits.
+STILL = {"learning_rate": 1e-9, "transform_learning_rate": 1e-9, "reconstruction_learning_rate": 1e-9}
+
+
 def test_channels_last_leads_to_the_same_losses(make_config, prepared, tmp_path):
-    # Steps too small to matter, because Adam's make a visible difference of the last bits.
-    still = {"learning_rate": 1e-9, "transform_learning_rate": 1e-9}
-    slow = curves_of(make_config(training=still), prepared, tmp_path / "slow")
-    fast = curves_of(make_config(training=still | {"channels_last": True}), prepared, tmp_path / "fast")
+    slow = curves_of(make_config(training=STILL), prepared, tmp_path / "slow")
+    fast = curves_of(make_config(training=STILL | {"channels_last": True}), prepared, tmp_path / "fast")
     assert slow.keys() == fast.keys()
     for name, values in slow.items():
         assert fast[name] == pytest.approx(values, rel=1e-4), name
 
 
-def test_bf16_runs_near_full_precision_and_exports_full_precision(make_config, prepared, tmp_path, plain):
-    mixed = curves_of(make_config(training={"precision": "bf16-mixed"}), prepared, tmp_path)
-    assert plain.keys() == mixed.keys()
-    assert mixed["train/total"] == pytest.approx(plain["train/total"], rel=0.05)
-    assert mixed["train/total"] != plain["train/total"]
-    stylizer, _ = load_model(tmp_path / "model")
+def test_bf16_runs_near_full_precision_and_exports_full_precision(make_config, prepared, tmp_path):
+    full = curves_of(make_config(training=STILL), prepared, tmp_path / "full")
+    mixed = curves_of(make_config(training=STILL | {"precision": "bf16-mixed"}), prepared, tmp_path / "mixed")
+    assert full.keys() == mixed.keys()
+    assert mixed["train/total"] == pytest.approx(full["train/total"], rel=0.05)
+    assert mixed["train/total"] != full["train/total"]
+    stylizer, _ = load_model(tmp_path / "mixed" / "model")
     assert {parameter.dtype for parameter in stylizer.parameters()} == {torch.float32}
 
 
