@@ -40,6 +40,7 @@ def write_summary(config: ExperimentConfig, version: str, decision: Decision, sc
         f"  registered model    {name} version {version}, alias {alias}: models:/{name}@{alias}",
         f"  checkpoint, model   {folder}",
         f"  picture             {grid}",
+        f"  stylise with it     ieast stylize CONTENT STYLE -o OUT --model {folder / 'model'}",
         f"  in a browser        make ui, or: mlflow ui --backend-store-uri {store}",
     ]
     text = "\n".join(lines)

@@ -94,7 +94,8 @@ def fit(
         log.info("continuing from iteration %d (%s)", started_at, checkpoint)
 
     total = training.reconstruction_iterations + training.iterations
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for library in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     trainer = _trainer(config, folder, _callbacks(config, prepared, folder, total), logger or CSVLogger(folder, name="curves"))
     if training.compile:
         for part in (stylizer.encoder, stylizer.transform, stylizer.decoder):

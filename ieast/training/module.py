@@ -58,7 +58,8 @@ class StyleTransferModule(L.LightningModule):
         if self.config.objective.contrastive_learning:
             heads = [*self.style_head.parameters(), *self.content_head.parameters()]
             groups.append(_group("heads", heads, training.learning_rate))
-        fused = self.device.type == "cuda"
+        # Under fp16 a fused Adam would unscale the gradients itself, after they have been clipped.
+        fused = self.device.type == "cuda" and training.precision != "16-mixed"
         optimizers: list[Optimizer] = [Adam(groups, fused=fused)]
         if self.config.objective.external_learning:
             group = _group("discriminator", self.discriminator.parameters(), training.learning_rate)
