@@ -21,7 +21,7 @@ def stylize(
     content: Annotated[Path, typer.Argument(help="The picture to stylise.")],
     style: Annotated[Path, typer.Argument(help="The artwork whose style it takes.")],
     output: Output,
-    model: Annotated[str, typer.Option(help="A model folder, or an MLflow URI such as models:/ieast@champion.")],
+    model: Annotated[str, typer.Option(help="A model folder, or an MLflow URI.")] = "models:/ieast@champion",
     alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylises fully.")] = 1.0,
     style_size: Annotated[int, typer.Option(min=16, help="The style's smallest side in pixels, if it is larger.")] = 512,
 ) -> None:

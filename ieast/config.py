@@ -5,6 +5,7 @@ The defaults are the preset `paper`; what the released code does otherwise is th
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -30,6 +31,13 @@ class DataConfig(Settings):
     repository: str = Field(".", description="git repository that tracks the dataset: a folder or a URL")
     revision: str = Field("workspace", description="tag, branch or commit; `workspace` is data.dvc as it stands on disk")
     path: str = Field("data", description="folder in the repository that holds content/, style/ and clips/")
+
+    @model_validator(mode="after")
+    def _holds_no_secret(self) -> Self:
+        # Configurations are logged with runs and exported with models.
+        if re.match(r"https?://[^/]*@", self.repository):
+            raise ValueError("data.repository holds credentials, which would be logged; leave them to git's credential helper")
+        return self
 
 
 class PrepareConfig(Settings):
@@ -116,7 +124,7 @@ class TrainingConfig(Settings):
     reconstruction_iterations: int = Field(
         0, ge=0, description="iterations before the first of `iterations` in which the decoder alone learns D(E(x)) = x"
     )
-    batch_size: PositiveInt = 16
+    batch_size: PositiveInt = Field(16, description="stylizations an iteration, on each device")
     crop: PositiveInt = Field(256, description="pixels; square random crops")
     learning_rate: PositiveFloat = 1e-4
     transform_learning_rate: PositiveFloat | None = Field(None, description="of the transform, where it differs")

@@ -41,12 +41,22 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        # mkstemp makes private files; what we write follows the user's umask like any other file.
-        temporary.chmod(0o666 & ~_UMASK)
-        temporary.replace(path)
+        with disk_full_explained(path):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            # mkstemp makes private files; what we write follows the user's umask like any other file.
+            temporary.chmod(0o666 & ~_UMASK)
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_full_explained(path: Path) -> Iterator[None]:
+    """Turn the system's "no space left" while `path` is being written into a `DiskFullError`."""
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(
@@ -54,8 +64,6 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
                 f"Free some space on {path.parent} and run the same command again."
             ) from error
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def sha256(path: Path | str) -> str:

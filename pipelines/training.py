@@ -28,5 +28,5 @@ def training_pipeline(config: dict[str, Any]) -> None:
     prepared = prepare_images(data, settings.prepare, settings.work_folder)
     model = train_model(prepared, data, settings)
     scores, _report = evaluate_model(model, prepared, settings)
-    version = register_model(model, scores, data, prepared, settings)
+    version = register_model(model, scores, data, settings)
     promote_model(version, model, scores, prepared, settings)

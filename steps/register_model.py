@@ -6,18 +6,14 @@ from typing import Annotated
 from zenml import log_metadata, step
 
 from ieast.config import ExperimentConfig
-from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.models.checkpoint import read_card
 from ieast.registry.register import register
-from ieast.training.folders import retire, training_folder
-from steps.tracking import active_run, mirror_stage
+from steps.tracking import mirror_stage
 
 
 @step(experiment_tracker=True, enable_cache=False)
-def register_model(
-    model: Path, scores: dict[str, float], data: DataRef, prepared: PreparedDataset, config: ExperimentConfig
-) -> Annotated[str, "version"]:
+def register_model(model: Path, scores: dict[str, float], data: DataRef, config: ExperimentConfig) -> Annotated[str, "version"]:
     """Make `model` a new version in MLflow's registry, with its scores and origin as tags."""
     card = read_card(model)
     origin = {"data.md5": data.md5, "code": card.provenance["code"], "encoder": card.encoder.name, "method": card.method}
@@ -25,6 +21,5 @@ def register_model(
         origin["encoder.weights"] = "untrained"
     number = register(model, config.registry.name, origin | {f"score.{k}": f"{v:.6g}" for k, v in scores.items()})
     mirror_stage("staging")
-    retire(training_folder(Path(config.work_folder), config, prepared.key), active_run().info.run_id)
     log_metadata(metadata={"mlflow_model": f"{config.registry.name} v{number}"}, infer_model=True)
     return number

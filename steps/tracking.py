@@ -5,6 +5,7 @@ from mlflow.entities import Run
 from zenml import get_step_context
 
 from ieast.config import ExperimentConfig
+from ieast.errors import ConfigError
 from ieast.training.fit import git_commit, library_versions
 
 
@@ -40,6 +41,20 @@ def log_settings(config: ExperimentConfig) -> None:
     )
     mlflow.log_dict(library_versions(), "libraries.json")
     mlflow.log_dict(config.model_dump(mode="json"), "config.json")
+
+
+def check_model_names(config: ExperimentConfig) -> None:
+    """Raise unless MLflow's model and ZenML's, which mirrors it, have the same name.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    name = get_step_context().model.name
+    if name != config.registry.name:
+        raise ConfigError(
+            f"registry.name is {config.registry.name}, but ZenML's model is {name}: "
+            f"add `model: {{name: {config.registry.name}}}` at the top level of the YAML file"
+        )
 
 
 def mirror_stage(stage: str) -> None:

@@ -14,6 +14,8 @@ from ieast.data.prepare import PreparedDataset, prepare_dataset
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.models.stylizer import Stylizer, build_stylizer
 
+pytest_plugins = ["dvc_repositories"]
+
 QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.yaml"
 PICTURES = 13
 """Pictures on each side: a prime, so that no epoch ends where a batch does."""

@@ -372,3 +372,10 @@ def test_work_folder_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("IEAST_WORK", "/somewhere")
     assert parse().work_folder == "/somewhere"
     assert parse(work_folder="here").work_folder == "here"
+
+
+def test_credentials_in_the_repository_are_refused():
+    with pytest.raises(ConfigError, match=r"data: data\.repository holds credentials, which would be logged"):
+        ExperimentConfig.parse({"data": {"repository": "https://me:token@example.org/data.git"}})
+    for plain in ("https://example.org/data.git", "git@example.org:data.git", "."):
+        assert ExperimentConfig.parse({"data": {"repository": plain}})

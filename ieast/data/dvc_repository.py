@@ -217,7 +217,7 @@ def remote_name(repo: Any) -> str | None:
 
 
 def is_committed(repo: Any, remote: str) -> bool:
-    """The default remote, or None."""
+    """Whether `remote` is a folder of the repository itself."""
     return Path(remote).is_relative_to(repo.scm.root_dir)
 
 
@@ -238,13 +238,13 @@ def place(files: Mapping[Path, str | Path], links: list[str], description: str) 
 
 
 def count(keys: Iterable[tuple[str, ...]]) -> DataCounts:
-    """Whether `remote` is a folder of the repository itself."""
+    """Pictures and clips among `keys`, the files' paths in the dataset as tuples."""
     shown = [key for key in keys if len(key) > 1 and not key[-1].startswith(".")]
     content, style = (sum(key[0] == role for key in shown) for role in REQUIRED)
     return DataCounts(content=content, style=style, clips=len({key[1] for key in shown if key[0] == CLIPS and key[2:]}))
 
 
 def without_credentials(url: str) -> str:
-    """Reflink, link or copy `files`, from target to source, in this order of preference."""
+    """`url` without user and password."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "://" in url else url

@@ -68,7 +68,7 @@ def require_backbone(net: str) -> Path:
     path = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
     if not path.exists():
         try:
-            torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True)
+            torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
         except (URLError, OSError, RuntimeError) as error:
             raise WeightsError(
                 f"LPIPS ({net}) needs {path.name}, which could not be had from {url} ({error}). On a machine without network, "

@@ -9,17 +9,19 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ieast.config import describe
 from ieast.errors import WeightsError
-from ieast.files import sha256
+from ieast.files import disk_full_explained, sha256
 from ieast.models.encoder import WIDTHS, read_encoder_file, read_weights, weights_digest
 from ieast.models.stylizer import Stylizer, empty_stylizer
 
@@ -61,10 +63,12 @@ def save_model(stylizer: Stylizer, folder: Path, *, method: str, encoder_source:
         method: The method's name, as in the training configuration.
         encoder_source: Where the encoder's weights came from, for people.
         provenance: Whatever tells how the model came to be: data version, seed, configuration, library versions.
+
+    Raises:
+        DiskFullError: No space was left; a model that was there is intact.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
+    with disk_full_explained(folder), _temporary_folder(beside=folder) as temporary:
         trained = {k: v for k, v in stylizer.state_dict().items() if not k.startswith("encoder.")}
         _save(trained, temporary / MODEL)
         _save(stylizer.encoder.state_dict(), temporary / ENCODER)
@@ -75,10 +79,7 @@ def save_model(stylizer: Stylizer, folder: Path, *, method: str, encoder_source:
             provenance=provenance,
         )
         (temporary / CONFIG).write_text(card.model_dump_json(indent=2) + "\n")
-        temporary.chmod(0o755)
         _replace_folder(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return card
 
 
@@ -157,7 +158,7 @@ def import_published(vgg: Path, transform: Path, decoder: Path, folder: Path) ->
     """
     stylizer = empty_stylizer("vgg19-normalised")
     parts: list[tuple[nn.Module, dict[str, Tensor], Path]] = [
-        (stylizer.encoder, read_encoder_file(vgg), vgg),
+        (stylizer.encoder, read_encoder_file(vgg, "vgg19-normalised"), vgg),
         (stylizer.transform, read_weights(transform), transform),
         (stylizer.decoder, _decoder_names(read_weights(decoder), decoder), decoder),
     ]
@@ -181,8 +182,22 @@ def _decoder_names(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} is not a published decoder: it has no {error}") from None
 
 
+@contextmanager
+def _temporary_folder(beside: Path) -> Iterator[Path]:
+    temporary = Path(tempfile.mkdtemp(dir=beside.parent, prefix=f".{beside.name}-"))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def _save(state: dict[str, Tensor], path: Path) -> None:
-    save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, path)
+    data = save({name: value.detach().cpu().contiguous() for name, value in state.items()})
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _load(path: Path) -> dict[str, Tensor]:

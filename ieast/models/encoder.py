@@ -87,8 +87,9 @@ class Encoder(nn.Module):
         """Scale every layer so that its mean activation over `batches` of pictures (B, 3, H, W) is 1.
 
         ReLU and max pooling commute with positive factors, so dividing a layer's weights by its mean activation and multiplying
-        the next layer's by the same number changes nothing but the scale of the taps (Gatys et al. 2015, section 2). The loss
-        weights of Eq. 7 assume features of this scale.
+        the next layer's by the same number changes nothing but the scale of the taps. The published loss weights go with
+        features of about this scale: those of Gatys et al. (2015, section 2), who scale each filter. One scale a layer keeps
+        the proportions between channels, which carry style.
 
         Returns:
             The mean activation that each layer had before.
@@ -157,7 +158,7 @@ def build_encoder(config: EncoderConfig, seed: int = 0) -> Encoder:
         encoder.conv0.bias.fill_(-1)  # RGB [0, 1] to [-1, 1]
         draw_weights([encoder._conv(layer) for layer in CONVOLUTIONS], seed)
         return encoder.eval()
-    state = _imagenet_weights() if config.weights is None else read_encoder_file(Path(config.weights))
+    state = _imagenet_weights() if config.weights is None else read_encoder_file(Path(config.weights), config.name)
     expected = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in state.items()}
     if found != expected:
@@ -170,25 +171,31 @@ def build_encoder(config: EncoderConfig, seed: int = 0) -> Encoder:
     return encoder.eval()
 
 
-def read_encoder_file(path: Path) -> dict[str, Tensor]:
+def read_encoder_file(path: Path, name: str | None = None) -> dict[str, Tensor]:
     """Weights under this project's names, from any of the layouts in use.
+
+    `name` is the encoder they are meant for. The two full-width ones have the same shapes, so only the layout tells that a
+    file is of the other; a model would quietly turn to mush on it.
 
     Understands this project's own safetensors, the quarter-width safetensors of Collaborative Distillation (CVPR 2020), the
     published `vgg_normalised.pth`, and torchvision's VGG-19 `.pth`.
 
     Raises:
-        WeightsError: There is no such file, or it holds none of these.
+        WeightsError: There is no such file, it holds none of these, or another encoder than `name`.
     """
     state = read_weights(path)
     if "conv1_1.weight" in state:
         return state
     if "conv11.weight" in state:  # Collaborative Distillation; the 1x1 `_aux` lifts served its training only
+        _refuse_other_family("vgg19-compact", name, path)
         rename = {f"conv{layer.replace('_', '')}": f"conv{layer}" for layer in CONVOLUTIONS} | {"conv0": "conv0"}
         return _rename(state, rename, path)
     if "features.0.weight" in state:
+        _refuse_other_family("vgg19", name, path)
         rename = {f"features.{i}": f"conv{layer}" for i, layer in zip(_TORCHVISION_INDICES, CONVOLUTIONS, strict=True)}
         return _rename(state, rename, path) | _imagenet_normalisation()
     if "0.weight" in state and state["0.weight"].shape[-2:] == (1, 1):
+        _refuse_other_family("vgg19-normalised", name, path)
         rename = {str(i): f"conv{layer}" for i, layer in zip(_NORMALISED_INDICES, CONVOLUTIONS, strict=True)} | {"0": "conv0"}
         return _rename(state, rename, path)
     raise WeightsError(
@@ -216,6 +223,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path} is not a state dict of tensors")
     return dict(state)
+
+
+def _refuse_other_family(found: str, wanted: str | None, path: Path) -> None:
+    if wanted is not None and found != wanted:
+        raise WeightsError(f"{path} holds weights of encoder {found}, not of {wanted}; set encoder.name or name another file")
 
 
 def _rename(state: Mapping[str, Tensor], names: Mapping[str, str], path: Path) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """The projection heads h_s and h_c of contrastive learning (paper, section 3.2)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,4 +18,6 @@ class ProjectionHead(nn.Module):
 
         Features are summed over positions, the released code's choice where the paper says only that they are pooled.
         """
-        return F.normalize(self.mlp(features.float().sum(dim=(2, 3))), dim=1)
+        # Sums over thousands of positions overflow fp16 and lose digits in bf16.
+        with torch.autocast(features.device.type, enabled=False):
+            return F.normalize(self.mlp(features.float().sum(dim=(2, 3))), dim=1)

@@ -1,12 +1,14 @@
 """Training in this process, or on several devices by torchrun."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger
 from pydantic import BaseModel, ConfigDict
 
@@ -42,23 +44,38 @@ def train(job: TrainingJob) -> TrainingResult:
     """Train as `job` says: here on one device, else in one process a device, started by torchrun.
 
     Lightning's own launcher starts its processes by running the main script again, which inside a pipeline step would be the
-    whole pipeline. On several nodes, start this on each with torchrun's rendezvous variables set (PET_RDZV_ENDPOINT, ...).
+    whole pipeline. On several nodes, start `ieast train` on each, with a shared output folder and torchrun's rendezvous
+    variables set (PET_NODE_RANK, PET_RDZV_ENDPOINT, ...).
 
     Raises:
         InterruptedTrainingError: As `fit`.
-        TrainingError: As `fit`, or a worker failed; its own message stands above.
+        TrainingError: As `fit`, another process trains in the same folder, or a worker failed; its message stands above.
     """
-    if job.config.training.devices * job.config.training.nodes == 1:
-        return run(job)
     job.folder.mkdir(parents=True, exist_ok=True)
-    job_file, result_file = job.folder / "job.json", job.folder / "result.json"
+    if job.config.training.nodes > 1:
+        return _run_distributed(job)  # the nodes share the folder
+    lock = FileLock(job.folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(f"another process is training in {job.folder}; wait for it or stop it") from None
+    with lock:
+        return run(job) if job.config.training.devices == 1 else _run_distributed(job)
+
+
+def _run_distributed(job: TrainingJob) -> TrainingResult:
+    job_file, result_file = job.folder / f"job-{os.getpid()}.json", job.folder / "result.json"
     with atomic_write(job_file) as temporary:
         temporary.write_text(job.model_dump_json())
+    job_file.chmod(0o600)  # the tracking server's address may hold a password
     result_file.unlink(missing_ok=True)
     training = job.config.training
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={training.devices}"]
     command += [f"--nnodes={training.nodes}"] if training.nodes > 1 else ["--standalone"]
-    code, stopped = _run_until_asked_to_stop([*command, "-m", "ieast.training.worker", str(job_file), str(result_file)])
+    try:
+        code, stopped = _run_until_asked_to_stop([*command, "-m", "ieast.training.worker", str(job_file), str(result_file)])
+    finally:
+        job_file.unlink(missing_ok=True)
     if result_file.exists():
         return TrainingResult.model_validate_json(result_file.read_text())
     if stopped:

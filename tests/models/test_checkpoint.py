@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import stat
@@ -9,12 +10,13 @@ import reference
 import torch
 from safetensors.torch import load_file, save_file
 
+from ieast.config import EncoderConfig, ModelConfig
 from ieast.errors import WeightsError
-from ieast.files import sha256
+from ieast.files import DiskFullError, sha256
 from ieast.models import checkpoint
 from ieast.models.checkpoint import ModelCard, import_published, load_model, read_card, save_model
-from ieast.models.encoder import Encoder
-from ieast.models.stylizer import Stylizer
+from ieast.models.encoder import Encoder, build_encoder
+from ieast.models.stylizer import Stylizer, build_stylizer
 
 PROVENANCE = {"seed": 3, "data": {"revision": "abc"}, "versions": ["torch 2"]}
 
@@ -258,8 +260,8 @@ def assert_untouched(folder):
     assert torch.equal(again.transform.merge_conv.weight, make_stylizer(0).transform.merge_conv.weight)
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["disk", "interrupt"])
-@pytest.mark.parametrize(("name", "call"), [("save_file", 1), ("save_file", 2), ("sha256", 1), ("sha256", 2)])
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()], ids=["disk", "interrupt"])
+@pytest.mark.parametrize(("name", "call"), [("save", 1), ("save", 2), ("sha256", 1), ("sha256", 2)])
 def test_interrupted_save_leaves_the_old_model_and_nothing_else(model, monkeypatch, name, call, error):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, name, raise_at_call(getattr(checkpoint, name), call, error))
@@ -279,7 +281,7 @@ def test_save_interrupted_while_folders_change_places_leaves_the_old_model(model
 
 
 def test_interrupted_first_save_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "save_file", raise_at_call(save_file, 2, KeyboardInterrupt()))
+    monkeypatch.setattr(checkpoint, "save", raise_at_call(checkpoint.save, 2, KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
@@ -397,3 +399,19 @@ def test_card_is_immutable(model):
     assert isinstance(card, ModelCard)
     with pytest.raises(ValueError, match="frozen"):
         card.method = "other"
+
+
+def test_full_disk_while_exporting_keeps_the_old_model(tmp_path, monkeypatch):
+    stylizer = build_stylizer(build_encoder(EncoderConfig(name="vgg19-compact", weights="untrained")), ModelConfig())
+    arguments = {"method": "ieast", "encoder_source": "untrained", "provenance": {}}
+    save_model(stylizer, tmp_path / "model", **arguments)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+
+    def full(_handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFullError, match=r"the disk is full: .*model was not written"):
+        save_model(stylizer, tmp_path / "model", **arguments)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -337,13 +337,6 @@ def test_compact_weights_for_the_full_network_are_refused(tmp_path, name):
         build_encoder(EncoderConfig(name=name, weights=str(tmp_path / "compact.safetensors")))
 
 
-def test_full_weights_for_the_compact_network_are_refused(torchvision_vgg):
-    with pytest.raises(
-        WeightsError, match=r"not hold the weights of encoder vgg19-compact: .* shape \(64,\), expected \(16,\).*Set encoder"
-    ):
-        build_encoder(EncoderConfig(name="vgg19-compact", weights=str(torchvision_vgg[1])))
-
-
 def test_own_layout_without_a_layer_is_refused(tmp_path):
     state = make_compact().state_dict()
     del state["conv5_1.bias"]
@@ -477,3 +470,11 @@ def test_a_network_module_is_no_state_dict(tmp_path):
     torch.save(nn.Linear(1, 1), tmp_path / "whole.pth")
     with pytest.raises(WeightsError, match="refused"):
         read_weights(tmp_path / "whole.pth")
+
+
+@pytest.mark.parametrize("name", ["vgg19-normalised", "vgg19-compact"])
+def test_weights_of_another_family_are_refused(torchvision_vgg, name):
+    path = torchvision_vgg[1]
+    with pytest.raises(WeightsError, match=rf"holds weights of encoder vgg19, not of {name}; set encoder\.name"):
+        build_encoder(EncoderConfig(name=name, weights=str(path)))
+    assert build_encoder(EncoderConfig(name="vgg19", weights=str(path))).name == "vgg19"

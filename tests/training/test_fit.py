@@ -8,6 +8,7 @@ import lightning as L
 import pytest
 import torch
 from conftest import PICTURES
+from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
@@ -20,6 +21,7 @@ from ieast.losses import functional
 from ieast.models.checkpoint import load_model
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
+from ieast.training.launch import TrainingJob, train
 from ieast.training.module import StyleTransferModule
 
 INTERNAL = {"style", "content", "identity_pixels", "identity_taps", "total"}
@@ -384,3 +386,9 @@ def test_weights_that_are_not_finite_never_replace_a_good_checkpoint(make_config
     with pytest.raises(TrainingError, match=r"^the weights were not finite after iteration 4\. Training has stopped; "):
         fit(make_config(training={"checkpoint_every": 2}), prepared, tmp_path)
     assert_good_checkpoint(tmp_path, 2)
+
+
+def test_two_processes_do_not_train_in_one_folder(make_config, prepared, tmp_path):
+    (tmp_path / "training").mkdir()
+    with FileLock(tmp_path / "training" / ".lock"), pytest.raises(TrainingError, match="another process is training in"):
+        train(TrainingJob(config=make_config(), prepared=prepared, folder=tmp_path / "training"))
