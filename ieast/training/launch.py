@@ -54,12 +54,11 @@ def train(job: TrainingJob) -> TrainingResult:
     job.folder.mkdir(parents=True, exist_ok=True)
     if job.config.training.nodes > 1:
         return _run_distributed(job)  # the nodes share the folder
-    lock = FileLock(job.folder / ".lock")
     try:
-        lock.acquire(timeout=0)
+        held = FileLock(job.folder / ".lock").acquire(timeout=0)
     except Timeout:
         raise TrainingError(f"another process is training in {job.folder}; wait for it or stop it") from None
-    with lock:
+    with held:
         return run(job) if job.config.training.devices == 1 else _run_distributed(job)
 
 
