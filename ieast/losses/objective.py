@@ -72,19 +72,15 @@ class Objective:
 
     def identity_terms(self, batch: GeneratedBatch) -> tuple[Tensor, Tensor]:
         """Both sums of Eq. 4 over I_cc and I_ss."""
-        pixels_c, taps_c = functional.identity_loss(
-            batch.content_identity,
-            batch.content,
-            [batch.content_identity_taps[tap] for tap in STYLE_TAPS],
-            [batch.content_taps[tap] for tap in STYLE_TAPS],
-            self.config.distance,
+        reconstructions = (
+            (batch.content_identity, batch.content, batch.content_identity_taps, batch.content_taps),
+            (batch.style_identity, batch.style, batch.style_identity_taps, batch.style_taps),
         )
-        pixels_s, taps_s = functional.identity_loss(
-            batch.style_identity,
-            batch.style,
-            [batch.style_identity_taps[tap] for tap in STYLE_TAPS],
-            [batch.style_taps[tap] for tap in STYLE_TAPS],
-            self.config.distance,
+        (pixels_c, taps_c), (pixels_s, taps_s) = (
+            functional.identity_loss(
+                image, original, [taps[tap] for tap in STYLE_TAPS], [wanted[tap] for tap in STYLE_TAPS], self.config.distance
+            )
+            for image, original, taps, wanted in reconstructions
         )
         return pixels_c + pixels_s, taps_c + taps_s
 

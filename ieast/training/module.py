@@ -34,7 +34,6 @@ class StyleTransferModule(L.LightningModule):
         self.config = config
         self.stylizer = stylizer
         self.objective = Objective(config.objective)
-        self.pairs_of = config.training.batch_size // 2
         model, widths = config.model, stylizer.encoder.widths
         if config.objective.external_learning:
             self.discriminator = MultiScaleDiscriminator(model.discriminator_scales, model.discriminator_width)
