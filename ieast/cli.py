@@ -72,6 +72,25 @@ def train(
     typer.echo(f"picture   {result.pictures[-1] if result.pictures else 'none'}")
 
 
+@app.command()
+def distill(
+    data: Annotated[Path, typer.Argument(help="Folder with content/ and style/.")],
+    config: Annotated[Path, typer.Option(help="A YAML file such as configs/distillation.yaml.")],
+    output: Output,
+) -> None:
+    """Train a compact encoder to imitate a VGG-19; run again to continue."""
+    from ieast.config import DistillationConfig
+    from ieast.data.prepare import folder_digest, prepare_dataset
+    from ieast.training.distillation import distill as distill_encoder
+
+    settings = DistillationConfig.load(config)
+    prepared = prepare_dataset(data, output, settings.prepare, folder_digest(data))
+    result = distill_encoder(settings, prepared, output / "distillation")
+    for tap, values in result.agreement.items():
+        typer.echo(f"{tap}  relative error {values['relative_error']:.3f}  correlation {values['correlation']:.3f}")
+    typer.echo(f"encoder   {result.encoder}\ncard      {result.card}")
+
+
 @app.command("import-checkpoint")
 def import_checkpoint(
     vgg: Annotated[Path, typer.Option(help="vgg_normalised.pth")],

@@ -25,6 +25,51 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Document(Settings):
+    """A whole configuration: what `parameters: config:` of a pipeline's YAML file holds."""
+
+    work_folder: str = Field(
+        default_factory=lambda: os.environ.get("IEAST_WORK", ".work"),
+        description="prepared datasets, checkpoints and models that are being made",
+    )
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], source: str = "configuration") -> Self:
+        """Check `values` and fill in defaults.
+
+        Raises:
+            ConfigError: Names each wrong key with its place in `source`.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(describe(error, source)) from None
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read the `parameters: config:` section of a pipeline's YAML file.
+
+        Raises:
+            ConfigError: The file is missing, is not YAML, has no such section, or a key is wrong.
+        """
+        path = Path(path)
+        try:
+            document = yaml.safe_load(path.read_text())
+        except FileNotFoundError:
+            raise ConfigError(f"there is no configuration file {path}") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not valid YAML: {error}") from None
+        try:
+            values = document["parameters"]["config"]
+        except (TypeError, KeyError):
+            raise ConfigError(f"{path} has no section `parameters: config:`; see the files in configs/") from None
+        return cls.parse(values, str(path))
+
+    def canonical_json(self) -> str:
+        """The configuration as JSON with sorted keys, for digests and records."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+
 class DataConfig(Settings):
     """Which version of the dataset to read, through DVC."""
 
@@ -49,6 +94,9 @@ class PrepareConfig(Settings):
     max_pixels: PositiveInt = Field(150_000_000, description="sources with more pixels are quarantined undecoded")
     jpeg_quality: int = Field(95, ge=1, le=100)
     max_bad_share: float = Field(0.05, ge=0, le=1, description="stop when more than this share of a side is unusable")
+    held_out: float = Field(
+        0.0, ge=0, lt=1, description="share of each side that training never sees and that models are scored on; 0: no split"
+    )
     workers: int = Field(0, ge=0, description="threads; 0 is one per core")
 
 
@@ -126,6 +174,7 @@ class TrainingConfig(Settings):
     )
     batch_size: PositiveInt = Field(16, description="stylizations an iteration, on each device")
     crop: PositiveInt = Field(256, description="pixels; square random crops")
+    zoom: float = Field(1.0, ge=1, description="crops are cut up to this many times larger, at random, and scaled to `crop`")
     learning_rate: PositiveFloat = 1e-4
     transform_learning_rate: PositiveFloat | None = Field(None, description="of the transform, where it differs")
     reconstruction_learning_rate: PositiveFloat | None = Field(
@@ -144,6 +193,7 @@ class TrainingConfig(Settings):
     channels_last: bool = False
     compile: bool = False
     loader_workers: int = Field(2, ge=0)
+    cache_gb: float = Field(0.0, ge=0, description="memory for decoded pictures, in each loading process")
 
     log_every: PositiveInt = Field(50, description="iterations")
     picture_every: PositiveInt = Field(1000, description="iterations")
@@ -207,14 +257,10 @@ class RegistryConfig(Settings):
     name: str = Field("ieast", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 
 
-class ExperimentConfig(Settings):
+class ExperimentConfig(Document):
     """One run of the training pipeline: everything that decides its outcome."""
 
     preset: Literal["paper", "official"] = "paper"
-    work_folder: str = Field(
-        default_factory=lambda: os.environ.get("IEAST_WORK", ".work"),
-        description="prepared datasets, checkpoints and models that are being made",
-    )
     data: DataConfig = DataConfig()
     prepare: PrepareConfig = PrepareConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -246,41 +292,70 @@ class ExperimentConfig(Settings):
             raise ValueError(f"training.crop is {self.training.crop}, larger than prepare.size {self.prepare.size}")
         return self
 
-    @classmethod
-    def parse(cls, values: Mapping[str, Any], source: str = "configuration") -> Self:
-        """Check `values` and fill in defaults.
 
-        Raises:
-            ConfigError: Names each wrong key with its place in `source`.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise ConfigError(describe(error, source)) from None
+class TeacherConfig(Settings):
+    """The encoder whose taps a student learns."""
 
-    @classmethod
-    def load(cls, path: Path | str) -> Self:
-        """Read the `parameters: config:` section of a pipeline's YAML file.
+    name: Literal["vgg19", "vgg19-normalised", "vgg19-compact"] = "vgg19"
+    weights: str | None = Field(
+        None,
+        description="file of weights, for vgg19-compact with its 1x1 lifts to full width; none: torchvision's ImageNet VGG-19",
+    )
 
-        Raises:
-            ConfigError: The file is missing, is not YAML, has no such section, or a key is wrong.
-        """
-        path = Path(path)
-        try:
-            document = yaml.safe_load(path.read_text())
-        except FileNotFoundError:
-            raise ConfigError(f"there is no configuration file {path}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not valid YAML: {error}") from None
-        try:
-            values = document["parameters"]["config"]
-        except (TypeError, KeyError):
-            raise ConfigError(f"{path} has no section `parameters: config:`; see configs/quickstart.yaml") from None
-        return cls.parse(values, str(path))
+    @model_validator(mode="after")
+    def _weights_exist_for_name(self) -> Self:
+        if self.weights is None and self.name != "vgg19":
+            raise ValueError(f"teacher {self.name} needs `weights`: the path of its file")
+        return self
 
-    def canonical_json(self) -> str:
-        """The configuration as JSON with sorted keys, for digests and records."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True)
+
+class DistillationTrainingConfig(Settings):
+    """How the student learns."""
+
+    iterations: PositiveInt = 20_000
+    batch_size: PositiveInt = Field(16, description="pictures an iteration, half of them contents, half styles")
+    crop: PositiveInt = Field(128, description="pixels; square random crops")
+    zoom: float = Field(2.0, ge=1, description="crops are cut up to this many times larger, at random, and scaled to `crop`")
+    learning_rate: PositiveFloat = Field(
+        0.1, description="in units of each layer's weights at the start; falls along a cosine to a hundredth of itself"
+    )
+    apart: float = Field(
+        0.5, ge=0, le=1, description="share of the iterations, from the first, in which each tap teaches its own layers only"
+    )
+    seed: int = Field(0, ge=0)
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    channels_last: bool = False
+    loader_workers: int = Field(2, ge=0)
+    cache_gb: float = Field(0.0, ge=0, description="memory for decoded pictures, in each loading process")
+    log_every: PositiveInt = Field(50, description="iterations")
+    checkpoint_every: PositiveInt = Field(1000, description="iterations")
+
+    @model_validator(mode="after")
+    def _fits_encoder(self) -> Self:
+        if self.batch_size % 2:
+            raise ValueError(f"batch_size is {self.batch_size}; it must be even: half contents, half styles")
+        if self.crop < SMALLEST_CROP or self.crop % 16:
+            raise ValueError(f"crop is {self.crop}; it must be a multiple of 16 and at least {SMALLEST_CROP}")
+        return self
+
+
+class DistillationConfig(Document):
+    """One run of the distillation pipeline: a vgg19-compact that imitates a teacher's taps."""
+
+    data: DataConfig = DataConfig()
+    prepare: PrepareConfig = PrepareConfig(size=320, held_out=0.1)
+    teacher: TeacherConfig = TeacherConfig()
+    training: DistillationTrainingConfig = DistillationTrainingConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.training.crop > self.prepare.size:
+            raise ValueError(f"training.crop is {self.training.crop}, larger than prepare.size {self.prepare.size}")
+        if not self.prepare.held_out:
+            raise ValueError("prepare.held_out is 0; the student must be measured on pictures it has not seen")
+        return self
 
 
 def describe(error: ValidationError, source: str) -> str:

@@ -6,7 +6,7 @@ from zenml import get_step_context
 
 from ieast.config import ExperimentConfig
 from ieast.errors import ConfigError
-from ieast.training.fit import git_commit, library_versions
+from ieast.training.provenance import git_commit, library_versions
 
 
 def active_run() -> Run:

@@ -1,5 +1,6 @@
 """Training batches addressed by iteration: batch i is the same however often training was interrupted before it."""
 
+import math
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -32,16 +34,19 @@ class PairBatches(Dataset[dict[str, Tensor]]):
         distinct: int,
         crop: int,
         seed: int,
+        zoom: float = 1.0,
+        cache_gb: float = 0.0,
         rank: int = 0,
         world_size: int = 1,
     ):
-        """Set up the sides.
+        """Set up the sides; `zoom` and `cache_gb` are as in `TrainingConfig`.
 
         Raises:
             DataError: A side has fewer pictures than a batch over all ranks needs.
         """
         self.sides = (list(contents), list(styles))
-        self.distinct, self.crop, self.seed = distinct, crop, seed
+        self.distinct, self.crop, self.zoom, self.seed = distinct, crop, zoom, seed
+        self.cache = PictureCache(int(cache_gb * 1e9))
         self.rank, self.world_size = rank, world_size
         for name, paths in zip(("content", "style"), self.sides, strict=True):
             if len(paths) < distinct * world_size:
@@ -56,7 +61,7 @@ class PairBatches(Dataset[dict[str, Tensor]]):
 
     def _draw(self, side: int, iteration: int) -> Tensor:
         random = np.random.default_rng((self.seed, side, self.rank, iteration))
-        return torch.stack([read_crop(path, self.crop, random) for path in self.paths_of(side, iteration)])
+        return torch.stack([read_crop(p, self.crop, random, self.zoom, self.cache) for p in self.paths_of(side, iteration)])
 
     def paths_of(self, side: int, iteration: int) -> list[Path]:
         """The pictures that `iteration` shows on `side` (0 content, 1 style)."""
@@ -72,23 +77,54 @@ def _permutation(length: int, seed: int, side: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, side, epoch)).permutation(length)
 
 
-def read_crop(path: Path, crop: int, random: np.random.Generator) -> Tensor:
+class PictureCache:
+    """Reads prepared pictures and keeps them decoded in memory, the first ones until `budget` bytes are spent."""
+
+    def __init__(self, budget: int):
+        self.left = budget
+        self._kept: dict[Path, Image.Image] = {}
+
+    def read(self, path: Path) -> Image.Image:
+        """The picture at `path`.
+
+        Raises:
+            DataError: The prepared file is damaged.
+        """
+        if path in self._kept:
+            return self._kept[path]
+        try:
+            image = read_image(path)
+        except ImageError as error:
+            raise DataError(f"prepared picture {path} cannot be read ({error}); delete its folder to prepare again") from error
+        size = image.width * image.height * 3
+        if size <= self.left:
+            self.left -= size
+            self._kept[path] = image
+        return image
+
+
+def read_crop(
+    path: Path, crop: int, random: np.random.Generator, zoom: float = 1.0, cache: PictureCache | None = None
+) -> Tensor:
     """A random square crop (3, crop, crop), uint8, of a prepared picture.
+
+    With `zoom` above 1 it is cut between 1 and `zoom` times as large, as far as the picture allows, and scaled down.
 
     Raises:
         DataError: The prepared file is damaged or smaller than the crop.
     """
-    try:
-        image = read_image(path)
-    except ImageError as error:
-        raise DataError(f"prepared picture {path} cannot be read ({error}); delete its folder to prepare again") from error
+    image = (cache or PictureCache(0)).read(path)
     if min(image.size) < crop:
         raise DataError(
             f"prepared picture {path} is {image.width}x{image.height}, smaller than training.crop {crop}; raise prepare.size"
         )
-    top, left = (int(random.integers(0, extent - crop + 1)) for extent in (image.height, image.width))
-    pixels = np.array(image.crop((left, top, left + crop, top + crop)))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    side = crop
+    if zoom > 1:  # evenly in the logarithm: halving the scale is as likely at any scale
+        side = min(int(crop * math.exp(random.uniform(0, math.log(zoom)))), *image.size)
+    top, left = (int(random.integers(0, extent - side + 1)) for extent in (image.height, image.width))
+    box = (left, top, left + side, top + side)
+    cut = image.crop(box) if side == crop else image.resize((crop, crop), Image.Resampling.BICUBIC, box)
+    return torch.from_numpy(np.array(cut)).permute(2, 0, 1).contiguous()
 
 
 class IterationSampler(Sampler[int]):

@@ -6,6 +6,7 @@ The result lies in a folder named by what determines it, so it is made once and 
 import hashlib
 import json
 import logging
+import math
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -60,14 +61,23 @@ class PreparedDataset(BaseModel):
     """Files that could not be used, on both sides."""
     clips_folder: str | None
     """The source's clips/, if it holds any clip."""
+    held_out: float = 0.0
+    """Share of each side that is kept from training."""
 
-    def content_paths(self) -> list[Path]:
-        """The usable content pictures, in the same order every time."""
-        return self._paths("content")
+    def training_paths(self, side: str) -> list[Path]:
+        """The pictures of `side` to train on, in the same order every time."""
+        kept = set(self._held_out(side))
+        return [path for path in self._paths(side) if path not in kept]
 
-    def style_paths(self) -> list[Path]:
-        """The usable style pictures, in the same order every time."""
-        return self._paths("style")
+    def scoring_paths(self, side: str) -> list[Path]:
+        """The pictures of `side` that training does not see; all of them where none are held out."""
+        return self._held_out(side) or self._paths(side)
+
+    def _held_out(self, side: str) -> list[Path]:
+        # By a digest of the name, so that pictures which come later do not reshuffle which are held out.
+        paths = self._paths(side)
+        count = math.ceil(self.held_out * len(paths))
+        return sorted(sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).digest())[:count])
 
     def _paths(self, side: str) -> list[Path]:
         folder = Path(self.folder)
@@ -119,6 +129,7 @@ def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data
         counts={side: usable[side] for side in SIDES},
         quarantined=len(manifest) - usable.total(),
         clips_folder=str(clips) if clips.is_dir() and list_clips(clips) else None,
+        held_out=config.held_out,
     )
 
 
@@ -127,7 +138,7 @@ def preparation_key(config: PrepareConfig, data_digest: str) -> str:
     facts = {
         "format": _FORMAT_VERSION,
         "data": data_digest,
-        **config.model_dump(mode="json", exclude={"workers", "max_bad_share"}),
+        **config.model_dump(mode="json", exclude={"workers", "max_bad_share", "held_out"}),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -65,14 +65,14 @@ def evaluate(
     clips = list_clips(Path(prepared.clips_folder)) if prepared.clips_folder else []
     table, skipped = pd.DataFrame(), None
     if clips:
-        style = _pictures(prepared.style_paths(), len(clips), config.size)
+        style = _pictures(prepared.scoring_paths("style"), len(clips), config.size)
         table = _score_clips(stylizer, distance, clips, style, config)
         metrics |= {name: float(table[name].mean()) for name in table.columns if name.startswith("temporal_")}
     else:
         skipped = "the dataset has no clips: temporal stability was not scored"
         log.warning(skipped)
-    contents = _pictures(prepared.content_paths(), config.grid_contents, config.size)
-    styles = _pictures(prepared.style_paths(), config.grid_styles, config.size)
+    contents = _pictures(prepared.scoring_paths("content"), config.grid_contents, config.size)
+    styles = _pictures(prepared.scoring_paths("style"), config.grid_styles, config.size)
     grid = stylization_grid(stylizer, [c for _, c in contents], [s for _, s in styles], config.size)
     return Evaluation(metrics=metrics, pairs=pairs, clips=table, grid=grid, skipped=skipped)
 
@@ -104,7 +104,7 @@ def content_distance(encoder: Encoder, stylized: Tensor, content: Tensor) -> Ten
 @torch.inference_mode()
 def _score_pairs(stylizer: Stylizer, encoder: Encoder, prepared: PreparedDataset, config: EvaluationConfig) -> pd.DataFrame:
     random = np.random.default_rng(config.seed)
-    contents, styles = prepared.content_paths(), prepared.style_paths()
+    contents, styles = prepared.scoring_paths("content"), prepared.scoring_paths("style")
     # The same seed and data give the same pairs, so models are compared on equal terms.
     chosen = [(contents[random.integers(len(contents))], styles[random.integers(len(styles))]) for _ in range(config.pairs)]
     rows = []

@@ -35,6 +35,12 @@ def feature_distance(a: Tensor, b: Tensor, distance: Distance) -> Tensor:
     return torch.linalg.vector_norm((a - b).flatten(1), dim=1).mean()
 
 
+def relative_squared_error(student: Tensor, teacher: Tensor) -> Tensor:
+    """||student - teacher||² / ||teacher||² over the whole batch: the same weight for taps of any scale."""
+    student, teacher = student.float(), teacher.float()
+    return (student - teacher).square().sum() / teacher.square().sum()
+
+
 def style_loss(stylized: Sequence[Tensor], style: Sequence[Tensor], distance: Distance) -> Tensor:
     """L_s, Eq. 1: distances between μ and between σ of the stylized picture's and the style's taps, summed over taps."""
     loss = stylized[0].new_zeros(())

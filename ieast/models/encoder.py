@@ -193,7 +193,7 @@ def read_encoder_file(path: Path, name: str | None = None) -> dict[str, Tensor]:
     if "features.0.weight" in state:
         _refuse_other_family("vgg19", name, path)
         rename = {f"features.{i}": f"conv{layer}" for i, layer in zip(_TORCHVISION_INDICES, CONVOLUTIONS, strict=True)}
-        return _rename(state, rename, path) | _imagenet_normalisation()
+        return _rename(state, rename, path) | imagenet_normalisation()
     if "0.weight" in state and state["0.weight"].shape[-2:] == (1, 1):
         _refuse_other_family("vgg19-normalised", name, path)
         rename = {str(i): f"conv{layer}" for i, layer in zip(_NORMALISED_INDICES, CONVOLUTIONS, strict=True)} | {"0": "conv0"}
@@ -240,7 +240,8 @@ def _rename(state: Mapping[str, Tensor], names: Mapping[str, str], path: Path) -
     return renamed
 
 
-def _imagenet_normalisation() -> dict[str, Tensor]:
+def imagenet_normalisation() -> dict[str, Tensor]:
+    """conv0 for weights that expect RGB with ImageNet's mean and deviation taken out."""
     std, mean = torch.tensor(_IMAGENET_STD), torch.tensor(_IMAGENET_MEAN)
     return {"conv0.weight": torch.diag(1 / std)[:, :, None, None], "conv0.bias": -mean / std}
 

@@ -1,43 +1,33 @@
 """`fit`: from prepared pictures and a configuration to a trained, exported model."""
 
-import json
 import logging
-import platform
-import signal
-import subprocess
-import threading
 import time
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger, Logger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from ieast.config import ExperimentConfig
 from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
-from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
 from ieast.images import read_image, resize_smallest_side, to_tensor
 from ieast.models.checkpoint import save_model
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.models.stylizer import build_stylizer
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Pictures, Progress
 from ieast.training.folders import DECISIVE, FREE_SETTINGS
+from ieast.training.loop import CHECKPOINT, check_resumable, make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
+from ieast.training.provenance import provenance as make_provenance
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT = "last.ckpt"
 CALIBRATION_PICTURES = 64
 
 
@@ -89,30 +79,29 @@ def fit(
         module.to(memory_format=torch.channels_last)
     checkpoint = folder / CHECKPOINT
     resume = checkpoint if checkpoint.exists() else None
-    started_at = _check_resumable(checkpoint, config) if resume else 0
+    started_at = check_resumable(checkpoint, config, DECISIVE, (*FREE_SETTINGS, "iterations")) if resume else 0
     if started_at:
         log.info("continuing from iteration %d (%s)", started_at, checkpoint)
 
     total = training.reconstruction_iterations + training.iterations
-    for library in ("lightning", "lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    trainer = _trainer(config, folder, _callbacks(config, prepared, folder, total), logger or CSVLogger(folder, name="curves"))
+    trainer = make_trainer(
+        folder, _callbacks(config, prepared, folder, total), logger or CSVLogger(folder, name="curves"), **_hardware(config)
+    )
     if training.compile:
         for part in (stylizer.encoder, stylizer.transform, stylizer.decoder):
             part.compile()
-    data = _Batches(config, prepared, total)
     if started_at >= total:  # finished earlier, but what came after it was not
         module.load_state_dict(AtomicCheckpointIO().load_checkpoint(checkpoint)["state_dict"])
         module.finished = started_at
     else:
-        _run(trainer, module, data, resume)
+        run_to_end(trainer, module, total, lambda: _loader(config, prepared, module, total), resume)
     if trainer.is_global_zero:
         save_model(
             stylizer,
             folder / "model",
             method=config.model.method,
             encoder_source=config.encoder.weights or "torchvision ImageNet",
-            provenance=(provenance or {}) | _provenance(config, module.finished),
+            provenance=(provenance or {}) | make_provenance(config, module.finished),
         )
     trainer.strategy.barrier()
     return TrainingResult(
@@ -125,54 +114,34 @@ def fit(
     )
 
 
-def _run(trainer: L.Trainer, module: StyleTransferModule, data: L.LightningDataModule, resume: Path | None) -> None:
-    try:
-        with _signals_restored(), _quiet_lightning():
-            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-    except SIGTERMException:
-        training = module.config.training
-        raise InterruptedTrainingError(
-            f"training was asked to stop after {module.finished} of {training.reconstruction_iterations + training.iterations} "
-            f"iterations; {CHECKPOINT} in {trainer.default_root_dir} holds everything. Run the same command again to continue"
-        ) from None
-
-
-class _Batches(L.LightningDataModule):
-    """Asks for the loader only once the checkpoint has been read, and so knows where to start."""
-
-    def __init__(self, config: ExperimentConfig, prepared: PreparedDataset, total: int):
-        super().__init__()
-        self.config, self.prepared, self.total = config, prepared, total
-
-    def train_dataloader(self) -> Any:
-        assert self.trainer is not None
-        training = self.config.training
-        batches = PairBatches(
-            self.prepared.content_paths(),
-            self.prepared.style_paths(),
-            distinct=training.batch_size // 2,
-            crop=training.crop,
-            seed=training.seed,
-            rank=self.trainer.global_rank,
-            world_size=self.trainer.world_size,
-        )
-        module = self.trainer.lightning_module
-        assert isinstance(module, StyleTransferModule)
-        on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        return iteration_loader(batches, module.finished, self.total, workers=training.loader_workers, pin_memory=on_gpu)
+def _loader(config: ExperimentConfig, prepared: PreparedDataset, module: StyleTransferModule, total: int) -> Any:
+    training, trainer = config.training, module.trainer
+    batches = PairBatches(
+        prepared.training_paths("content"),
+        prepared.training_paths("style"),
+        distinct=training.batch_size // 2,
+        crop=training.crop,
+        seed=training.seed,
+        zoom=training.zoom,
+        cache_gb=training.cache_gb,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+    )
+    on_gpu = trainer.strategy.root_device.type == "cuda"
+    return iteration_loader(batches, module.finished, total, workers=training.loader_workers, pin_memory=on_gpu)
 
 
 def _encoder(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
     encoder = build_encoder(config.encoder, config.training.seed)
     if config.encoder.unit_mean_taps and config.encoder.name != "vgg19-normalised":
-        means = encoder.normalise_taps(_calibration_pictures(prepared.content_paths(), config.training.crop))
+        means = encoder.normalise_taps(calibration_pictures(prepared.training_paths("content"), config.training.crop))
         log.info(
             "encoder %s: mean activations were %.2g to %.2g, now 1", encoder.name, min(means.values()), max(means.values())
         )
     return encoder
 
 
-def _calibration_pictures(paths: Sequence[Path], crop: int) -> Iterator[Tensor]:
+def calibration_pictures(paths: Sequence[Path], crop: int) -> Iterator[Tensor]:
     """Crops (1, 3, crop, crop) in [0, 1] of the same evenly spaced pictures every time."""
     chosen = np.linspace(0, len(paths) - 1, min(len(paths), CALIBRATION_PICTURES)).round().astype(int)
     random = np.random.default_rng(0)
@@ -183,7 +152,7 @@ def _calibration_pictures(paths: Sequence[Path], crop: int) -> Iterator[Tensor]:
 def _callbacks(config: ExperimentConfig, prepared: PreparedDataset, folder: Path, total: int) -> list[L.Callback]:
     training = config.training
     cell = min(256, training.crop * 2)
-    contents, styles = (_show(paths, cell) for paths in (prepared.content_paths(), prepared.style_paths()))
+    contents, styles = (_show(paths, cell) for paths in (prepared.scoring_paths("content"), prepared.scoring_paths("style")))
     return [
         Checkpoints(folder / CHECKPOINT, training.checkpoint_every),
         Pictures(folder / "pictures", contents, styles, training.picture_every, cell),
@@ -197,113 +166,16 @@ def _show(paths: Sequence[Path], size: int, count: int = 4) -> list[Tensor]:
     return [to_tensor(resize_smallest_side(read_image(paths[k], smallest_side=size), size))[0] for k in chosen]
 
 
-def _trainer(config: ExperimentConfig, folder: Path, callbacks: list[L.Callback], logger: Logger) -> L.Trainer:
+def _hardware(config: ExperimentConfig) -> dict[str, Any]:
     training = config.training
     strategy = training.strategy
     if strategy == "auto" and training.devices * training.nodes > 1:
         # The discriminator and the generator step in turn, so each backward pass leaves the other's parameters unused.
         strategy = "ddp_find_unused_parameters_true"
-    return L.Trainer(
-        accelerator=training.accelerator,
-        devices=training.devices,
-        num_nodes=training.nodes,
-        strategy=strategy,
-        precision=training.precision,
-        max_epochs=1,  # the loader ends when the last iteration is reached
-        logger=logger,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
-        default_root_dir=folder,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep back Lightning's remarks on what is meant here: an encoder in eval mode, and an epoch of any length."""
-    with warnings.catch_warnings():
-        for remark in (
-            ".*module.s. in eval mode",
-            ".*smaller than the logging interval",
-            ".*LeafSpec.*",
-            ".*does not have many workers",
-        ):
-            warnings.filterwarnings("ignore", remark)
-        yield
-
-
-def _check_resumable(path: Path, config: ExperimentConfig) -> int:
-    """The iterations that the checkpoint at `path` has behind it."""
-    try:
-        checkpoint = AtomicCheckpointIO().load_checkpoint(path)
-        saved = json.loads(checkpoint["ieast_config"])
-        finished = int(checkpoint["state_dict"]["iteration"])
-    except UnpicklingError as error:
-        raise WeightsError(
-            f"{path} holds more than tensors and plain values, or is damaged; refused, because loading it could run code. "
-            "Move it away to start afresh"
-        ) from error
-    except (RuntimeError, KeyError, IndexError, EOFError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} is not a usable training checkpoint ({error}); move it away to start afresh") from error
-    for section in DECISIVE:
-        before, now = saved[section], config.model_dump(mode="json")[section]
-        for key in before:
-            # A setting that came or went with a version of the code says nothing.
-            if key in now and before[key] != now[key] and not (section == "training" and key in (*FREE_SETTINGS, "iterations")):
-                raise ConfigError(
-                    f"{path} was made with {section}.{key} = {before[key]!r}, now it is {now[key]!r}: that would be another "
-                    "training. Restore the setting, or give another folder"
-                )
-    return finished
-
-
-@contextmanager
-def _signals_restored() -> Iterator[None]:
-    """Put back the handlers that training replaces, for whoever runs it."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.getsignal(number) for number in numbers]
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
-
-
-def _provenance(config: ExperimentConfig, iterations: int) -> dict[str, Any]:
     return {
-        "iterations": iterations,
-        "config": config.model_dump(mode="json"),
-        "code": git_commit(),
-        "python": platform.python_version(),
-        "libraries": library_versions(),
+        "accelerator": training.accelerator,
+        "devices": training.devices,
+        "num_nodes": training.nodes,
+        "strategy": strategy,
+        "precision": training.precision,
     }
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that decide results, of those that are installed."""
-    found = {}
-    for name in ("ieast", "torch", "torchvision", "lightning", "lpips", "numpy", "pillow", "mlflow", "zenml", "dvc"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def git_commit() -> str:
-    """The commit of this code, with `-modified` if the working tree differs; `unknown` outside a checkout."""
-    root = Path(__file__).resolve().parents[2]
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-modified"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return answer.stdout.strip()

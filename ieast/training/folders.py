@@ -10,14 +10,14 @@ from ieast.config import ExperimentConfig
 DECISIVE = ("encoder", "model", "objective", "training")
 # ... and neither do these settings of the section `training`, which may change when a run is continued.
 FREE_SETTINGS = frozenset(
-    {"accelerator", "channels_last", "compile", "loader_workers", "log_every", "picture_every", "checkpoint_every"}
+    {"accelerator", "cache_gb", "channels_last", "compile", "loader_workers", "log_every", "picture_every", "checkpoint_every"}
 )
 
 
 def training_folder(work_folder: Path, config: ExperimentConfig, prepared_key: str) -> Path:
     """The folder of the training that `config` describes on the prepared dataset `prepared_key`."""
     settings = config.model_dump(mode="json", include=set(DECISIVE), exclude={"training": set(FREE_SETTINGS)})
-    identity = json.dumps({"prepared": prepared_key, **settings}, sort_keys=True)
+    identity = json.dumps({"prepared": prepared_key, "held_out": config.prepare.held_out, **settings}, sort_keys=True)
     return work_folder / "training" / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 

@@ -3,35 +3,31 @@
 from collections.abc import Iterable
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 
 from ieast.config import ExperimentConfig
-from ieast.errors import TrainingError
 from ieast.losses import functional
 from ieast.losses.objective import GeneratedBatch, Objective, Taps
 from ieast.losses.pairs import PairBatch
 from ieast.models.discriminator import MultiScaleDiscriminator
 from ieast.models.heads import ProjectionHead
 from ieast.models.stylizer import Stylizer
+from ieast.training.iterations import IterationModule
 
 
-class StyleTransferModule(L.LightningModule):
+class StyleTransferModule(IterationModule):
     """The generator, the discriminator if EL is on, the projection heads if CL is on, and how they learn.
 
-    `iteration` counts finished iterations, the reconstruction stage's first; it alone decides what the next batch is, so a
-    checkpoint that holds it continues exactly.
+    Iterations of the reconstruction stage are counted first.
     """
 
-    iteration: Tensor
+    config: ExperimentConfig
 
     def __init__(self, stylizer: Stylizer, config: ExperimentConfig):
-        super().__init__()
-        self.automatic_optimization = False
-        self.config = config
+        super().__init__(config)
         self.stylizer = stylizer
         self.objective = Objective(config.objective)
         model, widths = config.model, stylizer.encoder.widths
@@ -40,9 +36,6 @@ class StyleTransferModule(L.LightningModule):
         if config.objective.contrastive_learning:
             self.style_head = ProjectionHead(widths[2], model.style_head)  # on relu3_1
             self.content_head = ProjectionHead(widths[3], model.content_head)  # on relu4_1
-        self.register_buffer("iteration", torch.zeros((), dtype=torch.long))
-        self.finished = 0  # `iteration` as a number, so that reading it does not wait for the GPU
-        self._bad_terms: dict[str, Tensor] = {}
 
     # -- optimisers -----------------------------------------------------------------------------------------------------
 
@@ -84,13 +77,6 @@ class StyleTransferModule(L.LightningModule):
         for group in self._param_groups():
             group["lr"] = group["base_lr"] * factor
 
-    def _optimizers(self) -> list[Any]:
-        optimizers = self.optimizers()  # Lightning gives one by itself, several as a list
-        return optimizers if isinstance(optimizers, list) else [optimizers]
-
-    def _param_groups(self) -> list[dict[str, Any]]:
-        return [group for optimizer in self._optimizers() for group in optimizer.param_groups]
-
     @property
     def in_reconstruction(self) -> bool:
         """Whether the next iteration belongs to the reconstruction stage."""
@@ -103,9 +89,7 @@ class StyleTransferModule(L.LightningModule):
         content, style = (self._as_images(batch[side]) for side in ("content", "style"))
         self._set_learning_rates()
         terms = self._reconstruct(content, style) if self.in_reconstruction else self._stylise(content, style)
-        self.finished += 1
-        self.iteration += 1
-        self._watch(terms)
+        self.count(terms)
 
     def _stylise(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
         generator, *adversary = self._optimizers()
@@ -182,75 +166,6 @@ class StyleTransferModule(L.LightningModule):
         total = weights.identity_pixels * pixels + weights.identity_taps * features
         self._step(generator, total)
         return {"reconstruction_pixels": pixels, "reconstruction_taps": features, "reconstruction": total}
-
-    def _step(self, optimizer: Any, loss: Tensor) -> None:
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
-
-    def _as_images(self, crops: Tensor) -> Tensor:
-        images = crops.float() / 255
-        return images.contiguous(memory_format=torch.channels_last) if self.config.training.channels_last else images
-
-    # -- watching -------------------------------------------------------------------------------------------------------
-
-    def _watch(self, terms: dict[str, Tensor]) -> None:
-        values = {name: value.detach() for name, value in terms.items()}
-        for name, value in values.items():
-            worst = self._bad_terms.get(name)
-            # The iteration a term first was not finite, or 0; kept on the device and read rarely.
-            first = torch.where(torch.isfinite(value), 0, self.finished)
-            self._bad_terms[name] = first if worst is None else torch.where(worst > 0, worst, first)
-        due = self.finished % self.config.training.log_every == 0
-        if due or self.device.type == "cpu":
-            self.stop_if_not_finite()
-        if due or self.finished == 1:
-            self.log_terms(values)
-
-    def log_terms(self, values: dict[str, Tensor]) -> None:
-        """Send `values` and the learning rates to the logger, under the number of finished iterations."""
-        if not self.trainer.is_global_zero or self.logger is None:
-            return
-        metrics = {f"train/{name}": float(value) for name, value in values.items()}
-        metrics |= {f"learning_rate/{group['name']}": group["lr"] for group in self._param_groups()}
-        self.logger.log_metrics(metrics, step=self.finished)
-
-    def stop_if_not_finite(self) -> None:
-        """Raise if any loss has been NaN or infinite since the start.
-
-        Raises:
-            TrainingError: Names the term and the iteration it happened in.
-        """
-        bad = {name: int(first) for name, first in self._bad_terms.items() if int(first) > 0}
-        if bad:
-            name = min(bad, key=lambda term: (bad[term], term == "total"))
-            raise TrainingError(
-                f"the loss term `{name}` was not finite in iteration {bad[name]}. Training has stopped; the last good "
-                "checkpoint is kept. Lower training.learning_rate, set training.gradient_clip, or use precision 32-true, "
-                "then run again"
-            )
-
-    def _stop_if_weights_not_finite(self) -> None:
-        # Losses cannot show it yet when the gradients of the last iteration were the first not to be finite.
-        finite = torch.stack([parameter.detach().isfinite().all() for parameter in self.parameters()])
-        if not finite.all():
-            raise TrainingError(
-                f"the weights were not finite after iteration {self.finished}. Training has stopped; the last good checkpoint "
-                "is kept. Lower training.learning_rate, set training.gradient_clip, or use precision 32-true, then run again"
-            )
-
-    # -- checkpoints ----------------------------------------------------------------------------------------------------
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what Lightning's loops counted out of the checkpoint: position is `iteration` alone."""
-        self.stop_if_not_finite()
-        self._stop_if_weights_not_finite()
-        checkpoint.pop("loops")
-        checkpoint["ieast_config"] = self.config.canonical_json()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the position."""
-        self.finished = int(checkpoint["state_dict"]["iteration"])
 
 
 def _group(name: str, parameters: Iterable[Parameter], rate: float) -> dict[str, Any]:

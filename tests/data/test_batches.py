@@ -16,7 +16,7 @@ SIDES = (CONTENT, STYLE)
 
 @pytest.fixture(scope="module")
 def paths(prepared) -> tuple[list[Path], list[Path]]:
-    return prepared.content_paths(), prepared.style_paths()
+    return prepared.training_paths("content"), prepared.training_paths("style")
 
 
 def batches_of(paths: tuple[list[Path], list[Path]], **changes) -> PairBatches:

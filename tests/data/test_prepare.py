@@ -55,9 +55,9 @@ def test_pictures_are_scaled_and_named_after_their_sources(source, tmp_path):
     assert dataset.quarantined == 0
     assert dataset.data_digest == "abc"
     names = ["a.jpg", "a.png.jpg", "sea/b.PNG.jpg", "sea/c.jpeg.jpg"]
-    assert dataset.content_paths() == [folder / "content" / name for name in names]
-    assert dataset.style_paths() == [folder / "style" / f"{number}.jpg" for number in range(3)]
-    for paths, size in ((dataset.content_paths(), (64, 32)), (dataset.style_paths(), (32, 80))):
+    assert dataset.training_paths("content") == [folder / "content" / name for name in names]
+    assert dataset.training_paths("style") == [folder / "style" / f"{number}.jpg" for number in range(3)]
+    for paths, size in ((dataset.training_paths("content"), (64, 32)), (dataset.training_paths("style"), (32, 80))):
         for path in paths:
             with Image.open(path) as image:
                 assert (image.format, image.mode, image.size) == ("JPEG", "RGB", size)
@@ -66,7 +66,7 @@ def test_pictures_are_scaled_and_named_after_their_sources(source, tmp_path):
 
 def test_square(source):
     dataset = prepare(source, with_settings(resize="square"))
-    assert {Image.open(path).size for path in dataset.content_paths() + dataset.style_paths()} == {(32, 32)}
+    assert {Image.open(path).size for path in dataset.training_paths("content") + dataset.training_paths("style")} == {(32, 32)}
 
 
 def test_dataset_passes_as_json(source):
@@ -107,9 +107,9 @@ def test_names_that_could_collide_or_mislead(source):
         save(path.with_name("tmp.png"), 40, 40, number)
         path.with_name("tmp.png").rename(path)
     dataset = prepare(source)
-    names = [path.name for path in dataset.content_paths()]
+    names = [path.name for path in dataset.training_paths("content")]
     assert dataset.counts["content"] == len(set(names)) == 10
-    assert all(path.is_file() for path in dataset.content_paths())
+    assert all(path.is_file() for path in dataset.training_paths("content"))
     assert {"x.png.jpg.jpg.jpg", "x.png.jpg", "x.png.jpg.jpg", "nan.jpg", 'com,ma "q".png.jpg'} <= set(names)
 
 

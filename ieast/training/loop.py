@@ -1,0 +1,142 @@
+"""Running a Lightning training to its end: the trainer, signals, and checkpoints that may be continued."""
+
+import json
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from ieast.config import Document
+from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
+from ieast.training.callbacks import AtomicCheckpointIO
+from ieast.training.iterations import IterationModule
+
+CHECKPOINT = "last.ckpt"
+
+
+def make_trainer(folder: Path, callbacks: list[L.Callback], logger: Logger, **hardware: Any) -> L.Trainer:
+    """A Lightning trainer that runs a loader to its end and leaves checkpoints, progress and positions to us.
+
+    Args:
+        folder: Where Lightning may write.
+        callbacks: What happens around iterations.
+        logger: Where curves go.
+        hardware: accelerator, devices, num_nodes, strategy and precision, as Lightning takes them.
+    """
+    for library in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    return L.Trainer(
+        **hardware,
+        max_epochs=1,  # the loader ends when the last iteration is reached
+        logger=logger,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=folder,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def run_to_end(
+    trainer: L.Trainer, module: IterationModule, total: int, make_loader: Callable[[], Any], resume: Path | None
+) -> None:
+    """Train `module` to iteration `total`, from the checkpoint `resume` if one is given.
+
+    `make_loader` is called once the checkpoint has been read and `module.finished` says where to start.
+
+    Raises:
+        InterruptedTrainingError: SIGTERM or Ctrl-C; a checkpoint was saved.
+    """
+    try:
+        with _signals_restored(), _quiet_lightning():
+            trainer.fit(module, datamodule=_Loader(make_loader), ckpt_path=resume, weights_only=True)
+    except SIGTERMException:
+        raise InterruptedTrainingError(
+            f"training was asked to stop after {module.finished} of {total} iterations; {CHECKPOINT} in "
+            f"{trainer.default_root_dir} holds everything. Run the same command again to continue"
+        ) from None
+
+
+class _Loader(L.LightningDataModule):
+    """Asks for the loader only once the checkpoint has been read."""
+
+    def __init__(self, make_loader: Callable[[], Any]):
+        super().__init__()
+        self.make_loader = make_loader
+
+    def train_dataloader(self) -> Any:
+        return self.make_loader()
+
+
+def check_resumable(path: Path, config: Document, decisive: Sequence[str], free: Collection[str]) -> int:
+    """The iterations that the checkpoint at `path` has behind it.
+
+    Args:
+        path: The checkpoint.
+        config: The configuration it is to be continued with.
+        decisive: Sections that must not have changed ...
+        free: ... but for these settings of the section `training`.
+
+    Raises:
+        WeightsError: It is damaged, or holds more than tensors and plain values.
+        ConfigError: It is of a different training.
+    """
+    try:
+        checkpoint = AtomicCheckpointIO().load_checkpoint(path)
+        saved = json.loads(checkpoint["ieast_config"])
+        finished = int(checkpoint["state_dict"]["iteration"])
+    except UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds more than tensors and plain values, or is damaged; refused, because loading it could run code. "
+            "Move it away to start afresh"
+        ) from error
+    except (RuntimeError, KeyError, IndexError, EOFError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} is not a usable training checkpoint ({error}); move it away to start afresh") from error
+    for section in decisive:
+        before, now = saved[section], config.model_dump(mode="json")[section]
+        for key in before:
+            # A setting that came or went with a version of the code says nothing.
+            if key in now and before[key] != now[key] and not (section == "training" and key in free):
+                raise ConfigError(
+                    f"{path} was made with {section}.{key} = {before[key]!r}, now it is {now[key]!r}: that would be another "
+                    "training. Restore the setting, or give another folder"
+                )
+    return finished
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep back Lightning's remarks on what is meant here: an encoder in eval mode, and an epoch of any length."""
+    with warnings.catch_warnings():
+        for remark in (
+            ".*module.s. in eval mode",
+            ".*smaller than the logging interval",
+            ".*LeafSpec.*",
+            ".*does not have many workers",
+        ):
+            warnings.filterwarnings("ignore", remark)
+        yield
+
+
+@contextmanager
+def _signals_restored() -> Iterator[None]:
+    """Put back the handlers that training replaces, for whoever runs it."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)

@@ -1,0 +1,46 @@
+"""Where results come from: configuration, code and libraries."""
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ieast.config import Document
+
+
+def provenance(config: Document, iterations: int) -> dict[str, Any]:
+    """What a finished training says of how it came to be."""
+    return {
+        "iterations": iterations,
+        "config": config.model_dump(mode="json"),
+        "code": git_commit(),
+        "python": platform.python_version(),
+        "libraries": library_versions(),
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that decide results, of those that are installed."""
+    found = {}
+    for name in ("ieast", "torch", "torchvision", "lightning", "lpips", "numpy", "pillow", "mlflow", "zenml", "dvc"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str:
+    """The commit of this code, with `-modified` if the working tree differs; `unknown` outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-modified"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return answer.stdout.strip()
