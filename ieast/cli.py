@@ -44,11 +44,13 @@ def stylize(
 
 
 def _model_folder(model: str) -> Path:
+    from ieast.models.pretrained import released_or_folder
+
     if "://" in model or model.startswith(("models:/", "runs:/")):
         from ieast.registry.register import fetch_model
 
         return fetch_model(model)
-    return Path(model)
+    return released_or_folder(model)
 
 
 @app.command()
@@ -82,10 +84,11 @@ def distill(
     from ieast.config import DistillationConfig
     from ieast.data.prepare import folder_digest, prepare_dataset
     from ieast.training.distillation import distill as distill_encoder
+    from ieast.training.distillation import distillation_folder
 
     settings = DistillationConfig.load(config)
     prepared = prepare_dataset(data, output, settings.prepare, folder_digest(data))
-    result = distill_encoder(settings, prepared, output / "distillation")
+    result = distill_encoder(settings, prepared, distillation_folder(output, settings, prepared))
     for tap, values in result.agreement.items():
         typer.echo(f"{tap}  relative error {values['relative_error']:.3f}  correlation {values['correlation']:.3f}")
     typer.echo(f"encoder   {result.encoder}\ncard      {result.card}")
@@ -103,6 +106,19 @@ def import_checkpoint(
 
     card = import_published(vgg, transform, decoder, output)
     typer.echo(f"{output}  {card.method} on {card.encoder.name} {card.encoder.digest[:12]}")
+
+
+@app.command("export")
+def export_model(
+    model: Annotated[str, typer.Argument(help="A model folder, or an MLflow URI.")],
+    output: Output,
+) -> None:
+    """Copy a model in half precision, for shipping; without the encoder if it is the one this package ships."""
+    from ieast.models.checkpoint import export_compact
+
+    card = export_compact(_model_folder(model), output)
+    size = sum(path.stat().st_size for path in output.iterdir())
+    typer.echo(f"{output}  {card.method}, {size / 1e6:.1f} MB: {', '.join(sorted(card.files))}")
 
 
 @app.command("last-run")

@@ -106,29 +106,41 @@ class EncoderConfig(Settings):
     name: Literal["vgg19", "vgg19-normalised", "vgg19-compact"] = "vgg19"
     weights: str | None = Field(
         None,
-        description="file of weights; `untrained` for seeded random ones (compact only); none: torchvision's ImageNet",
+        description="file of weights; `untrained` for seeded random ones (compact only); none: the shipped vgg19-compact, or "
+        "torchvision's ImageNet vgg19",
     )
     unit_mean_taps: bool = Field(
         True,
-        description="fold one scale per layer into the weights so that mean activations are 1, as the loss weights assume",
+        description="fold one scale per layer into the weights so that mean activations are 1, as the loss weights assume; "
+        "vgg_normalised.pth and the shipped encoder come so",
     )
 
     @model_validator(mode="after")
     def _weights_exist_for_name(self) -> Self:
-        if self.weights is None and self.name != "vgg19":
-            raise ValueError(
-                f"encoder {self.name} needs `weights`: the path of its file"
-                + (", or `untrained`" if self.name == "vgg19-compact" else " (vgg_normalised.pth)")
-            )
+        if self.weights is None and self.name == "vgg19-normalised":
+            raise ValueError("encoder vgg19-normalised needs `weights`: the path of its file (vgg_normalised.pth)")
         if self.weights == "untrained" and self.name != "vgg19-compact":
             raise ValueError("`untrained` weights are offered for vgg19-compact only: random features make poor styles")
         return self
+
+    @property
+    def source(self) -> str:
+        """Where the weights come from, for people."""
+        return self.weights or ("shipped" if self.name == "vgg19-compact" else "torchvision ImageNet")
+
+    @property
+    def has_unit_mean_taps(self) -> bool:
+        """Whether the weights come with the scale that `unit_mean_taps` asks for."""
+        return self.name == "vgg19-normalised" or self.source == "shipped"
 
 
 class ModelConfig(Settings):
     """Transform, decoder and what attaches to them in training."""
 
-    method: Literal["ieast"] = "ieast"
+    start: str | None = Field(
+        None,
+        description="a trained model to go on from, on the same encoder: `ieast` or `sanet` as shipped, or a model folder",
+    )
     attention_start: Literal["random", "identity"] = Field(
         "random",
         description="`identity` lets T(c, s) start near c, so that a reconstructing decoder is a working start",
@@ -163,6 +175,12 @@ class ObjectiveConfig(Settings):
     contrastive_reduction: Literal["mean", "sum"] = "mean"
     temperature: PositiveFloat = Field(0.2, description="τ of Eq. 5 and 6")
     weights: LossWeights = LossWeights()
+
+    @property
+    def method(self) -> str:
+        """What a model trained so is called: without both switches the method is its backbone, SANet."""
+        names = {(True, True): "ieast", (True, False): "ieast-without-cl", (False, True): "ieast-without-el"}
+        return names.get((self.external_learning, self.contrastive_learning), "sanet")
 
 
 class TrainingConfig(Settings):

@@ -4,7 +4,7 @@ import mlflow
 from mlflow.entities import Run
 from zenml import get_step_context
 
-from ieast.config import ExperimentConfig
+from ieast.config import Document, ExperimentConfig
 from ieast.errors import ConfigError
 from ieast.training.provenance import git_commit, library_versions
 
@@ -24,21 +24,26 @@ def active_run() -> Run:
 
 
 def log_settings(config: ExperimentConfig) -> None:
-    """Put every setting, the code's commit and the library versions into the run."""
-    mlflow.log_params(_flat(config.model_dump(mode="json", exclude={"work_folder"})))
+    """Put every setting and what the run can be filtered by into it."""
+    log_document(config)
     objective = config.objective
     mlflow.set_tags(
         {
-            "method": config.model.method,
+            "method": objective.method,
             "preset": config.preset,
             "EL": str(objective.external_learning),
             "CL": str(objective.contrastive_learning),
             "seed": str(config.training.seed),
             "encoder": config.encoder.name,
-            "encoder.weights": config.encoder.weights or "torchvision ImageNet",
-            "code": git_commit(),
+            "encoder.weights": config.encoder.source,
         }
     )
+
+
+def log_document(config: Document) -> None:
+    """Put every setting, the code's commit and the library versions into the run."""
+    mlflow.log_params(_flat(config.model_dump(mode="json", exclude={"work_folder"})))
+    mlflow.set_tag("code", git_commit())
     mlflow.log_dict(library_versions(), "libraries.json")
     mlflow.log_dict(config.model_dump(mode="json"), "config.json")
 

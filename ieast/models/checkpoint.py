@@ -2,7 +2,7 @@
 
 config.json           method, encoder, provenance, and a digest for each file
 model.safetensors     transform and decoder
-encoder.safetensors   the encoder they were trained on
+encoder.safetensors   the encoder they were trained on; left out where that is the one the package ships
 """
 
 import json
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from ieast.config import describe
 from ieast.errors import WeightsError
 from ieast.files import disk_full_explained, sha256
+from ieast.models import pretrained
 from ieast.models.encoder import WIDTHS, read_encoder_file, read_weights, weights_digest
 from ieast.models.stylizer import Stylizer, empty_stylizer
 
@@ -54,7 +56,15 @@ class ModelCard(BaseModel):
     provenance: dict[str, Any]
 
 
-def save_model(stylizer: Stylizer, folder: Path, *, method: str, encoder_source: str, provenance: dict[str, Any]) -> ModelCard:
+def save_model(
+    stylizer: Stylizer,
+    folder: Path,
+    *,
+    method: str,
+    encoder_source: str,
+    provenance: dict[str, Any],
+    compact: bool = False,
+) -> ModelCard:
     """Write `stylizer` to `folder`, which appears complete or not at all; a model that was there is replaced.
 
     Args:
@@ -63,6 +73,7 @@ def save_model(stylizer: Stylizer, folder: Path, *, method: str, encoder_source:
         method: The method's name, as in the training configuration.
         encoder_source: Where the encoder's weights came from, for people.
         provenance: Whatever tells how the model came to be: data version, seed, configuration, library versions.
+        compact: Save in half precision, and without the encoder if it is the one the package ships.
 
     Raises:
         DiskFullError: No space was left; a model that was there is intact.
@@ -70,12 +81,16 @@ def save_model(stylizer: Stylizer, folder: Path, *, method: str, encoder_source:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with disk_full_explained(folder), _temporary_folder(beside=folder) as temporary:
         trained = {k: v for k, v in stylizer.state_dict().items() if not k.startswith("encoder.")}
-        _save(trained, temporary / MODEL)
-        _save(stylizer.encoder.state_dict(), temporary / ENCODER)
+        digest = stylizer.encoder.digest()
+        _save(trained, temporary / MODEL, half=compact)
+        files = [MODEL]
+        if not (compact and digest == _shipped_encoder_digest()):
+            _save(stylizer.encoder.state_dict(), temporary / ENCODER)
+            files.append(ENCODER)
         card = ModelCard(
             method=method,
-            encoder=EncoderCard(name=stylizer.encoder.name, digest=stylizer.encoder.digest(), source=encoder_source),
-            files={name: sha256(temporary / name) for name in (MODEL, ENCODER)},
+            encoder=EncoderCard(name=stylizer.encoder.name, digest=digest, source=encoder_source),
+            files={name: sha256(temporary / name) for name in files},
             provenance=provenance,
         )
         (temporary / CONFIG).write_text(card.model_dump_json(indent=2) + "\n")
@@ -104,11 +119,14 @@ def load_model(folder: Path | str, encoder: nn.Module | None = None) -> tuple[St
                 f"{folder / name} is not the file that was saved (its SHA-256 differs from {CONFIG}); copy it again"
             )
     stylizer = empty_stylizer(card.encoder.name)
-    encoder_state = encoder.state_dict() if encoder is not None else _load(folder / ENCODER)
+    if encoder is not None:
+        encoder_state = encoder.state_dict()
+    else:
+        encoder_state = _load(folder / ENCODER if ENCODER in card.files else pretrained.ENCODER)
     if (digest := weights_digest(encoder_state)) != card.encoder.digest:
         raise WeightsError(
             f"model {folder} was trained on the encoder {card.encoder.name} {card.encoder.digest[:12]}, not on "
-            f"{digest[:12]}: its transform and decoder would turn other features into mush. Use the encoder in its folder"
+            f"{digest[:12]}: its transform and decoder would turn other features into mush. Use the encoder it was saved with"
         )
     state = _load(folder / MODEL) | {f"encoder.{k}": v for k, v in encoder_state.items()}
     try:
@@ -137,11 +155,28 @@ def read_card(folder: Path | str) -> ModelCard:
         card = ModelCard.model_validate(values)
     except ValidationError as error:
         raise WeightsError(describe(error, str(path))) from None
-    if set(card.files) != {MODEL, ENCODER}:
+    if not {MODEL} <= set(card.files) <= {MODEL, ENCODER}:
         raise WeightsError(f"{path} must vouch for {MODEL} and {ENCODER}, not for {sorted(card.files)}; copy the model again")
     if card.encoder.name not in WIDTHS:
         raise WeightsError(f"{path} names the encoder {card.encoder.name!r}; known are {', '.join(WIDTHS)}")
     return card
+
+
+def export_compact(source: Path, folder: Path) -> ModelCard:
+    """Copy the model in `source` to `folder` in half precision, without the encoder if it is the one the package ships.
+
+    Raises:
+        WeightsError: As `load_model`.
+    """
+    stylizer, card = load_model(source)
+    return save_model(
+        stylizer,
+        folder,
+        method=card.method,
+        encoder_source=card.encoder.source,
+        provenance=card.provenance,
+        compact=True,
+    )
 
 
 def import_published(vgg: Path, transform: Path, decoder: Path, folder: Path) -> ModelCard:
@@ -192,8 +227,13 @@ def _temporary_folder(beside: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _save(state: dict[str, Tensor], path: Path) -> None:
-    data = save({name: value.detach().cpu().contiguous() for name, value in state.items()})
+def _shipped_encoder_digest() -> str | None:
+    return weights_digest(_load(pretrained.ENCODER)) if pretrained.ENCODER.is_file() else None
+
+
+def _save(state: dict[str, Tensor], path: Path, half: bool = False) -> None:
+    precision = torch.float16 if half else torch.float32
+    data = save({name: value.detach().to("cpu", precision).contiguous() for name, value in state.items()})
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -202,7 +242,7 @@ def _save(state: dict[str, Tensor], path: Path) -> None:
 
 def _load(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        return {name: value.float() for name, value in load_file(path).items()}
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); copy the model again") from error
 

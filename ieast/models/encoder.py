@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ieast.config import EncoderConfig
 from ieast.errors import WeightsError
+from ieast.models import pretrained
 from ieast.models.untrained import draw_weights
 
 STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -158,13 +159,16 @@ def build_encoder(config: EncoderConfig, seed: int = 0) -> Encoder:
         encoder.conv0.bias.fill_(-1)  # RGB [0, 1] to [-1, 1]
         draw_weights([encoder._conv(layer) for layer in CONVOLUTIONS], seed)
         return encoder.eval()
-    state = _imagenet_weights() if config.weights is None else read_encoder_file(Path(config.weights), config.name)
+    if config.weights is not None:
+        state = read_encoder_file(Path(config.weights), config.name)
+    else:
+        state = _imagenet_weights() if config.name == "vgg19" else read_encoder_file(pretrained.ENCODER, config.name)
     expected = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in state.items()}
     if found != expected:
         wrong = next(name for name in sorted(expected | found) if expected.get(name) != found.get(name))
         raise WeightsError(
-            f"{config.weights} does not hold the weights of encoder {config.name}: {wrong} has shape {found.get(wrong)}, "
+            f"{config.source} does not hold the weights of encoder {config.name}: {wrong} has shape {found.get(wrong)}, "
             f"expected {expected.get(wrong)}. Set encoder.name to the network the file was made for, or name another file."
         )
     encoder.load_state_dict(state)
@@ -185,7 +189,7 @@ def read_encoder_file(path: Path, name: str | None = None) -> dict[str, Tensor]:
     """
     state = read_weights(path)
     if "conv1_1.weight" in state:
-        return state
+        return {name: value.float() for name, value in state.items()}
     if "conv11.weight" in state:  # Collaborative Distillation; the 1x1 `_aux` lifts served its training only
         _refuse_other_family("vgg19-compact", name, path)
         rename = {f"conv{layer.replace('_', '')}": f"conv{layer}" for layer in CONVOLUTIONS} | {"conv0": "conv0"}

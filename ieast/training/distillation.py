@@ -1,5 +1,7 @@
 """Distilling vgg19-compact: a quarter-width VGG-19 that learns to give a teacher's five taps."""
 
+import hashlib
+import json
 import logging
 import math
 import time
@@ -100,6 +102,13 @@ class DistillationModule(IterationModule):
         return 0.01 + 0.99 * cosine
 
 
+def distillation_folder(work_folder: Path, config: DistillationConfig, prepared: PreparedDataset) -> Path:
+    """Where the distillation that `config` describes keeps its checkpoint, so that the same command finds it again."""
+    settings = config.model_dump(mode="json", include={"teacher", "training"}, exclude={"training": set(FREE_SETTINGS)})
+    identity = json.dumps({"prepared": prepared.key, "held_out": prepared.held_out, **settings}, sort_keys=True)
+    return work_folder / "distillation" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
 def distill(
     config: DistillationConfig,
     prepared: PreparedDataset,
@@ -129,6 +138,7 @@ def distill(
     folder.mkdir(parents=True, exist_ok=True)
     training = config.training
     L.seed_everything(training.seed, verbose=False)
+    facts = (facts or {}) | provenance(config)  # now: the code may have changed by the time training ends
     teacher = build_teacher(config.teacher)
     teacher.normalise_taps(_calibration_pictures(config, prepared))
     module = DistillationModule(config, teacher)
@@ -148,7 +158,7 @@ def distill(
         trainer = make_trainer(folder, callbacks, curves, **hardware)
         run_to_end(trainer, module, training.iterations, lambda: _loader(config, prepared, module), resume)
     encoder, agreement = _finish(module.cpu(), prepared)
-    _write(encoder, agreement, folder, (facts or {}) | provenance(config, module.finished))
+    _write(encoder, agreement, folder, facts | {"iterations": module.finished})
     return DistillationResult(
         encoder=str(folder / ENCODER),
         card=str(folder / CARD),

@@ -17,9 +17,10 @@ from ieast.config import ExperimentConfig
 from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
 from ieast.images import read_image, resize_smallest_side, to_tensor
-from ieast.models.checkpoint import save_model
+from ieast.models.checkpoint import load_model, save_model
 from ieast.models.encoder import Encoder, build_encoder
-from ieast.models.stylizer import build_stylizer
+from ieast.models.pretrained import released_or_folder
+from ieast.models.stylizer import Stylizer, build_stylizer
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Pictures, Progress
 from ieast.training.folders import DECISIVE, FREE_SETTINGS
 from ieast.training.loop import CHECKPOINT, check_resumable, make_trainer, run_to_end
@@ -73,7 +74,8 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     training = config.training
     L.seed_everything(training.seed, verbose=False)
-    stylizer = build_stylizer(_encoder(config, prepared), config.model)
+    facts = (provenance or {}) | make_provenance(config)  # now: the code may have changed by the time training ends
+    stylizer = _stylizer(config, _encoder(config, prepared))
     module = StyleTransferModule(stylizer, config)
     if training.channels_last:
         module.to(memory_format=torch.channels_last)
@@ -99,9 +101,9 @@ def fit(
         save_model(
             stylizer,
             folder / "model",
-            method=config.model.method,
-            encoder_source=config.encoder.weights or "torchvision ImageNet",
-            provenance=(provenance or {}) | make_provenance(config, module.finished),
+            method=config.objective.method,
+            encoder_source=config.encoder.source,
+            provenance=facts | {"iterations": module.finished},
         )
     trainer.strategy.barrier()
     return TrainingResult(
@@ -131,9 +133,16 @@ def _loader(config: ExperimentConfig, prepared: PreparedDataset, module: StyleTr
     return iteration_loader(batches, module.finished, total, workers=training.loader_workers, pin_memory=on_gpu)
 
 
+def _stylizer(config: ExperimentConfig, encoder: Encoder) -> Stylizer:
+    if config.model.start is None:
+        return build_stylizer(encoder, config.model)
+    # In training mode, as a new one would be.
+    return load_model(released_or_folder(config.model.start), encoder)[0].train()
+
+
 def _encoder(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
     encoder = build_encoder(config.encoder, config.training.seed)
-    if config.encoder.unit_mean_taps and config.encoder.name != "vgg19-normalised":
+    if config.encoder.unit_mean_taps and not config.encoder.has_unit_mean_taps:
         means = encoder.normalise_taps(calibration_pictures(prepared.training_paths("content"), config.training.crop))
         log.info(
             "encoder %s: mean activations were %.2g to %.2g, now 1", encoder.name, min(means.values()), max(means.values())

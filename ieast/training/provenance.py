@@ -9,10 +9,9 @@ from typing import Any
 from ieast.config import Document
 
 
-def provenance(config: Document, iterations: int) -> dict[str, Any]:
+def provenance(config: Document) -> dict[str, Any]:
     """What a finished training says of how it came to be."""
     return {
-        "iterations": iterations,
         "config": config.model_dump(mode="json"),
         "code": git_commit(),
         "python": platform.python_version(),

@@ -1,0 +1,26 @@
+"""From a dataset version to a compact encoder that imitates a VGG-19."""
+
+from typing import Any
+
+from zenml import pipeline
+
+from ieast.config import DistillationConfig
+from steps.distill_encoder import distill_encoder
+from steps.load_data import load_data
+from steps.prepare_images import prepare_images
+
+
+@pipeline(name="distillation_pipeline")
+def distillation_pipeline(config: dict[str, Any]) -> None:
+    """Load, prepare, distil.
+
+    Args:
+        config: The section `parameters: config:` of a file in configs/, see `ieast.config.DistillationConfig`.
+
+    Raises:
+        ConfigError: An unknown key or an unusable value, before anything runs.
+    """
+    settings = DistillationConfig.parse(config, "parameters.config")
+    data = load_data(settings.data, settings.work_folder)
+    prepared = prepare_images(data, settings.prepare, settings.work_folder)
+    distill_encoder(prepared, data, settings)
