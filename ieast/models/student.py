@@ -39,10 +39,11 @@ class Student(nn.Module):
         x = self.conv0(images)
         for layer in CONVOLUTIONS:
             if layer.endswith("_1") and layer != "1_1":
-                x = F.max_pool2d(x.detach() if apart else x, 2, ceil_mode=True)
+                x = F.max_pool2d(x, 2, ceil_mode=True)
             x = F.relu(self.norms[layer](self.convolutions[layer](F.pad(x, (1, 1, 1, 1), mode="reflect"))))
             if layer.endswith("_1"):
                 taps[f"relu{layer}"] = x
+                x = x.detach() if apart else x
         return taps
 
     @torch.no_grad()
