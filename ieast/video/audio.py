@@ -54,7 +54,7 @@ def plan_audio(path: Path, origin: Fraction, container: str, encoder: str, warni
             if stream.codec_context is None:
                 warnings.append(f"{path}: audio track {stream.index} has an unknown codec and is not carried over")
             else:
-                codecs[stream.index] = None if _holds(container, stream) else encoder
+                codecs[stream.index] = None if _holds(container, source, stream) else encoder
     return AudioPlan(path, origin, codecs)
 
 
@@ -125,12 +125,15 @@ def _encoder(output: OutputContainer, template: AudioStream, codec: str) -> Audi
     return track
 
 
-def _holds(container: str, stream: AudioStream) -> bool:
-    """Whether a file of that format accepts the stream in its header: FFmpeg has no table that is always right."""
+def _holds(container: str, source: InputContainer, stream: AudioStream) -> bool:
+    """Whether a file of that format takes the stream's header and first packet: FFmpeg has no table that is always right."""
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream)
-            trial.start_encoding()
+            copy = trial.add_stream_from_template(stream)
+            source.seek(0)
+            packet = next(source.demux(stream))
+            packet.stream = copy
+            trial.mux(packet)
     except (ValueError, av.error.FFmpegError):
         return False
     return True

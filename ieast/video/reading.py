@@ -122,6 +122,7 @@ class VideoSource:
         """
         self.path = path
         self.warnings: list[str] = []
+        self._reached = 0  # bytes of the file up to the last packet
         with open_video(path) as container:
             stream = self._stream(container)
             self.origin = Fraction(container.start_time or 0, av.time_base)
@@ -161,12 +162,13 @@ class VideoSource:
                 early is read up to there and adds to `warnings`.
         """
         reformatter = VideoReformatter()
-        shift = round(self.origin / self.time_base)
         average = max(1, round(1 / self.info.frame_rate / self.time_base))
-        time, start, end = -1, None, 0
+        time, start, end, number = -1, None, 0, 0
         with open_video(self.path) as container:
             stream = self._stream(container)
-            announced = _announced_seconds(container, stream)
+            # AVI keeps no time stamps, only the order in which frames are stored, which is late by what the codec reorders.
+            is_avi = container.format.name == "avi"
+            shift = None if is_avi else round(self.origin / self.time_base)
             size = None
             for number, frame in enumerate(self._decoded(container, stream, self.warnings), 1):
                 size = size or (frame.width, frame.height)
@@ -175,18 +177,21 @@ class VideoSource:
                         f"{self.path}: frame {number} has {frame.width}x{frame.height} pixels, but those before have "
                         f"{size[0]}x{size[1]}. Export it again at one size"
                     )
-                stamp = frame.pts if frame.pts is not None else frame.dts
-                time = max(time + 1, stamp - shift if stamp is not None else end)
+                stamp = frame.dts if is_avi or frame.pts is None else frame.pts
+                shift = stamp if shift is None else shift
+                time = max(time + 1, end if stamp is None else stamp - (shift or 0))
                 start = time if start is None else start
                 duration = frame.duration or average
                 end = time + duration
                 yield Frame(time, duration, partial(self._picture, frame, reformatter))
-        shown = (end - (start or 0)) * self.time_base
+            announced = stream.frames * average * self.time_base if is_avi else _announced_seconds(container, stream)
+        shown = (number * average if is_avi else end - (start or 0)) * self.time_base
         if announced is not None and announced - shown > max(2 / self.info.frame_rate, Fraction(1, 10)):
-            self.warnings.append(
-                f"{self.path}: has pictures for {float(shown):.2f} s, though it announces {float(announced):.2f} s; "
-                "it is probably truncated"
-            )
+            short = f"has pictures for {float(shown):.2f} s, though it announces {float(announced):.2f} s"
+            # What was cut off is not there; much that is there but was not found is damage.
+            if self.path.stat().st_size - self._reached > 0.1 * self.path.stat().st_size:
+                raise VideoError(f"{self.path}: {short}. It is damaged; export or fetch it again, or cut it before there")
+            self.warnings.append(f"{self.path}: {short}; it is probably truncated")
 
     def _stream(self, container: InputContainer) -> VideoStream:
         # Covers of music files are video streams too.
@@ -219,16 +224,16 @@ class VideoSource:
                 self._refuse_system_error(error)
                 failure = failure or f"frame {good + 1} ({error.strerror})"
                 break
+            self._reached = max(self._reached, (packet.pos or 0) + packet.size)
             try:
                 frames = packet.decode()
             except av.error.FFmpegError as error:
                 self._refuse_system_error(error)
-                when = "" if packet.pts is None else f" at {float(packet.pts * self.time_base - self.origin):.2f} s"
-                failure = failure or f"frame {good + 1}{when} ({error.strerror})"
+                failure = failure or f"frame {good + 1}{self._when(packet.pts)} ({error.strerror})"
                 continue
             for frame in frames:
                 if frame.is_corrupt:
-                    failure = failure or f"frame {good + 1} at {float(frame.time - self.origin):.2f} s (damaged)"
+                    failure = failure or f"frame {good + 1}{self._when(frame.pts)} (damaged)"
                     continue
                 if failure:
                     raise VideoError(f"{self.path}: {failure} cannot be read. Export or fetch it again, or cut it before there")
@@ -236,6 +241,9 @@ class VideoSource:
                 yield frame
         if failure and warnings is not None:
             warnings.append(f"{self.path}: {failure} and what follows cannot be read; the result ends before it")
+
+    def _when(self, stamp: int | None) -> str:
+        return "" if stamp is None else f" at {float(stamp * self.time_base - self.origin):.2f} s"
 
     def _refuse_system_error(self, error: av.error.FFmpegError) -> None:
         if error.errno == errno.ENOMEM:

@@ -116,6 +116,10 @@ def stylize_clip(
         with disk_full_explained(destination), _work_folder(work, kept):
             frames, stylized = _stylize_to_folder(clip, place, work, names, stylize, progress)
     else:
+        if target.container == "webm" and clip.pixel_aspect not in (None, 1):
+            raise VideoError(
+                f"{destination}: WebM cannot keep pixels that are not square, as {source} has. Choose .mp4, for instance"
+            )
         info = clip.info
         picture = Picture(info.width, info.height, info.frame_rate, clip.pixel_aspect, clip.colour)
         writer = SegmentWriter(target, picture, segment_frames)

@@ -40,7 +40,7 @@ class Target:
 
 
 # Visually lossless; half the look-ahead of the default, which is frames held in memory.
-_X264 = {"crf": "17", "preset": "medium", "rc-lookahead": "20"}
+_X264 = {"crf": "16", "preset": "medium", "rc-lookahead": "20"}
 _VP9 = {"crf": "20", "deadline": "good", "cpu-used": "3", "row-mt": "1", "lag-in-frames": "16"}
 
 TARGETS = {
