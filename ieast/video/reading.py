@@ -21,9 +21,9 @@ from ieast.errors import VideoError
 from ieast.images import MAX_PIXELS
 
 VIDEO_SUFFIXES = frozenset(
-    {".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
+    {".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
 )
-"""Suffixes that a video file may have in a folder of clips; `VideoSource` itself goes by the content."""
+"""Suffixes that a video file may have in a folder of clips; `VideoSource` itself goes by the content. GIF counts as an image there."""
 
 # FFmpeg knows hundreds more, among them playlists (hls, dash, concat), which open what a stranger's file tells them to.
 # The second part holds sound only; it is there so that the error can say that.
@@ -191,7 +191,7 @@ class VideoSource:
             # What was cut off is not there; much that is there but was not found is damage.
             if self.path.stat().st_size - self._reached > 0.1 * self.path.stat().st_size:
                 raise VideoError(f"{self.path}: {short}. It is damaged; export or fetch it again, or cut it before there")
-            self.warnings.append(f"{self.path}: {short}; it is probably truncated")
+            self.warnings.append(f"{self.path}: {short}; it is truncated or damaged")
 
     def _stream(self, container: InputContainer) -> VideoStream:
         # Covers of music files are video streams too.
