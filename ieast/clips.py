@@ -31,7 +31,7 @@ def list_clips(folder: Path) -> list[Path]:
 
 
 def read_frames(clip: Path, smallest_side: int, limit: int | None = None) -> Iterator[torch.Tensor]:
-    """Read the frames of `clip` one by one, holding no more in memory, each scaled so that its smaller side has `smallest_side` pixels.
+    """Read the frames of `clip` one by one, each scaled so that its smaller side has `smallest_side` pixels.
 
     Args:
         clip: A folder or file as `list_clips` returns it.

@@ -23,7 +23,7 @@ from ieast.images import MAX_PIXELS
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
 )
-"""Suffixes that a video file may have in a folder of clips; `VideoSource` itself goes by the content. GIF counts as an image there."""
+"""Suffixes of video files in a folder of clips, where GIF is an image; a file given by name is judged by its content."""
 
 # FFmpeg knows hundreds more, among them playlists (hls, dash, concat), which open what a stranger's file tells them to.
 # The second part holds sound only; it is there so that the error can say that.
