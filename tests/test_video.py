@@ -373,6 +373,15 @@ def test_two_processes_do_not_work_on_the_same_result(clip, tmp_path):
         refused("another process is at work on the same result", clip, tmp_path / "new.mp4")
 
 
+def test_what_a_process_killed_while_tidying_up_left_is_no_hindrance(clip, tmp_path):
+    work = tmp_path / ".new.mp4.partial"
+    (work / "replaced").mkdir(parents=True)
+    for name in ("000000.mkv", "000000.json", ".job-abc.json"):  # and job.json was removed already
+        (work / name).write_text("stale")
+    assert convert(clip, tmp_path / "new.mp4").stylized == 30
+    assert left_behind(tmp_path) == []
+
+
 def test_sources_that_are_refused(clip, tmp_path):
     def refuse(match, name, data=None):
         if data is not None:
@@ -473,6 +482,7 @@ def test_frames_of_a_folder_that_do_not_go_together(tmp_path):
     (source / "shot_3.png").unlink()
     Image.new("RGB", (64, 48)).save(source / "shot_4.bmp")
     refused(r"shot_4\.png: would be written under the same name as shot_4\.bmp", source, tmp_path / "new")
+    refused("source: cannot have 0 frames a second", source, tmp_path / "new", frame_rate=Fraction(0))
     assert left_behind(tmp_path) == []
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from ieast.errors import VideoError
 from ieast.images import list_frames, read_image, read_size
-from ieast.video.reading import ClipInfo, Colour, Frame
+from ieast.video.pixels import Colour
+from ieast.video.reading import ClipInfo, Frame
 
 FRAME_RATE = Fraction(25)
 """Frames a second of a folder, which does not say itself."""
@@ -28,9 +29,12 @@ class FolderSource:
         """List the frames of `path` and look at their headers.
 
         Raises:
-            VideoError: There are none, or they differ in size.
+            VideoError: There are none, they differ in size, or the frame rate is not positive.
             ImageError: One of them is not an image.
         """
+        rate = FRAME_RATE if frame_rate is None else frame_rate
+        if rate <= 0:
+            raise VideoError(f"{path}: cannot have {rate} frames a second. Give a frame rate above 0")
         self.path = path
         self.warnings: list[str] = []
         self.paths = list_frames(path)
@@ -41,7 +45,6 @@ class FolderSource:
         for frame in self.paths:
             if sorted(size := read_size(frame)) != first_size:
                 self._refuse_size(frame, size, read_size(self.paths[0]))
-        rate = frame_rate or FRAME_RATE
         self.time_base = 1 / rate
         width, height = read_image(self.paths[0]).size
         self.info = ClipInfo(width, height, rate, len(self.paths), float(len(self.paths) / rate), has_audio=False)

@@ -9,16 +9,16 @@ from functools import partial
 from pathlib import Path
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
 from ieast.errors import VideoError
 from ieast.images import MAX_PIXELS
+from ieast.video.pixels import HDR_TRANSFERS, QUARTER_TURNS, colour_of, to_picture, transpose_of
 
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}
@@ -28,32 +28,6 @@ VIDEO_SUFFIXES = frozenset(
 # FFmpeg knows hundreds more, among them playlists (hls, dash, concat), which open what a stranger's file tells them to.
 # The second part holds sound only; it is there so that the error can say that.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,mxf," + "mp3,wav,flac,aac"
-
-# Without these flags chroma is shifted by a fraction of a pixel and results are rounded down, by 2 levels together.
-PRECISE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-
-BT709, BT601, BT2020 = 1, 6, 9
-"""Matrix coefficients by their numbers in ITU-T H.273, which FFmpeg uses."""
-
-MATRICES = {BT709: Colorspace.ITU709, BT601: Colorspace.ITU601, BT2020: Colorspace.BT2020}
-_SAME_MATRIX = {5: BT601, 10: BT2020}
-_UNSPECIFIED = 2
-_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-
-_TRANSPOSES = {
-    (0, 1, -1, 0): Image.Transpose.ROTATE_270,
-    (-1, 0, 0, -1): Image.Transpose.ROTATE_180,
-    (0, -1, 1, 0): Image.Transpose.ROTATE_90,
-    (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
-    (1, 0, 0, -1): Image.Transpose.FLIP_TOP_BOTTOM,
-    (0, 1, 1, 0): Image.Transpose.TRANSPOSE,
-    (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
-}
-"""What the signs of a display matrix (a, b, c, d), where x' = ax + cy and y' = bx + dy, ask for."""
-
-_QUARTER_TURNS = frozenset(
-    {Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270, Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE}
-)
 
 
 @dataclass(frozen=True)
@@ -75,15 +49,6 @@ class ClipInfo:
     frames: int | None
     seconds: float | None
     has_audio: bool
-
-
-@dataclass(frozen=True)
-class Colour:
-    """How a video's samples stand for colours: numbers of ITU-T H.273."""
-
-    matrix: int = BT709
-    primaries: int = BT709
-    transfer: int = BT709
 
 
 @dataclass(frozen=True)
@@ -139,15 +104,15 @@ class VideoSource:
             first = next(self._decoded(container, stream), None)
             if first is None:
                 raise VideoError(f"{path}: holds no frame that can be read. Export it again from where it came")
-        self._transpose = _transpose(first)
+        self._transpose = transpose_of(first)
         width, height = first.width, first.height
-        if self._transpose in _QUARTER_TURNS:
+        if self._transpose in QUARTER_TURNS:
             width, height, aspect = height, width, 1 / aspect if aspect else None
         self.pixel_aspect = aspect
-        self.colour = _colour(first)
+        self.colour = colour_of(first)
         self.info = ClipInfo(width, height, rate, frames, float(seconds) if seconds else None, has_audio)
-        if self.colour.transfer in _HDR_TRANSFERS:
-            kind = _HDR_TRANSFERS[self.colour.transfer]
+        if self.colour.transfer in HDR_TRANSFERS:
+            kind = HDR_TRANSFERS[self.colour.transfer]
             self.warnings.append(
                 f"{path}: is HDR ({kind}); its frames are taken as 8-bit pictures as they are, not tone-mapped"
             )
@@ -183,7 +148,7 @@ class VideoSource:
                 start = time if start is None else start
                 duration = frame.duration or average
                 end = time + duration
-                yield Frame(time, duration, partial(self._picture, frame, reformatter))
+                yield Frame(time, duration, partial(to_picture, frame, self.colour, self._transpose, reformatter))
             announced = stream.frames * average * self.time_base if is_avi else _announced_seconds(container, stream)
         shown = (number * average if is_avi else end - (start or 0)) * self.time_base
         if announced is not None and announced - shown > max(2 / self.info.frame_rate, Fraction(1, 10)):
@@ -251,21 +216,6 @@ class VideoSource:
         if error.errno == errno.EIO:
             raise VideoError(f"{self.path}: cannot be read ({error.strerror}). Check the disk") from error
 
-    def _picture(self, frame: VideoFrame, reformatter: VideoReformatter) -> Image.Image:
-        coded = not (frame.format.is_rgb or frame.format.has_palette)
-        full_range = not coded or frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-        rgb = reformatter.reformat(
-            frame,
-            format="rgb24",
-            src_colorspace=MATRICES[self.colour.matrix] if coded else None,
-            src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
-            dst_color_range=ColorRange.JPEG,
-            interpolation=PRECISE,
-            threads=1,
-        )
-        picture = Image.fromarray(np.ascontiguousarray(rgb.to_ndarray()))
-        return picture if self._transpose is None else picture.transpose(self._transpose)
-
 
 def probe(path: Path) -> ClipInfo:
     """What the video file `path` holds.
@@ -320,23 +270,3 @@ def _announced_seconds(container: InputContainer, stream: VideoStream) -> Fracti
         return end - (stream.start_time or 0) * (stream.time_base or 0)
     except (KeyError, ValueError):
         return Fraction(container.duration, av.time_base) if container.duration else None
-
-
-def _colour(frame: VideoFrame) -> Colour:
-    matrix = _SAME_MATRIX.get(frame.colorspace, frame.colorspace)
-    if frame.format.is_rgb or frame.format.has_palette:
-        matrix = BT709
-    elif matrix not in MATRICES:  # as players guess it
-        matrix = BT709 if frame.width >= 1280 or frame.height > 576 else BT601
-    known = (value if value > 0 else _UNSPECIFIED for value in (frame.color_primaries, frame.color_trc))
-    return Colour(matrix, *known)
-
-
-def _transpose(frame: VideoFrame) -> Image.Transpose | None:
-    """What puts the stored `frame` upright, by its display matrix."""
-    try:
-        matrix = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), np.int32)  # type: ignore[typeddict-item]
-    except (KeyError, ValueError):  # none, or side data of a kind that PyAV does not know
-        matrix = np.array([1, 0, 0, 0, 1], np.int32)
-    a, b, c, d = (int(np.sign(matrix[index])) for index in (0, 1, 3, 4))
-    return _TRANSPOSES.get((a, b, c, d))

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +30,9 @@ from ieast.video.writing import TARGETS, Picture, SegmentWriter, Target, count_f
 log = logging.getLogger(__name__)
 
 Stylize = Callable[[Image.Image], Image.Image]
+
+_OWN = re.compile(r"\..*|job\.json|frames|replaced|whole\.[a-z0-9]+|[0-9]{6,}\.(mkv|json)")
+"""Names in the folder of work in progress."""
 
 SEGMENT_FRAMES = 48
 """Frames a piece of video: what a killed process loses at most, and the distance of key frames."""
@@ -178,7 +182,8 @@ def _describe(source: Path, clip: VideoSource | FolderSource) -> list[list[Any]]
 def _work_folder(work: Path, kept: dict[str, Any]) -> Iterator[None]:
     """Hold the folder of work in progress: as an earlier call with the same `kept` left it, or empty. It goes on success."""
     description = work / "job.json"
-    if work.exists() and not description.exists() and any(path.name != ".lock" for path in work.iterdir()):
+    # Without its description it can still be ours: a process may have been killed as it made or removed the folder.
+    if work.exists() and not (work.is_dir() and all(_OWN.fullmatch(path.name) for path in work.iterdir())):
         raise VideoError(f"{work}: is in the way, and was not made for work in progress. Move it elsewhere")
     work.mkdir(parents=True, exist_ok=True)
     try:

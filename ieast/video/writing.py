@@ -8,10 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
@@ -19,7 +17,7 @@ from PIL import Image
 from ieast.errors import VideoError
 from ieast.files import atomic_write
 from ieast.video.audio import AudioPlan, audio_packets
-from ieast.video.reading import MATRICES, PRECISE, Colour
+from ieast.video.pixels import Colour, to_frame
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,9 @@ class SegmentWriter:
             assert isinstance(stream, VideoStream)
             self._configure(stream.codec_context)
             for time, duration, picture in shown:
-                output.mux(stream.encode(self._frame(picture, len(times), reformatter)))
+                frame = to_frame(picture, self.picture.colour, self.picture.pixel_format(self.target), reformatter)
+                frame.pts, frame.time_base = len(times), 1 / self.picture.frame_rate
+                output.mux(stream.encode(frame))
                 times.append(time)
                 last = duration
             output.mux(stream.encode(None))
@@ -145,21 +145,6 @@ class SegmentWriter:
         context.color_range = ColorRange.MPEG
         context.colorspace, context.color_primaries, context.color_trc = colour.matrix, colour.primaries, colour.transfer
         context.options = dict(self.target.options)
-
-    def _frame(self, picture: Image.Image, index: int, reformatter: VideoReformatter) -> VideoFrame:
-        rgb = VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), format="rgb24")
-        frame = reformatter.reformat(
-            rgb,
-            format=self.picture.pixel_format(self.target),
-            src_color_range=ColorRange.JPEG,
-            dst_colorspace=MATRICES[self.picture.colour.matrix],
-            dst_color_range=ColorRange.MPEG,
-            interpolation=PRECISE,
-            threads=1,
-        )
-        frame.color_primaries, frame.color_trc = self.picture.colour.primaries, self.picture.colour.transfer
-        frame.pts, frame.time_base = index, 1 / self.picture.frame_rate
-        return frame
 
 
 def count_frames(piece: Path) -> int:
