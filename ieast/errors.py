@@ -13,6 +13,10 @@ class ImageError(IeastError):
     """A picture cannot be read, or is not fit for the use at hand."""
 
 
+class VideoError(IeastError):
+    """A video cannot be read or written, or is not fit for the use at hand."""
+
+
 class DataError(IeastError):
     """A dataset, a revision of it or a remote is missing or unusable."""
 

@@ -6,6 +6,7 @@ Every picture becomes 8-bit sRGB without transparency, the right way up. A file 
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,12 @@ def list_files(folder: Path) -> list[Path]:
 def list_images(folder: Path) -> list[Path]:
     """The files of `list_files` whose suffix, in either case, is one of `IMAGE_SUFFIXES`."""
     return [path for path in list_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def list_frames(folder: Path) -> list[Path]:
+    """The images directly in `folder`, but for hidden ones, in the order of their names, where 2 comes before 10."""
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
+    return sorted((path for path in paths if path.is_file()), key=_counting_order)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -213,6 +220,12 @@ def write_image(image: Image.Image, path: Path, *, quality: int = 95) -> None:
 def encode_png(image: Image.Image) -> bytes:
     """An RGB picture as the content of a PNG file."""
     return _encode(image, "PNG", quality=100)
+
+
+def _counting_order(path: Path) -> tuple[list[int | str], str]:
+    # Every second part is a number, so that like is compared with like.
+    parts = re.split(r"([0-9]+)", path.name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], path.name
 
 
 def _encode(image: Image.Image, name: str, quality: int) -> bytes:
