@@ -13,6 +13,10 @@ class ImageError(IeastError):
     """A picture cannot be read, or is not fit for the use at hand."""
 
 
+class MemoryLimitError(IeastError):
+    """A picture needs more memory than there is."""
+
+
 class DataError(IeastError):
     """A dataset, a revision of it or a remote is missing or unusable."""
 

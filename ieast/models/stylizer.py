@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from ieast.colour import PRESERVE_COLOUR, PreserveColour, match_colours, with_colours_of
 from ieast.config import ModelConfig
+from ieast.memory import Size, check_memory, encoding_bytes, stylization_bytes
 from ieast.models.attention import StyleAttentionTransform
 from ieast.models.blending import check_mask, check_weights, is_nowhere, shares
 from ieast.models.decoder import Decoder
 from ieast.models.encoder import REDUCTION, Encoder
-from ieast.models.tiling import StyleTaps, Tile, attend, check_tile, decode, encode, extended_size
+from ieast.models.tiling import CELL, StyleTaps, Tile, attend, check_tile, decode, encode, extended_size
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,12 @@ class Stylizer(nn.Module):
 
         Raises:
             ValueError: The shape, or `tile`, is out of range.
+            MemoryLimitError: There is not enough memory.
         """
         _check_images("style", image)
         check_tile(tile)
+        needed = encoding_bytes(_size(image), self.encoder.widths, tile)
+        check_memory(needed, image.device, f"encoding a style of {image.shape[-1]}x{image.shape[-2]} pixels")
         return encode(self.encoder, image, 1, tile)
 
     @torch.inference_mode()
@@ -85,10 +89,12 @@ class Stylizer(nn.Module):
 
         Raises:
             ValueError: A shape, a value or a combination of them is out of range.
+            MemoryLimitError: There is not enough memory; nothing was computed yet.
         """
         chosen = _as_styles(styles)
         _check(content, chosen, alpha, preserve_colour, tile, self.encoder.widths[3])
         chosen = [style for style in chosen if style.weight > 0]
+        self._check_memory(content, chosen, alpha, preserve_colour, tile)
         size = extended_size(content, REDUCTION)
         parts, rest = shares([style.weight for style in chosen], [style.mask for style in chosen], alpha, size)
         taps = encode(self.encoder, content, REDUCTION, tile)
@@ -110,6 +116,20 @@ class Stylizer(nn.Module):
         keeps_colours = preserve_colour == "luminance"
         return decode(self.transform, self.decoder, features, content.shape[-2:], tile, finish if keeps_colours else None)
 
+    def _check_memory(
+        self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile
+    ) -> None:
+        needed = stylization_bytes(
+            _size(content),
+            [_size(style.image) for style in styles if isinstance(style.image, Tensor)],
+            self.encoder.widths,
+            tile=tile,
+            encoded=[_size(style.image) for style in styles if isinstance(style.image, StyleTaps)],
+            reconstructs=alpha < 1 or any(style.mask is not None for style in styles),
+            coral=preserve_colour == "coral",
+        )
+        check_memory(needed, content.device, f"stylising {len(content)} x {content.shape[-1]}x{content.shape[-2]} pixels")
+
     def _taps(self, style: Tensor | StyleTaps, content: Tensor, preserve_colour: PreserveColour, tile: Tile) -> StyleTaps:
         if isinstance(style, StyleTaps):
             return style
@@ -127,6 +147,15 @@ def build_stylizer(encoder: Encoder, config: ModelConfig) -> Stylizer:
 def empty_stylizer(encoder_name: str) -> Stylizer:
     """A stylizer of the right shapes, whose weights are about to be loaded."""
     return Stylizer(Encoder(encoder_name))
+
+
+def _size(images: Tensor | StyleTaps) -> Size:
+    """Pictures and their size as the encoder sees them."""
+    if isinstance(images, StyleTaps):
+        height, width = (CELL * side for side in images.relu4_1.shape[-2:])
+    else:
+        height, width = extended_size(images, REDUCTION)
+    return len(images), height, width
 
 
 def _as_styles(styles: Tensor | StyleTaps | Style | Sequence[Style]) -> list[Style]:
@@ -148,9 +177,7 @@ def _check(
             if (found := style.image.relu4_1.shape[1]) != channels:
                 raise ValueError(f"{name} was encoded by another encoder: {found} channels, not {channels}. Encode it again")
             if preserve_colour == "coral":
-                raise ValueError(
-                    f"{name} is encoded already, and preserve_colour='coral' changes its colours: give the picture"
-                )
+                raise ValueError(f"{name} is encoded, too late for preserve_colour='coral' to change it; give the picture")
         else:
             _check_images(name, style.image)
         if len(style.image) not in (1, len(content)):

@@ -74,10 +74,14 @@ def extended_size(images: Tensor, multiple: int) -> tuple[int, int]:
     return height, width
 
 
-def largest_tile(height: int, width: int, tile: Tile) -> tuple[int, int]:
-    """Height and width in pixels of the largest tile, without halo, in which a picture of this size is computed."""
-    rows, columns = (_parts(side, _side(height, width, tile), REDUCTION) for side in (height, width))
-    return max(stop - start for start, stop in rows), max(stop - start for start, stop in columns)
+def largest_window(height: int, width: int, tile: Tile, halo: int) -> tuple[int, int]:
+    """Height and width in pixels of the largest tile, with `halo`, of a picture as large as this."""
+    side = _side(height, width, tile)
+    rows, columns = (
+        min(length, max(stop - start for start, stop in _parts(length, side, REDUCTION)) + 2 * halo)
+        for length in (height, width)
+    )
+    return rows, columns
 
 
 def encode(encoder: Encoder, images: Tensor, multiple: int, tile: Tile) -> StyleTaps:
