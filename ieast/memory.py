@@ -17,13 +17,15 @@ Size = tuple[int, int, int]
 
 _FLOAT = 4
 # Full-resolution maps of the first level's width that exist at once where encoder and decoder are largest: a convolution's
-# input, its padded copy, its output, and a map that a tap or ReLU keeps. Measured: 4.0 to 4.3.
-_LIVE_MAPS = 4.25
+# input, its padded copy, its output, and a map that a tap or ReLU keeps. Measured: up to 4.4.
+_LIVE_MAPS = 4.5
 # Maps of relu4_1's size beside the taps while keys and values of a style are made: normalised, convolved, as tokens.
 _KEY_MAPS = 6
 _BAND_MAPS = 6
 # What allocators waste: blocks freed but not given back, measured up to a half, and libraries' own, about 60 MB.
 _WASTE = 1.5
+# Tiles leave more behind: their blocks come and go, and are too small for the allocator to map and unmap each by itself.
+_WASTE_OF_TILES = 4 / 3
 _OVERHEAD = 96 << 20
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -120,7 +122,8 @@ def _taps(images: Size, widths: Sequence[int]) -> float:
 def _convolutions(images: Size, widths: Sequence[int], tile: Tile, halo: int) -> float:
     batch, height, width = images
     rows, columns = largest_window(height, width, tile, halo)
-    return _FLOAT * _LIVE_MAPS * widths[0] * batch * rows * columns
+    waste = 1 if (rows, columns) == (height, width) else _WASTE_OF_TILES
+    return waste * _FLOAT * _LIVE_MAPS * widths[0] * batch * rows * columns
 
 
 def _with_waste(count: float) -> int:
@@ -152,7 +155,7 @@ def _room(folder: Path, limit_name: str, usage_name: str, reclaimable: str) -> i
     try:
         limit, usage = (folder / limit_name).read_text().strip(), int((folder / usage_name).read_text())
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    except OSError:  # the root has no limit, and not every group can be read
+    except (OSError, ValueError):  # the root has no limit, and not every group can be read
         return None
     return None if limit == "max" else max(0, int(limit) - usage + int(statistics.get(reclaimable, 0)))
 
