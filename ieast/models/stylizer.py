@@ -95,20 +95,7 @@ class Stylizer(nn.Module):
         _check(content, chosen, alpha, preserve_colour, tile, self.encoder.widths[3])
         chosen = [style for style in chosen if style.weight > 0]
         self._check_memory(content, chosen, alpha, preserve_colour, tile)
-        size = extended_size(content, REDUCTION)
-        parts, rest = shares([style.weight for style in chosen], [style.mask for style in chosen], alpha, size)
-        taps = encode(self.encoder, content, REDUCTION, tile)
-        features: Tensor | None = None
-        for style, part in zip([*chosen, None], [*parts, rest], strict=True):
-            if is_nowhere(part):
-                continue
-            looked_at = taps if style is None else self._taps(style.image, content, preserve_colour, tile)
-            term = attend(self.transform, taps, looked_at)
-            if not isinstance(part, float) or part != 1:
-                term.mul_(part)
-            features = term if features is None else features.add_(term)
-        assert features is not None  # shares sum to 1
-        del taps, term  # before the decoder needs the memory
+        features = self._features(content, chosen, alpha, preserve_colour, tile)
 
         def finish(pixels: Tensor, rows: slice, columns: slice) -> Tensor:
             return with_colours_of(content[..., rows, columns], pixels)
@@ -129,6 +116,25 @@ class Stylizer(nn.Module):
             coral=preserve_colour == "coral",
         )
         check_memory(needed, content.device, f"stylising {len(content)} x {content.shape[-1]}x{content.shape[-2]} pixels")
+
+    def _features(
+        self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile
+    ) -> Tensor:
+        """Σ ω_i T(c, s_i) before the merge convolution; what has no share is not computed."""
+        size = extended_size(content, REDUCTION)
+        parts, rest = shares([style.weight for style in styles], [style.mask for style in styles], alpha, size)
+        taps = encode(self.encoder, content, REDUCTION, tile)
+        features: Tensor | None = None
+        for style, part in zip([*styles, None], [*parts, rest], strict=True):
+            if is_nowhere(part):
+                continue
+            looked_at = taps if style is None else self._taps(style.image, content, preserve_colour, tile)
+            term = attend(self.transform, taps, looked_at)
+            if isinstance(part, Tensor) or part != 1:
+                term.mul_(part)
+            features = term if features is None else features.add_(term)
+        assert features is not None  # shares sum to 1
+        return features
 
     def _taps(self, style: Tensor | StyleTaps, content: Tensor, preserve_colour: PreserveColour, tile: Tile) -> StyleTaps:
         if isinstance(style, StyleTaps):
