@@ -17,6 +17,10 @@ class VideoError(IeastError):
     """A video cannot be read or written, or is not fit for the use at hand."""
 
 
+class MemoryLimitError(IeastError):
+    """A picture needs more memory than there is."""
+
+
 class DataError(IeastError):
     """A dataset, a revision of it or a remote is missing or unusable."""
 

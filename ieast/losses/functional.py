@@ -21,9 +21,12 @@ def mean_std(features: Tensor, epsilon: float = EPSILON) -> tuple[Tensor, Tensor
     return mean, (variance + epsilon).sqrt()
 
 
-def mean_variance_norm(features: Tensor) -> Tensor:
-    """Features with zero mean and unit standard deviation per channel and sample, same shape."""
-    mean, std = mean_std(features)
+def mean_variance_norm(features: Tensor, statistics: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """Features with zero mean and unit standard deviation per channel and sample, same shape.
+
+    `statistics` are the μ and σ to use, each (B, C), where `features` is only a part of the map they belong to.
+    """
+    mean, std = statistics or mean_std(features)
     return (features - mean[:, :, None, None]) / std[:, :, None, None]
 
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ieast.losses.functional import mean_variance_norm
+from ieast.losses.functional import mean_std, mean_variance_norm
 
 
 class StyleAttention(nn.Module):
@@ -22,9 +22,22 @@ class StyleAttention(nn.Module):
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
         """Features (B, C, H, W) for `content` (B, C, H, W) and `style` (B, C, H', W')."""
-        query = _as_tokens(self.f(mean_variance_norm(content)))  # (B, 1, HW, C)
-        key = _as_tokens(self.g(mean_variance_norm(style)))  # (B, 1, H'W', C)
-        value = _as_tokens(self.h(style))  # (B, 1, H'W', C)
+        return self.mix(content, mean_std(content), *self.keys_and_values(style))
+
+    def keys_and_values(self, style: Tensor) -> tuple[Tensor, Tensor]:
+        """What contents look up in `style` (B, C, H', W'): keys g(norm s) and values h(s), each (B, 1, H'W', C)."""
+        return _as_tokens(self.g(mean_variance_norm(style))), _as_tokens(self.h(style))
+
+    def mix(self, content: Tensor, statistics: tuple[Tensor, Tensor], key: Tensor, value: Tensor) -> Tensor:
+        """The block's answer at the positions `content` (B, C, H, W), all of a map or a part of it.
+
+        Args:
+            content: Positions; each is answered on its own.
+            statistics: μ and σ (B, C) of the whole map.
+            key: (B, 1, H'W', C) of `keys_and_values`.
+            value: (B, 1, H'W', C) of `keys_and_values`.
+        """
+        query = _as_tokens(self.f(mean_variance_norm(content, statistics)))  # (B, 1, HW, C)
         mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (B, 1, HW, C)
         mixed = mixed.squeeze(1).transpose(1, 2).reshape(content.shape)
         return self.out_conv(mixed) + content
@@ -69,4 +82,5 @@ def _set_to_identity(convolution: nn.Conv2d, scale: float) -> None:
 
 
 def _as_tokens(features: Tensor) -> Tensor:
-    return features.flatten(2).transpose(1, 2).unsqueeze(1)  # (B, C, H, W) -> (B, 1, HW, C)
+    # PyTorch's attention without the HW x H'W' matrix of scores wants each token's channels side by side in memory.
+    return features.flatten(2).transpose(1, 2).unsqueeze(1).contiguous()  # (B, C, H, W) -> (B, 1, HW, C)

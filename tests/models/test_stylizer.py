@@ -2,9 +2,12 @@ import pytest
 import reference
 import torch
 
+import ieast.memory
+from ieast.colour import match_colours
 from ieast.config import ModelConfig
+from ieast.errors import MemoryLimitError
 from ieast.models.encoder import Encoder
-from ieast.models.stylizer import Stylizer, build_stylizer, empty_stylizer
+from ieast.models.stylizer import Style, Stylizer, build_stylizer, empty_stylizer
 
 SIZES = [(1, 1), (7, 300), (300, 7), (16, 16), (17, 33), (15, 64), (127, 64), (64, 64), (1, 40), (18, 97)]
 
@@ -166,3 +169,183 @@ def test_build_starts_the_attention_as_configured(start, is_identity):
 @pytest.mark.parametrize(("name", "channels"), [("vgg19-compact", 128), ("vgg19", 512)])
 def test_transform_is_as_wide_as_the_encoder(name, channels):
     assert empty_stylizer(name).transform.merge_conv.weight.shape == (channels, channels, 3, 3)
+
+
+# -- several styles ---------------------------------------------------------------------------------------------------------
+
+CONTENT = draw(1, 40, 72)
+FIRST, SECOND = draw(1, 32, 48, seed=1), draw(1, 24, 24, seed=2) * torch.tensor([1.0, 0.3, 0.1])[:, None, None]
+
+
+def masks(height, width):
+    """The left and the right half."""
+    left = torch.zeros(1, 1, height, width)
+    left[..., : width // 2] = 1
+    return left, 1 - left
+
+
+@torch.no_grad()
+def transformed(stylizer, *styles):
+    """T(c, s) of the content for each style, the content itself for None."""
+    return [
+        stylizer.transform(stylizer.encoder(padded), stylizer.encoder(padded if style is None else style))
+        for style in styles
+        for padded in [torch.nn.functional.pad(CONTENT, (0, 8, 0, 8), mode="replicate")]
+    ]
+
+
+def test_an_encoded_style_serves_as_the_picture_does(stylizer):
+    taps = stylizer.encode_style(FIRST)
+    assert taps.relu4_1.shape == (1, 128, 4, 6)
+    assert taps.relu5_1.shape == (1, 128, 2, 3)
+    for given in (taps, Style(taps), Style(FIRST), [Style(FIRST, weight=7)]):
+        assert torch.equal(stylizer.stylize(CONTENT, given, 0.7), stylizer.stylize(CONTENT, FIRST, 0.7))
+
+
+def test_a_style_twice_is_the_style_once(stylizer):
+    twice = stylizer.stylize(CONTENT, [Style(FIRST, 0.3), Style(FIRST, 2)])
+    torch.testing.assert_close(twice, stylizer.stylize(CONTENT, FIRST), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.4, 0.0])
+def test_styles_add_up_in_the_proportion_of_their_weights(stylizer, alpha):
+    first, second, none = transformed(stylizer, FIRST, SECOND, None)
+    found = features_of(stylizer, CONTENT, [Style(FIRST, 3.0), Style(SECOND, 1.0)], alpha)
+    torch.testing.assert_close(found, alpha * (0.75 * first + 0.25 * second) + (1 - alpha) * none, rtol=1e-4, atol=1e-4)
+
+
+def test_a_style_of_weight_0_is_not_there(stylizer):
+    assert torch.equal(stylizer.stylize(CONTENT, [Style(FIRST), Style(SECOND, 0)]), stylizer.stylize(CONTENT, FIRST))
+
+
+def test_many_contents_share_several_styles_and_masks(stylizer):
+    contents, left = draw(2, 40, 72), masks(40, 72)[0]
+    chosen = [Style(draw(2, 20, 20, seed=3)), Style(SECOND, mask=left)]
+    together = stylizer.stylize(contents, chosen, 0.8)
+    for k in range(2):
+        alone = [Style(chosen[0].image[k : k + 1]), chosen[1]]
+        torch.testing.assert_close(together[k : k + 1], stylizer.stylize(contents[k : k + 1], alone, 0.8), rtol=1e-3, atol=1e-4)
+
+
+# -- masks ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 5.0)])
+def test_each_side_of_two_masks_is_stylised_as_if_alone(stylizer, weights):
+    content = draw(1, 48, 203)
+    left, right = masks(48, 203)
+    found = stylizer.stylize(content, [Style(FIRST, weights[0], left), Style(SECOND, weights[1], right)])
+    beyond = 56  # pixels further from the edge than the decoder and the merge convolution see, in whole positions
+    first, second = (stylizer.stylize(content, style) for style in (FIRST, SECOND))
+    torch.testing.assert_close(found[..., : 101 - beyond], first[..., : 101 - beyond], rtol=0, atol=1e-5)
+    torch.testing.assert_close(found[..., 101 + beyond :], second[..., 101 + beyond :], rtol=0, atol=1e-5)
+    assert not torch.allclose(first, second, atol=1e-2)
+
+
+def test_outside_every_mask_the_content_is_reconstructed(stylizer):
+    content = draw(1, 48, 200)
+    found = stylizer.stylize(content, Style(FIRST, mask=masks(48, 200)[0]))
+    torch.testing.assert_close(found[..., 156:], stylizer.stylize(content, FIRST, 0.0)[..., 156:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(found[..., :44], stylizer.stylize(content, FIRST)[..., :44], rtol=0, atol=1e-5)
+
+
+def test_an_empty_mask_reconstructs_and_a_full_one_changes_nothing(stylizer):
+    empty, full = torch.zeros(1, 1, 40, 72), torch.ones(1, 1, 40, 72)
+    assert torch.equal(stylizer.stylize(CONTENT, Style(FIRST, mask=empty)), stylizer.stylize(CONTENT, FIRST, 0.0))
+    assert torch.equal(stylizer.stylize(CONTENT, Style(FIRST, mask=full)), stylizer.stylize(CONTENT, FIRST))
+
+
+def test_a_style_without_a_mask_applies_everywhere(stylizer):
+    content = draw(1, 48, 200)
+    found = stylizer.stylize(content, [Style(FIRST), Style(SECOND, mask=masks(48, 200)[1])])
+    both = stylizer.stylize(content, [Style(FIRST), Style(SECOND)])
+    torch.testing.assert_close(found[..., :44], stylizer.stylize(content, FIRST)[..., :44], rtol=0, atol=1e-5)
+    torch.testing.assert_close(found[..., 156:], both[..., 156:], rtol=0, atol=1e-5)
+
+
+def test_half_a_mask_mixes_style_and_reconstruction_whatever_the_weight(stylizer):
+    first, none = transformed(stylizer, FIRST, None)
+    found = features_of(stylizer, CONTENT, Style(FIRST, 4.0, torch.full((1, 1, 40, 72), 0.5)))
+    torch.testing.assert_close(found, 0.5 * first + 0.5 * none, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ((1.0, -0.1), "style 1 has weight -0.1; weights must be finite and at least 0"),
+        ((float("nan"), 1.0), "style 0 has weight nan"),
+        ((1.0, float("inf")), "style 1 has weight inf"),
+        ((0.0, 0.0), "the weights of all 2 styles are 0"),
+    ],
+)
+def test_weights_that_cannot_be_normalised_are_refused(stylizer, weights, message):
+    with pytest.raises(ValueError, match=message):
+        stylizer.stylize(CONTENT, [Style(FIRST, weight) for weight in weights])
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (torch.ones(1, 1, 40, 71), "the mask of style 0 has 71x40 pixels and the content 72x40"),
+        (torch.ones(40, 72), r"the mask of style 0 has shape \(40, 72\)"),
+        (torch.ones(1, 3, 40, 72), r"has shape \(1, 3, 40, 72\)"),
+        (torch.full((1, 1, 40, 72), 255.0), "has values from 255 to 255; they must lie in"),
+        (torch.full((1, 1, 40, 72), float("nan")), "has values from nan to nan"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(stylizer, mask, message):
+    with pytest.raises(ValueError, match=message):
+        stylizer.stylize(CONTENT, Style(FIRST, mask=mask))
+
+
+def test_no_style_and_a_strangers_taps_are_refused(stylizer):
+    with pytest.raises(ValueError, match="there is no style; give at least one"):
+        stylizer.stylize(CONTENT, [])
+    with pytest.raises(ValueError, match="was encoded by another encoder: 512 channels, not 128"):
+        stylizer.stylize(CONTENT, Stylizer(Encoder("vgg19")).encode_style(FIRST))
+
+
+# -- colour -----------------------------------------------------------------------------------------------------------------
+
+
+def test_kept_luminance_is_that_of_the_finished_picture(stylizer):
+    last = stylizer.decoder.get_submodule("conv1_1")
+    with torch.no_grad():
+        last.weight.mul_(20)  # much is cut off at 0 and 1
+    try:
+        plain = stylizer.stylize(CONTENT, FIRST)
+        found = stylizer.stylize(CONTENT, FIRST, preserve_colour="luminance")
+    finally:
+        with torch.no_grad():
+            last.weight.div_(20)
+    weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    rounded = (found * 255).round() / 255
+    assert ((plain == 0) | (plain == 1)).float().mean() > 0.1
+    assert ((rounded - plain) * weights).sum(dim=1).abs().max() < 1 / 255
+
+
+def test_coral_is_stylising_with_the_recoloured_style(stylizer):
+    found = stylizer.stylize(CONTENT, SECOND, preserve_colour="coral")
+    assert torch.equal(found, stylizer.stylize(CONTENT, match_colours(SECOND, CONTENT)))
+    assert not torch.allclose(found, stylizer.stylize(CONTENT, SECOND), atol=1e-2)
+
+
+def test_what_colour_cannot_be_kept_by_is_refused(stylizer):
+    with pytest.raises(ValueError, match="style is encoded, too late for preserve_colour='coral'"):
+        stylizer.stylize(CONTENT, stylizer.encode_style(FIRST), preserve_colour="coral")
+    with pytest.raises(ValueError, match="preserve_colour is 'hue'; it must be one of none, luminance, coral"):
+        stylizer.stylize(CONTENT, FIRST, preserve_colour="hue")
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("work", ["stylize", "encode_style"])
+def test_what_would_not_fit_is_refused_before_any_work(stylizer, monkeypatch, work):
+    monkeypatch.setattr(ieast.memory, "available_bytes", lambda device: 1_000_000)
+    monkeypatch.setattr(stylizer.encoder, "forward", lambda *args: pytest.fail("the encoder ran"))
+    arguments = (CONTENT, FIRST) if work == "stylize" else (FIRST,)
+    with pytest.raises(
+        MemoryLimitError, match=r"needs up to 0\.1 GB of memory on cpu, and 0\.0 GB are available.*--style-size"
+    ):
+        getattr(stylizer, work)(*arguments)

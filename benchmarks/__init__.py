@@ -1,0 +1,1 @@
+"""Measurements that the documents cite; each module is run by hand and writes its page."""
