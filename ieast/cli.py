@@ -2,12 +2,16 @@
 
 import logging
 import sys
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ieast.errors import ConfigError, IeastError, ImageError
+
+if TYPE_CHECKING:
+    import torch
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Datasets: draw the sample, or bring your own under DVC.")
@@ -18,29 +22,77 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result g
 
 @app.command()
 def stylize(
-    content: Annotated[Path, typer.Argument(help="The picture to stylise.")],
-    style: Annotated[Path, typer.Argument(help="The artwork whose style it takes.")],
+    content: Annotated[Path, typer.Argument(help="A picture, a video, or a folder of pictures.")],
+    style: Annotated[list[Path], typer.Argument(help="An artwork, several to blend, or a folder to apply one by one.")],
     output: Output,
-    model: Annotated[str, typer.Option(help="A model folder, or an MLflow URI.")] = "models:/ieast@champion",
+    model: Annotated[str, typer.Option(help="`ieast` or `sanet` as shipped, a model folder, or an MLflow URI.")] = "ieast",
     alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylises fully.")] = 1.0,
+    weight: Annotated[list[float] | None, typer.Option(help="Once for each style: its share of the blend.")] = None,
+    mask: Annotated[list[Path] | None, typer.Option(help="Once for each style: a picture, white where it applies.")] = None,
     style_size: Annotated[int, typer.Option(min=16, help="The style's smallest side in pixels, if it is larger.")] = 512,
+    preserve_colour: Annotated[
+        Literal["none", "luminance", "coral"],
+        typer.Option(help="Keep the content's colours: in the result (luminance), or by recolouring the style first (coral)."),
+    ] = "none",
+    frames: Annotated[bool, typer.Option("--frames", help="The content folder holds the frames of one clip.")] = False,
+    frame_rate: Annotated[str | None, typer.Option(help="Frames a second of a folder of frames, as 25 or 30000/1001.")] = None,
+    suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures becomes.")] = ".png",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
 ) -> None:
-    """Stylise one picture of any size; the result has exactly the content's width and height."""
-    from ieast.images import check_writable_image_path, read_image, resize_smallest_side, to_image, to_tensor, write_image
+    """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
     from ieast.models.checkpoint import load_model
+    from ieast.stylization import Look, is_video, stylize_folder, stylize_picture, stylize_video
 
-    check_writable_image_path(output)
-    if not 0 <= alpha <= 1:
-        raise ConfigError(f"--alpha is {alpha}; it must lie between 0 and 1")
-    if output.resolve() in (content.resolve(), style.resolve()):
-        raise ImageError(f"--output {output} is one of the inputs and would be overwritten; give another path")
-    content_image = read_image(content)
-    style_image = read_image(style, smallest_side=style_size)
-    if min(style_image.size) > style_size:
-        style_image = resize_smallest_side(style_image, style_size)
-    stylizer, _ = load_model(_model_folder(model))
-    write_image(to_image(stylizer.stylize(to_tensor(content_image), to_tensor(style_image), alpha)), output)
-    typer.echo(f"{output}  {content_image.width}x{content_image.height}")
+    look = Look(alpha, tuple(weight or ()), tuple(mask or ()), style_size, preserve_colour)
+    is_clip = frames or is_video(content) or is_video(output)
+    is_folder = not is_clip and (content.is_dir() or (len(style) == 1 and style[0].is_dir()))
+    for path in (content, *style, *look.masks):
+        if not path.exists():
+            raise ImageError(f"there is no {path}")
+    if frame_rate is not None and not is_clip:
+        raise ConfigError("--frame-rate is for a folder of frames; say --frames, or give a video's name as --output")
+    if not is_folder and any(path.is_dir() for path in style):
+        raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
+    stylizer, card = load_model(_model_folder(model))
+    stylizer = stylizer.to(_device(device))
+    if is_clip:
+        clip = stylize_video(stylizer, content, style, output, look, _fraction(frame_rate))
+        sound = f", {clip.audio_copied + clip.audio_encoded} audio tracks" if clip.audio_copied + clip.audio_encoded else ""
+        typer.echo(f"{output}  {clip.frames} frames{sound}, {card.method}")
+    elif is_folder:
+        if len(style) > 1:
+            raise ConfigError(f"a folder of contents takes one style or one folder of styles, not {len(style)}")
+        done = stylize_folder(stylizer, content, style[0], output, look, suffix)
+        typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {card.method}")
+        if done.failed:
+            reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
+            raise ImageError(f"{len(done.failed)} pictures could not be stylised; all others are there:\n{reasons}")
+    else:
+        width, height = stylize_picture(stylizer, content, style, output, look)
+        typer.echo(f"{output}  {width}x{height}, {card.method}")
+
+
+def _device(name: str) -> "torch.device":
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {name} cannot be used on this machine: {error}") from None
+    return device
+
+
+def _fraction(text: str | None) -> Fraction | None:
+    try:
+        rate = None if text is None else Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(f"--frame-rate is {text!r}; give a number such as 25, 23.976 or 30000/1001") from None
+    if rate is not None and not 0 < rate <= 1000:
+        raise ConfigError(f"--frame-rate is {text}; it must lie between 0 and 1000")
+    return rate
 
 
 def _model_folder(model: str) -> Path:
