@@ -170,6 +170,9 @@ class ObjectiveConfig(Settings):
     external_learning: bool = Field(True, description="EL: the adversarial term, Eq. 2")
     contrastive_learning: bool = Field(True, description="CL: the two contrastive terms, Eq. 5 and 6")
     distance: Literal["l2", "mse"] = Field("l2", description="distance in Eq. 1, 3 and 4")
+    unit: Literal["layer", "picture"] = Field(
+        "layer", description="of taps in Eq. 1 and 4: the encoder's scale, as published, or the mean of the picture to match"
+    )
     content_layers: Literal["conv4_2", "normalised-relu4_1-relu5_1"] = "conv4_2"
     adversarial: Literal["log", "least-squares"] = "log"
     contrastive_reduction: Literal["mean", "sum"] = "mean"

@@ -1,7 +1,9 @@
 """The losses of the paper as pure functions of tensors. Features are (B, C, H, W); every loss is a scalar.
 
 Where Eq. 1, 3 and 4 print ||a - b||₂, `distance` chooses between that norm, taken per sample and averaged over the batch
-(`"l2"`), and the mean squared error of the released code (`"mse"`).
+(`"l2"`), and the mean squared error of the released code (`"mse"`). Where taps are compared as they are, in Eq. 1 and 4,
+`unit` chooses what they are measured in: the encoder's own scale, one for each layer (`"layer"`), or the mean activation of the
+picture that is to be matched (`"picture"`).
 """
 
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Distance = Literal["l2", "mse"]
+Unit = Literal["layer", "picture"]
 EPSILON = 1e-5
 
 
@@ -44,11 +47,23 @@ def relative_squared_error(student: Tensor, teacher: Tensor) -> Tensor:
     return (student - teacher).square().sum() / teacher.square().sum()
 
 
-def style_loss(stylized: Sequence[Tensor], style: Sequence[Tensor], distance: Distance) -> Tensor:
+def in_units(made: Tensor, wanted: Tensor, unit: Unit) -> tuple[Tensor, Tensor]:
+    """A tap (B, C, h, w) of pictures made and of those to match, in `unit`.
+
+    A print in black and white excites the early layers ten times as much as a watercolour does. In the encoder's scale, squared
+    distances then teach little but such prints; in units of each picture every style counts alike.
+    """
+    if unit == "layer":
+        return made, wanted
+    own = wanted.detach().float().mean(dim=(1, 2, 3), keepdim=True) + EPSILON
+    return made / own, wanted / own
+
+
+def style_loss(stylized: Sequence[Tensor], style: Sequence[Tensor], distance: Distance, unit: Unit = "layer") -> Tensor:
     """L_s, Eq. 1: distances between μ and between σ of the stylized picture's and the style's taps, summed over taps."""
     loss = stylized[0].new_zeros(())
     for a, b in zip(stylized, style, strict=True):
-        (mean_a, std_a), (mean_b, std_b) = mean_std(a), mean_std(b)
+        (mean_a, std_a), (mean_b, std_b) = (mean_std(tap) for tap in in_units(a, b, unit))
         loss = loss + feature_distance(mean_a, mean_b, distance) + feature_distance(std_a, std_b, distance)
     return loss
 
@@ -69,13 +84,15 @@ def identity_loss(
     reconstructed_taps: Sequence[Tensor],
     original_taps: Sequence[Tensor],
     distance: Distance,
+    unit: Unit = "layer",
 ) -> tuple[Tensor, Tensor]:
     """The two sums of L_identity, Eq. 4, for one kind of picture (I_cc against I_c, or I_ss against I_s), unweighted.
 
     Returns:
         The distance in pixels (λ_identity1's) and the sum of distances in the taps (λ_identity2's).
     """
-    taps = [feature_distance(a, b, distance) for a, b in zip(reconstructed_taps, original_taps, strict=True)]
+    pairs = zip(reconstructed_taps, original_taps, strict=True)
+    taps = [feature_distance(*in_units(a, b, unit), distance) for a, b in pairs]
     return feature_distance(reconstructed, original, distance), torch.stack(taps).sum()
 
 

@@ -59,7 +59,9 @@ class Objective:
         """L_s, L_c and the two sums of L_identity."""
         config = self.config
         wanted_style = [batch.style_taps[tap][batch.pairs.style] for tap in STYLE_TAPS]
-        style = functional.style_loss([batch.stylized_taps[tap] for tap in STYLE_TAPS], wanted_style, config.distance)
+        style = functional.style_loss(
+            [batch.stylized_taps[tap] for tap in STYLE_TAPS], wanted_style, config.distance, config.unit
+        )
         layers = ("conv4_2",) if self.needs_conv4_2 else ("relu4_1", "relu5_1")
         content = functional.content_loss(
             [batch.stylized_taps[layer] for layer in layers],
@@ -76,10 +78,9 @@ class Objective:
             (batch.content_identity, batch.content, batch.content_identity_taps, batch.content_taps),
             (batch.style_identity, batch.style, batch.style_identity_taps, batch.style_taps),
         )
+        config = self.config
         (pixels_c, taps_c), (pixels_s, taps_s) = (
-            functional.identity_loss(
-                image, original, [taps[tap] for tap in STYLE_TAPS], [wanted[tap] for tap in STYLE_TAPS], self.config.distance
-            )
+            functional.identity_loss(image, original, _in_order(taps), _in_order(wanted), config.distance, config.unit)
             for image, original, taps, wanted in reconstructions
         )
         return pixels_c + pixels_s, taps_c + taps_s
@@ -98,3 +99,7 @@ class Objective:
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """Σ λ_k · term_k over exactly the terms that are switched on."""
         return torch.stack([weight * terms[name] for name, weight in self.weights.items()]).sum()
+
+
+def _in_order(taps: Taps) -> list[Tensor]:
+    return [taps[tap] for tap in STYLE_TAPS]

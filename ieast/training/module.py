@@ -161,6 +161,7 @@ class StyleTransferModule(IterationModule):
             list(self.stylizer.encoder(reconstructed).values()),
             list(taps.values()),
             self.config.objective.distance,
+            self.config.objective.unit,
         )
         weights = self.config.objective.weights
         total = weights.identity_pixels * pixels + weights.identity_taps * features
