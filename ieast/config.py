@@ -343,6 +343,7 @@ class DistillationTrainingConfig(Settings):
     apart: float = Field(
         0.5, ge=0, le=1, description="share of the iterations, from the first, in which each tap teaches its own layers only"
     )
+    leak: float = Field(0.1, ge=0, lt=1, description="slope of ReLUs below 0 at the start; falls to 0 at the end")
     seed: int = Field(0, ge=0)
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"

@@ -30,17 +30,20 @@ class Student(nn.Module):
             self.convolutions[layer], self.norms[layer] = convolution, norm
             previous = width
 
-    def forward(self, images: Tensor, apart: bool = False) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, apart: bool = False, leak: float = 0.0) -> dict[str, Tensor]:
         """The five relu taps of `images` (B, 3, H, W) in [0, 1].
 
-        With `apart`, no gradient passes from one tap's layers to those before: five networks that learn side by side.
+        With `apart`, no gradient passes from one tap's layers to those before: five networks that learn side by side. `leak` is
+        the slope that ReLUs have below 0: a unit that large early steps have silenced hears by it what it should say, where
+        without it would stay silent for ever.
         """
         taps = {}
         x = self.conv0(images)
         for layer in CONVOLUTIONS:
             if layer.endswith("_1") and layer != "1_1":
                 x = F.max_pool2d(x, 2, ceil_mode=True)
-            x = F.relu(self.norms[layer](self.convolutions[layer](F.pad(x, (1, 1, 1, 1), mode="reflect"))))
+            x = self.norms[layer](self.convolutions[layer](F.pad(x, (1, 1, 1, 1), mode="reflect")))
+            x = F.leaky_relu(x, leak)
             if layer.endswith("_1"):
                 taps[f"relu{layer}"] = x
                 x = x.detach() if apart else x

@@ -89,8 +89,9 @@ class DistillationModule(IterationModule):
         optimizer = self._optimizers()[0]
         for group in self._param_groups():
             group["lr"] = group["base_lr"] * self._decay()
-        apart = self.finished < self.config.training.apart * self.config.training.iterations
-        wanted, got = self.teacher(images), self.lifts(self.student(images, apart))
+        training, progress = self.config.training, self.finished / self.config.training.iterations
+        taps = self.student(images, apart=progress < training.apart, leak=training.leak * (1 - progress))
+        wanted, got = self.teacher(images), self.lifts(taps)
         terms = {tap: relative_squared_error(got[tap], wanted[tap]) for tap in STYLE_TAPS}
         terms["total"] = torch.stack(list(terms.values())).sum()
         self._step(optimizer, terms["total"])
@@ -147,7 +148,7 @@ def distill(
     checkpoint = folder / CHECKPOINT
     resume = checkpoint if checkpoint.exists() else None
     if resume:
-        module.finished = check_resumable(checkpoint, config, ("teacher", "training"), FREE_SETTINGS)
+        module.finished = check_resumable(checkpoint, config, ("teacher", "training"), (*FREE_SETTINGS, "iterations"))
         log.info("continuing from iteration %d (%s)", module.finished, checkpoint)
     if module.finished >= training.iterations:
         module.load_state_dict(AtomicCheckpointIO().load_checkpoint(checkpoint)["state_dict"])
