@@ -13,12 +13,15 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: demo test lint format stack ui environment clean
+.PHONY: demo gallery test lint format stack ui environment clean
 
 demo: environment stack ## the training pipeline on the sample data
 	dvc pull --quiet
 	zenml pipeline run pipelines.training.training_pipeline -c configs/quickstart.yaml
 	@ieast last-run
+
+gallery: environment ## the pictures of the README
+	ieast gallery -o docs/images
 
 # One thread a worker: two workers with two threads each would wait for each other more than they compute.
 test: environment

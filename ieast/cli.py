@@ -173,6 +173,21 @@ def export_model(
     typer.echo(f"{output}  {card.method}, {size / 1e6:.1f} MB: {', '.join(sorted(card.files))}")
 
 
+@app.command()
+def gallery(
+    output: Output,
+    model: Annotated[list[str] | None, typer.Option(help="Models to show side by side; by default those shipped.")] = None,
+) -> None:
+    """Show what models do, on photographs in the public domain and drawn artworks."""
+    from ieast.gallery import make_gallery
+    from ieast.models.checkpoint import load_model
+
+    names = model or ["ieast", "sanet"]
+    stylizers = {Path(name).name: load_model(_model_folder(name))[0] for name in names}
+    for path in make_gallery(stylizers, output):
+        typer.echo(f"picture   {path}")
+
+
 @app.command("last-run")
 def last_run(
     work_folder: Annotated[Path, typer.Option(help="The run's work_folder.", envvar="IEAST_WORK")] = Path(".work"),
