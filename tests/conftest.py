@@ -22,8 +22,16 @@ PICTURES = 13
 
 # What makes the quickstart small enough for a test: iterations of milliseconds.
 SMALL: dict[str, Any] = {
-    "prepare": {"size": 48, "min_side": 16, "workers": 1},
-    "model": {"discriminator_scales": 1, "discriminator_width": 8, "style_head": [16, 8], "content_head": [16, 8]},
+    "prepare": {"size": 48, "min_side": 16, "workers": 1, "held_out": 0},
+    "encoder": {"weights": "untrained"},
+    "model": {
+        "start": None,
+        "attention_start": "identity",
+        "discriminator_scales": 1,
+        "discriminator_width": 8,
+        "style_head": [16, 8],
+        "content_head": [16, 8],
+    },
     "training": {
         "iterations": 4,
         "reconstruction_iterations": 2,

@@ -90,7 +90,8 @@ def test_one_run_holds_curves_scores_data_settings_and_pictures(project, first):
     for name in ("style_distance", "content_distance", "temporal_encoder_tap_distance"):
         assert run.data.metrics[f"evaluation/{name}"] > 0
     assert run.data.params["training.batch_size"] == "6"
-    assert run.data.tags["encoder.weights"] == "untrained"
+    assert run.data.tags["encoder.weights"] == "shipped"
+    assert run.data.tags["method"] == "ieast"
     md5 = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
     (data,) = run.inputs.dataset_inputs
     assert data.dataset.digest == md5
@@ -108,7 +109,7 @@ def test_the_first_model_becomes_champion_and_the_last_lines_say_so(project, fir
     run = run_named(first, "first")
     assert f"MLflow run          {run.info.run_id} ({run.info.run_name}) in {project.store}" in last
     assert "registered model    ieast version 1, alias champion: models:/ieast@champion" in last
-    assert "untrained" in last
+    assert "untrained" not in last
     picture = next(line.split()[-1] for line in last.splitlines() if line.strip().startswith("picture"))
     assert (project.folder / picture).is_file()
 
@@ -140,13 +141,15 @@ def test_a_second_run_reuses_the_preparation_and_must_beat_the_champion(project,
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*.jpg")}
     # What the gate asks of this run no model can give.
     impossible = [{"metric": "style_distance", "relative_to_champion": 0.001}]
-    project.train("second", promotion={"thresholds": impossible})
+    changes = {"encoder": {"weights": "untrained"}, "model": {"start": None, "attention_start": "identity"}}
+    project.train("second", promotion={"thresholds": impossible}, **changes)
     assert {path: path.stat().st_mtime_ns for path in prepared.rglob("*.jpg")} == before
     assert aliases(first) == {"champion": "1", "challenger": "2"}
     tags = first.get_model_version("ieast", "2").tags
     assert tags["gate.decision"] == "kept"
     assert "asked: fails" in tags["gate.reasons"]
     assert run_named(first, "second").data.metrics["champion/style_distance"] > 0
+    assert "The encoder is untrained" in project.run("ieast", "last-run").stdout
 
 
 def test_a_bad_configuration_is_refused_before_anything_runs(project):
