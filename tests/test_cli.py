@@ -74,7 +74,7 @@ def test_alpha_changes_the_picture(model, pictures, tmp_path):
 @pytest.mark.parametrize("alpha", ["-0.1", "1.5", "nan"])
 def test_alpha_out_of_range_is_refused(model, pictures, tmp_path, alpha):
     message = refusal(*pictures, "-o", tmp_path / "out.png", "--model", model, "--alpha", alpha)
-    assert message == f"--alpha is {float(alpha)}; it must lie between 0 and 1"
+    assert message == f"alpha is {float(alpha)}; it must lie between 0 and 1"
 
 
 def test_unknown_extension_is_refused_before_anything_is_read(tmp_path):
