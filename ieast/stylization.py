@@ -226,7 +226,7 @@ def _check_outside(output: Path, inputs: Sequence[Path]) -> None:
 
 def _identity(stylizer: Stylizer, files: Sequence[Path], look: Look) -> str:
     """Changes with the model, the styles and masks, and every option: results with the same one are the same."""
-    options = [look.alpha, look.weights, look.style_size, look.preserve_colour]
+    options = [float(look.alpha), [float(weight) for weight in look.weights], look.style_size, look.preserve_colour]
     facts = [weights_digest(stylizer.state_dict()), [sha256(path) for path in files], options]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
