@@ -248,18 +248,19 @@ def _keep_settings(
     before: dict[str, Any] = {"options": options, "contents": {}, "styles": {}}
     if path.exists():
         before = json.loads(path.read_text())
-    # A file that could not be read may be mended: only what has results must stay.
+    all_contents, all_styles = before["contents"] | content_files, before["styles"] | style_files
+    # A file that could not be read may be mended: only what has results, of this call or an earlier one, must stay.
     changed = [
         *(name for name, value in options.items() if before["options"][name] != value),
         *(
             f"content {name}"
             for name in _changed(before["contents"], content_files)
-            if any((output / style / f"{name}{suffix}").exists() for style in style_files)
+            if any((output / style / f"{name}{suffix}").exists() for style in all_styles)
         ),
         *(
             f"style {name}"
             for name in _changed(before["styles"], style_files)
-            if any((output / name / f"{content}{suffix}").exists() for content in content_files)
+            if any((output / name / f"{content}{suffix}").exists() for content in all_contents)
         ),
     ]
     if changed:
@@ -267,11 +268,7 @@ def _keep_settings(
             f"{output}: holds results of another stylisation: {', '.join(changed[:3])} changed since. Give another folder, or "
             "remove that one"
         )
-    settings = {
-        "options": options,
-        "contents": before["contents"] | content_files,
-        "styles": before["styles"] | style_files,
-    }
+    settings = {"options": options, "contents": all_contents, "styles": all_styles}
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(settings, indent=1) + "\n")
 
