@@ -40,35 +40,43 @@ def stylize(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
 ) -> None:
     """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
+    from ieast.brush import Look
+    from ieast.images import check_writable_image_path
     from ieast.models.checkpoint import load_model
-    from ieast.stylization import Look, is_video, stylize_folder, stylize_picture, stylize_video
+    from ieast.stylization import is_video, stylize_folder, stylize_picture, stylize_video
 
-    look = Look(alpha, tuple(weight or ()), tuple(mask or ()), style_size, preserve_colour)
+    masks = tuple(mask or ())
+    look = Look(alpha, tuple(weight or ()), style_size, preserve_colour)
     is_clip = frames or is_video(content) or is_video(output)
     is_folder = not is_clip and (content.is_dir() or (len(style) == 1 and style[0].is_dir()))
-    for path in (content, *style, *look.masks):
+    if not is_folder and not is_clip:
+        check_writable_image_path(output)
+    for path in (content, *style, *masks):
         if not path.exists():
-            raise ImageError(f"there is no {path}")
+            raise ImageError(f"{path}: there is no such file or folder. Check the path")
     if frame_rate is not None and not is_clip:
         raise ConfigError("--frame-rate is for a folder of frames; say --frames, or give a video's name as --output")
+    if is_folder and len(style) > 1:
+        raise ConfigError(f"a folder of contents takes one style or one folder of styles, not {len(style)}")
+    if is_folder and masks:
+        raise ConfigError("--mask is for one picture or clip; a folder of pictures or styles takes none")
     if not is_folder and any(path.is_dir() for path in style):
         raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
+    rate = _fraction(frame_rate)
     stylizer, card = load_model(_model_folder(model))
     stylizer = stylizer.to(_device(device))
     if is_clip:
-        clip = stylize_video(stylizer, content, style, output, look, _fraction(frame_rate))
+        clip = stylize_video(stylizer, content, style, output, look, masks, rate)
         sound = f", {clip.audio_copied + clip.audio_encoded} audio tracks" if clip.audio_copied + clip.audio_encoded else ""
         typer.echo(f"{output}  {clip.frames} frames{sound}, {card.method}")
     elif is_folder:
-        if len(style) > 1:
-            raise ConfigError(f"a folder of contents takes one style or one folder of styles, not {len(style)}")
         done = stylize_folder(stylizer, content, style[0], output, look, suffix)
         typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {card.method}")
         if done.failed:
             reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
             raise ImageError(f"{len(done.failed)} pictures could not be stylised; all others are there:\n{reasons}")
     else:
-        width, height = stylize_picture(stylizer, content, style, output, look)
+        width, height = stylize_picture(stylizer, content, style, output, look, masks)
         typer.echo(f"{output}  {width}x{height}, {card.method}")
 
 

@@ -7,145 +7,37 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
-from torch import Tensor
 from tqdm import tqdm
 
-from ieast.colour import PreserveColour
+from ieast.brush import Brush, Look, check_mask, scaled_down
 from ieast.errors import ConfigError, ImageError, MemoryLimitError
 from ieast.files import atomic_write, sha256
-from ieast.images import (
-    check_writable_image_path,
-    list_images,
-    read_image,
-    resize_smallest_side,
-    to_image,
-    to_tensor,
-    write_image,
-)
-from ieast.models.blending import check_weights
+from ieast.images import check_writable_image_path, list_images, read_image, write_image
 from ieast.models.encoder import weights_digest
-from ieast.models.stylizer import Style, Stylizer
-from ieast.models.tiling import StyleTaps
+from ieast.models.stylizer import Stylizer
 from ieast.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 
 SETTINGS = "stylization.json"
 """In a folder of results: what they were made with."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """What is done to a content, but for the styles themselves.
-
-    Attributes:
-        alpha: 0 keeps the content, 1 stylises fully.
-        weights: One a style, or none for equal ones; only proportions matter.
-        masks: One picture a style, white where the style applies, of exactly the content's size; or none.
-        style_size: Smallest side in pixels at which styles are looked at; smaller ones are taken as they are.
-        preserve_colour: As for `Stylizer.stylize`.
-    """
-
-    alpha: float = 1.0
-    weights: tuple[float, ...] = ()
-    masks: tuple[Path, ...] = ()
-    style_size: int = 512
-    preserve_colour: PreserveColour = "none"
-
-    def check(self, styles: int) -> None:
-        """See that this fits as many styles.
-
-        Raises:
-            ConfigError: Names the option that does not.
-        """
-        if not 0 <= self.alpha <= 1:
-            raise ConfigError(f"alpha is {self.alpha}; it must lie between 0 and 1")
-        for name, given in (("weights", self.weights), ("masks", self.masks)):
-            if given and len(given) != styles:
-                raise ConfigError(f"{len(given)} {name} for {styles} styles; give one for each, in the same order, or none")
-        if self.weights:
-            try:
-                check_weights(self.weights)
-            except ValueError as error:
-                raise ConfigError(str(error)) from None
-
-
-class Brush:
-    """A stylizer with its styles read and, where that can be, encoded: paints any number of contents.
-
-    Attributes:
-        identity: Changes with the model, the styles and every option: results with the same one are the same.
-    """
-
-    def __init__(self, stylizer: Stylizer, styles: Sequence[Path], look: Look):
-        """Read the styles and masks.
-
-        Raises:
-            ConfigError: An option does not fit.
-            ImageError: A style or mask cannot be read, or masks differ in size.
-            MemoryLimitError: There is not enough memory to encode a style.
-        """
-        look.check(len(styles))
-        self.stylizer, self.look = stylizer, look
-        self.device = next(stylizer.parameters()).device
-        self.masks = [_read_mask(path).to(self.device) for path in look.masks]
-        for path, mask in zip(look.masks, self.masks, strict=True):
-            if mask.shape != self.masks[0].shape:
-                raise ImageError(
-                    f"{path}: is {_extent(mask)} pixels, but {look.masks[0]} is {_extent(self.masks[0])}; masks must have the "
-                    "content's size"
-                )
-        self.styles = [self._style(read_style(path, look.style_size)) for path in styles]
-        facts = [sha256(path) for path in (*styles, *look.masks)]
-        options = [look.alpha, look.weights, look.style_size, look.preserve_colour]
-        self.identity = hashlib.sha256(json.dumps([weights_digest(stylizer.state_dict()), facts, options]).encode()).hexdigest()
-
-    def _style(self, image: Image.Image) -> Tensor | StyleTaps:
-        pixels = to_tensor(image).to(self.device)
-        # CORAL changes a style for each content, so there is nothing to encode beforehand.
-        return pixels if self.look.preserve_colour == "coral" else self.stylizer.encode_style(pixels)
-
-    def check(self, content: Path, size: tuple[int, int]) -> None:
-        """See that the masks fit `content`, which is `size` (width, height) pixels when upright.
-
-        Raises:
-            ImageError: They do not.
-        """
-        for path, mask in zip(self.look.masks, self.masks, strict=True):
-            if (mask.shape[-1], mask.shape[-2]) != size:
-                raise ImageError(
-                    f"{path}: is {_extent(mask)} pixels, but {content} is {size[0]}x{size[1]}; a mask must have exactly the "
-                    "content's size"
-                )
-
-    def paint(self, content: Image.Image) -> Image.Image:
-        """`content` stylised, at its own size.
-
-        Raises:
-            MemoryLimitError: There is not enough memory; nothing was computed yet.
-        """
-        weights = self.look.weights or (1.0,) * len(self.styles)
-        masks: Sequence[Tensor | None] = self.masks or [None] * len(self.styles)
-        styles = [Style(s, w, m) for s, w, m in zip(self.styles, weights, masks, strict=True)]
-        stylized = self.stylizer.stylize(
-            to_tensor(content).to(self.device), styles, self.look.alpha, preserve_colour=self.look.preserve_colour
-        )
-        return to_image(stylized.cpu())
-
-
-def read_style(path: Path, size: int) -> Image.Image:
-    """The artwork at `path`, scaled down so that its smallest side has `size` pixels if it has more.
-
-    Raises:
-        ImageError: It cannot be read.
-    """
-    image = read_image(path, smallest_side=size)
-    return resize_smallest_side(image, size) if min(image.size) > size else image
-
-
-def stylize_picture(stylizer: Stylizer, content: Path, styles: Sequence[Path], output: Path, look: Look) -> tuple[int, int]:
+def stylize_picture(
+    stylizer: Stylizer, content: Path, styles: Sequence[Path], output: Path, look: Look, masks: Sequence[Path] = ()
+) -> tuple[int, int]:
     """Stylise one picture.
+
+    Args:
+        stylizer: The model.
+        content: The picture.
+        styles: Artworks; several are blended.
+        output: A file, whose suffix says in which format.
+        look: Options.
+        masks: One a style, white where the style applies, of exactly the content's size; or none.
 
     Returns:
         Width and height of the result, which are the content's.
@@ -156,11 +48,12 @@ def stylize_picture(stylizer: Stylizer, content: Path, styles: Sequence[Path], o
         MemoryLimitError: There is not enough memory.
     """
     check_writable_image_path(output)
-    _check_not_an_input(output, (content, *styles, *look.masks))
-    look.check(len(styles))
+    _check_not_an_input(output, (content, *styles, *masks))
+    look.check(len(styles), len(masks))
     picture = read_image(content)
-    brush = Brush(stylizer, styles, look)
-    brush.check(content, picture.size)
+    mask_pictures = [read_image(mask) for mask in masks]
+    _check_masks(masks, mask_pictures, content, picture.size)
+    brush = Brush(stylizer, [read_style(style, look.style_size) for style in styles], look, mask_pictures)
     write_image(brush.paint(picture), output)
     return picture.size
 
@@ -172,7 +65,7 @@ class FolderResult:
     Attributes:
         made: Pictures made by this call.
         kept: Pictures that were there from an earlier, interrupted one.
-        failed: Contents that could not be stylised, with the reason.
+        failed: Contents and styles that could not be read or stylised, with the reason.
     """
 
     made: int
@@ -192,20 +85,23 @@ def stylize_folder(
         stylizer: The model.
         contents: A folder, searched with all folders in it, or a picture.
         styles: Likewise.
-        output: A folder.
-        look: Options; a folder of styles is not blended, so there are neither weights nor masks.
+        output: A folder outside of these.
+        look: Options; a folder of styles is not blended, so there are no weights.
         suffix: What kind of files to write.
 
     Raises:
         ConfigError: An option does not fit, or `output` holds results of other settings.
-        ImageError: There are no pictures, a style cannot be read, or the suffix is not a format.
+        ImageError: There are no pictures, two results would have the same name, the suffix is not a format, or `output` cannot
+            be written or lies in one of the others.
     """
-    if look.weights or look.masks:
-        raise ConfigError("weights and masks blend the styles of one picture; with a folder of styles each is applied alone")
+    if look.weights:
+        raise ConfigError("weights blend the styles of one picture; with a folder of styles each is applied alone")
     look.check(1)
     check_writable_image_path(output / f"x{suffix}")
+    _check_outside(output, (contents, styles))
     content_names, style_names = _names(contents), _names(styles)
-    _keep_settings(output / SETTINGS, _settings(stylizer, look, suffix, content_names, style_names))
+    _check_apart(content_names, style_names)
+    _keep_settings(stylizer, look, suffix, content_names, style_names, output)
     made, kept = 0, 0
     failed: dict[Path, str] = {}
     bar = tqdm(total=len(content_names) * len(style_names), desc="stylising", unit="picture", mininterval=_interval())
@@ -217,21 +113,41 @@ def stylize_folder(
             bar.update(len(targets) - len(missing))
             if not missing:
                 continue
-            brush = Brush(stylizer, [style], look)
+            try:
+                brush = Brush(stylizer, [read_style(style, look.style_size)], look, encode=True)
+            except (ImageError, MemoryLimitError) as error:  # one bad file among thousands must not lose the rest
+                failed[style] = _about(style, error)
+                bar.update(len(missing))
+                continue
             for content, target in missing.items():
                 try:
                     write_image(brush.paint(read_image(content)), target)
                     made += 1
-                except (ImageError, MemoryLimitError) as error:  # one bad file among thousands must not lose the rest
-                    failed[content] = str(error)
+                except (ImageError, MemoryLimitError) as error:
+                    failed[content] = _about(content, error)
                 bar.update()
     return FolderResult(made=made, kept=kept, failed=failed)
 
 
 def stylize_video(
-    stylizer: Stylizer, source: Path, styles: Sequence[Path], output: Path, look: Look, frame_rate: Fraction | None = None
+    stylizer: Stylizer,
+    source: Path,
+    styles: Sequence[Path],
+    output: Path,
+    look: Look,
+    masks: Sequence[Path] = (),
+    frame_rate: Fraction | None = None,
 ) -> ClipResult:
     """Stylise a video file, or a folder of frames, frame by frame; see `ieast.video.stylize_clip`.
+
+    Args:
+        stylizer: The model.
+        source: The clip.
+        styles: Artworks; several are blended.
+        output: A video file or a folder of frames.
+        look: Options.
+        masks: One a style, white where the style applies in every frame, of exactly the frames' size; or none.
+        frame_rate: Frames a second of a folder of frames.
 
     Raises:
         ConfigError: An option does not fit.
@@ -239,14 +155,30 @@ def stylize_video(
         VideoError: The video cannot be read or written.
         MemoryLimitError: There is not enough memory for a frame.
     """
-    _check_not_an_input(output, (*styles, *look.masks))
-    brush = Brush(stylizer, styles, look)
+    _check_not_an_input(output, (*styles, *masks))
+    look.check(len(styles), len(masks))
+    mask_pictures = [read_image(mask) for mask in masks]
+    brush = Brush(stylizer, [read_style(style, look.style_size) for style in styles], look, mask_pictures, encode=True)
 
     def paint(frame: Image.Image) -> Image.Image:
-        brush.check(source, frame.size)
+        _check_masks(masks, mask_pictures, source, frame.size)
         return brush.paint(frame)
 
-    return stylize_clip(source, output, paint, identity=brush.identity, frame_rate=frame_rate)
+    identity = _identity(stylizer, (*styles, *masks), look)
+    return stylize_clip(source, output, paint, identity=identity, frame_rate=frame_rate)
+
+
+def read_style(path: Path, size: int) -> Image.Image:
+    """The artwork at `path`, scaled down so that its smallest side has `size` pixels if it has more.
+
+    Raises:
+        ImageError: It cannot be read, or is too elongated.
+    """
+    image = read_image(path, smallest_side=size)
+    try:
+        return scaled_down(image, size)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
 
 
 def is_video(path: Path) -> bool:
@@ -263,40 +195,91 @@ def _names(place: Path) -> dict[Path, str]:
         raise ImageError(f"{place}: holds no pictures. Give a folder of pictures, or one picture")
     names = {path: path.relative_to(place).with_suffix("").as_posix() for path in paths}
     count = Counter(names.values())
-    # a.png and a.jpg side by side keep their suffixes, or one would overwrite the other.
-    return {path: name if count[name] == 1 else path.relative_to(place).as_posix() for path, name in names.items()}
+    files = {path.relative_to(place).as_posix() for path in paths}
+    # a.png and a.jpg side by side keep their suffixes, or one would overwrite the other; and so does a.png.gif beside them.
+    shared = {name for name in names.values() if count[name] > 1 or name in files}
+    return {path: path.relative_to(place).as_posix() if name in shared else name for path, name in names.items()}
 
 
-def _settings(
-    stylizer: Stylizer, look: Look, suffix: str, contents: dict[Path, str], styles: dict[Path, str]
-) -> dict[str, str]:
-    facts = {
+def _check_apart(contents: dict[Path, str], styles: dict[Path, str]) -> None:
+    """See that no two results have the same place, such as x/y/z for y/z in the style x and for z in the style x/y."""
+    if not any("/" in name for name in contents.values()) or not any("/" in name for name in styles.values()):
+        return
+    places: dict[str, tuple[Path, Path]] = {}
+    for (content, name), (style, style_name) in product(contents.items(), styles.items()):
+        earlier = places.setdefault(f"{style_name}/{name}", (content, style))
+        if earlier != (content, style):
+            raise ImageError(
+                f"{content} in the style of {style} would be written under the same name as {earlier[0]} in that of "
+                f"{earlier[1]}, {style_name}/{name}. Rename a folder"
+            )
+
+
+def _check_outside(output: Path, inputs: Sequence[Path]) -> None:
+    for path in inputs:
+        if path.is_dir() and (path.resolve() == output.resolve() or path.resolve() in output.resolve().parents):
+            raise ImageError(
+                f"{output}: lies in {path}, where results would be taken for pictures to stylise the next time. Give a folder "
+                "outside of it"
+            )
+
+
+def _identity(stylizer: Stylizer, files: Sequence[Path], look: Look) -> str:
+    """Changes with the model, the styles and masks, and every option: results with the same one are the same."""
+    options = [float(look.alpha), [float(weight) for weight in look.weights], look.style_size, look.preserve_colour]
+    facts = [weights_digest(stylizer.state_dict()), [sha256(path) for path in files], options]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _keep_settings(
+    stylizer: Stylizer, look: Look, suffix: str, contents: dict[Path, str], styles: dict[Path, str], output: Path
+) -> None:
+    """Note in `output` what its results are made with, and see that those that are there were made with the same."""
+    options: dict[str, object] = {
         "model": weights_digest(stylizer.state_dict()),
-        "alpha": str(look.alpha),
-        "style_size": str(look.style_size),
+        "alpha": look.alpha,
+        "style_size": look.style_size,
         "preserve_colour": look.preserve_colour,
         "suffix": suffix,
     }
-    for side, names in (("content", contents), ("style", styles)):
-        facts |= {f"{side} {name}": sha256(path) for path, name in names.items()}
-    return facts
-
-
-def _keep_settings(path: Path, settings: dict[str, str]) -> None:
-    before = json.loads(path.read_text()) if path.exists() else {}
-    changed = [name for name in settings if name in before and before[name] != settings[name]]
+    content_files = {name: sha256(path) for path, name in contents.items()}
+    style_files = {name: sha256(path) for path, name in styles.items()}
+    path = output / SETTINGS
+    before: dict[str, Any] = {"options": options, "contents": {}, "styles": {}}
+    if path.exists():
+        before = json.loads(path.read_text())
+    all_contents, all_styles = before["contents"] | content_files, before["styles"] | style_files
+    # A file that could not be read may be mended: only what has results, of this call or an earlier one, must stay.
+    changed = [
+        *(name for name, value in options.items() if before["options"][name] != value),
+        *(
+            f"content {name}"
+            for name in _changed(before["contents"], content_files)
+            if any((output / style / f"{name}{suffix}").exists() for style in all_styles)
+        ),
+        *(
+            f"style {name}"
+            for name in _changed(before["styles"], style_files)
+            if any((output / name / f"{content}{suffix}").exists() for content in all_contents)
+        ),
+    ]
     if changed:
         raise ConfigError(
-            f"{path.parent} holds results of another stylisation: {', '.join(changed[:3])} changed since. Give another folder, "
-            "or remove that one"
+            f"{output}: holds results of another stylisation: {', '.join(changed[:3])} changed since. Give another folder, or "
+            "remove that one"
         )
+    settings = {"options": options, "contents": all_contents, "styles": all_styles}
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(before | settings, indent=1) + "\n")
+        temporary.write_text(json.dumps(settings, indent=1) + "\n")
 
 
-def _read_mask(path: Path) -> Tensor:
-    """(1, 1, H, W) in [0, 1]: white 1, black 0."""
-    return to_tensor(read_image(path)).mean(dim=1, keepdim=True)
+def _changed(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    return [name for name in now if name in before and before[name] != now[name]]
+
+
+def _check_masks(masks: Sequence[Path], pictures: Sequence[Image.Image], content: Path, size: tuple[int, int]) -> None:
+    for path, picture in zip(masks, pictures, strict=True):
+        check_mask(str(path), picture, str(content), size)
 
 
 def _check_not_an_input(output: Path, inputs: Sequence[Path]) -> None:
@@ -305,8 +288,9 @@ def _check_not_an_input(output: Path, inputs: Sequence[Path]) -> None:
             raise ImageError(f"{output}: is one of the inputs and would be overwritten. Give the result another name")
 
 
-def _extent(mask: Tensor) -> str:
-    return f"{mask.shape[-1]}x{mask.shape[-2]}"
+def _about(path: Path, error: Exception) -> str:
+    text = str(error)
+    return text if text.startswith(str(path)) else f"{path}: {text}"
 
 
 def _interval() -> float:

@@ -18,13 +18,15 @@ def check_weights(weights: Sequence[float]) -> None:
     """See that `weights` can be normalised.
 
     Raises:
-        ValueError: One is negative or not finite, or all are 0.
+        ValueError: One is negative or not finite, or all are 0, or too large to add up.
     """
     for number, weight in enumerate(weights):
         if not (math.isfinite(weight) and weight >= 0):
             raise ValueError(f"style {number} has weight {weight}; weights must be finite and at least 0")
     if not sum(weights) > 0:
         raise ValueError(f"the weights of all {len(weights)} styles are 0; give at least one style a weight above 0")
+    if not math.isfinite(sum(weights)):
+        raise ValueError(f"the weights of all {len(weights)} styles are too large to add up; only proportions matter")
 
 
 def check_mask(mask: Tensor, number: int, content: Tensor) -> None:

@@ -1,34 +1,66 @@
 """The registered model as MLflow serves it: encoded pictures in, encoded pictures out."""
 
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_EXHAUSTED
 from mlflow.pyfunc import PythonModel
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType
+from PIL import Image
 
-from ieast.errors import ImageError
-from ieast.images import decode_bytes, encode_png, resize_smallest_side, to_image, to_tensor
+from ieast.brush import Brush, Look, check_mask, scaled_down
+from ieast.errors import ConfigError, IeastError, ImageError, MemoryLimitError
+from ieast.images import decode_bytes, encode_png
 from ieast.models.checkpoint import load_model
 from ieast.models.encoder import SMALLEST_SIDE
 
-# What a stranger may send; a larger picture would tie up the server's memory.
+# What a stranger may send; more would tie up the server's memory.
 MAX_PIXELS = 2048 * 2048
+MAX_STYLES = 8
+MAX_STYLE_SIZE = 2048
 # Smaller sides are padded to this many pixels, by which a picture of 1 x MAX_PIXELS would take tens of gigabytes.
 MIN_SIDE = SMALLEST_SIDE
 
+# Optional cells are of any type, and checked here, because MLflow refuses NaN in arrays and, over REST, null in binary
+# columns, and cuts off the zeros at the end of binary values in arrays.
 SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(DataType.binary, "content"), ColSpec(DataType.binary, "style")]),
+    inputs=Schema(
+        [
+            ColSpec(DataType.binary, "content"),
+            *(ColSpec(AnyType(), name, required=False) for name in ("style", "styles", "weights", "masks")),
+        ]
+    ),
     outputs=Schema([ColSpec(DataType.binary, "stylized")]),
-    params=ParamSchema([ParamSpec("alpha", DataType.double, 1.0), ParamSpec("style_size", DataType.long, 512)]),
+    params=ParamSchema(
+        [
+            ParamSpec("alpha", DataType.double, Look.alpha),
+            ParamSpec("style_size", DataType.long, Look.style_size),
+            ParamSpec("preserve_colour", DataType.string, Look.preserve_colour),
+        ]
+    ),
 )
 
 
 class StylizerModel(PythonModel):
-    """Each row holds a content and a style, the bytes of PNG or JPEG files; the answer is a PNG of the content's size.
+    """Each row holds a content and its styles, the bytes of PNG or JPEG files; the answer is a PNG of the content's size.
 
-    Parameters: `alpha` in [0, 1], the strength of the style, and `style_size`, the smallest side in pixels at which the style
-    is looked at.
+    Columns: `content`; either `style`, or `styles`, a list of up to `MAX_STYLES` that are blended; and, where wanted, `weights`
+    and `masks`, lists with one number or picture a style, as for `ieast stylize`. Where a row lacks one, its cell is null or
+    NaN. Pictures may also be base64 text, which is how they come as JSON.
+
+    Parameters: `alpha` in [0, 1], the strength of the style; `style_size`, the smallest side in pixels at which styles are
+    looked at; and `preserve_colour`, as for `Stylizer.stylize`.
     """
 
     def load_context(self, context: Any) -> None:
@@ -39,31 +71,103 @@ class StylizerModel(PythonModel):
         """Stylise row by row.
 
         Raises:
-            ImageError: A picture cannot be read, is too small or too large; names the row and column.
+            MlflowException: A parameter or cell cannot be used; names the row and column. MLflow's server answers with its
+                message, and of other errors only says that there was one.
         """
         del context
-        options = params or {}
-        alpha, style_size = float(options.get("alpha", 1.0)), int(options.get("style_size", 512))
-        if not 0 <= alpha <= 1:
-            raise ImageError(f"alpha is {alpha}; it must lie between 0 and 1")
-        if not 16 <= style_size <= 2048:
-            raise ImageError(f"style_size is {style_size}; it must lie between 16 and 2048 pixels")
-        return pd.DataFrame(
-            {"stylized": [self._stylize(k, row, alpha, style_size) for k, row in enumerate(model_input.to_dict("records"))]}
-        )
+        try:
+            look = _checked(Look(**(params or {})))
+            rows = model_input.to_dict("records")
+            return pd.DataFrame({"stylized": [self._stylize(number, row, look) for number, row in enumerate(rows)]})
+        except MemoryLimitError as error:
+            raise MlflowException(str(error), RESOURCE_EXHAUSTED) from error
+        except IeastError as error:
+            raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
 
-    def _stylize(self, number: int, row: dict[Any, Any], alpha: float, style_size: int) -> bytes:
-        pictures = {}
-        for column in ("content", "style"):
-            if not isinstance(row[column], bytes):  # MLflow lets text pass for binary
-                raise ImageError(
-                    f"row {number}, {column}: holds {type(row[column]).__name__}, not the bytes of a picture's file"
-                )
-            try:
-                pictures[column] = decode_bytes(row[column], min_side=MIN_SIDE, max_pixels=MAX_PIXELS)
-            except ImageError as error:
-                raise ImageError(f"row {number}, {column}: {error}") from error
-        style = pictures["style"]
-        if min(style.size) > style_size:
-            style = resize_smallest_side(style, style_size)
-        return encode_png(to_image(self.stylizer.stylize(to_tensor(pictures["content"]), to_tensor(style), alpha)))
+    def _stylize(self, number: int, row: dict[Any, Any], look: Look) -> bytes:
+        with _named(f"row {number}, content"):
+            content = _picture(row.get("content"))
+        styles = _styles(number, row, look.style_size)
+        with _named(f"row {number}, weights"):
+            look = replace(look, weights=_weights(row.get("weights")))
+            look.check(len(styles))
+        with _named(f"row {number}, masks"):
+            cells = _cells(row.get("masks"), "pictures")
+            look.check(len(styles), len(cells))
+        masks = []
+        for place, cell in enumerate(cells):
+            with _named(f"row {number}, masks[{place}]"):
+                masks.append(_picture(cell))
+            check_mask(f"row {number}, masks[{place}]", masks[-1], "the content", content.size)
+        with _named(f"row {number}"):
+            return encode_png(Brush(self.stylizer, styles, look, masks).paint(content))
+
+
+def _checked(look: Look) -> Look:
+    look.check(styles=1)
+    if look.style_size > MAX_STYLE_SIZE:
+        raise ConfigError(f"style_size is {look.style_size}; it must be at most {MAX_STYLE_SIZE} pixels")
+    return look
+
+
+def _styles(number: int, row: dict[Any, Any], size: int) -> list[Image.Image]:
+    single = row.get("style")
+    with _named(f"row {number}, styles"):
+        several = _cells(row.get("styles"), "pictures")
+        if len(several) > MAX_STYLES:
+            raise ImageError(f"holds {len(several)} pictures; give at most {MAX_STYLES}")
+        if several and not _is_absent(single):
+            raise ImageError("is given beside style; put all pictures into styles, or give style alone")
+    if not several and _is_absent(single):
+        raise ImageError(f"row {number}, style: is missing; give a picture there, or several in styles")
+    named = [("style", single)] if not several else [(f"styles[{place}]", cell) for place, cell in enumerate(several)]
+    styles = []
+    for column, cell in named:
+        with _named(f"row {number}, {column}"):
+            styles.append(scaled_down(_picture(cell, smallest_side=size), size))
+    return styles
+
+
+def _weights(cell: object) -> tuple[float, ...]:
+    weights: list[float] = []
+    for number in _cells(cell, "numbers"):
+        if not isinstance(number, Real):
+            raise ConfigError(f"hold {type(number).__name__} in place {len(weights)}, not a number")
+        try:
+            weights.append(float(number))
+        except OverflowError:  # JSON has integers of any size
+            raise ConfigError(f"hold too large a number in place {len(weights)}; only proportions matter") from None
+    return tuple(weights)
+
+
+def _picture(cell: object, smallest_side: int | None = None) -> Image.Image:
+    if isinstance(cell, str):
+        try:
+            cell = base64.b64decode(re.sub(r"\s", "", cell), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ImageError(f"holds text that is not base64 ({error}). Encode the picture's file") from None
+    if not isinstance(cell, (bytes, bytearray)):
+        raise ImageError(f"holds {type(cell).__name__}, not the bytes of a picture's file")
+    return decode_bytes(bytes(cell), smallest_side=smallest_side, min_side=MIN_SIDE, max_pixels=MAX_PIXELS)
+
+
+def _cells(cell: object, what: str) -> list[Any]:
+    """What a list holds; nothing if it is absent."""
+    if _is_absent(cell):
+        return []
+    if not isinstance(cell, (list, tuple, np.ndarray)):
+        raise ImageError(f"holds {type(cell).__name__}, not a list of {what}")
+    return list(cell)
+
+
+def _is_absent(cell: object) -> bool:
+    return cell is None or cell is pd.NA or (isinstance(cell, float) and np.isnan(cell))
+
+
+@contextmanager
+def _named(place: str) -> Iterator[None]:
+    """Put `place` before whatever goes wrong."""
+    try:
+        yield
+    except IeastError as error:
+        raise type(error)(f"{place}: {error}") from error

@@ -21,7 +21,7 @@ from ieast.registry.pyfunc import SIGNATURE
 CHAMPION, CHALLENGER = "champion", "challenger"
 PACKAGE = Path(__file__).resolve().parents[1]
 # What loading and stylising import; training's libraries are not needed to serve.
-_REQUIREMENTS = ("mlflow", "torch", "torchvision", "pillow", "numpy", "pandas", "pydantic", "pyyaml", "safetensors", "tqdm")
+_REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors")
 
 
 def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
@@ -36,7 +36,7 @@ def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
         artifacts={"model": str(model_folder)},
         code_paths=[str(PACKAGE)],
         signature=SIGNATURE,
-        input_example=(_example(), {"alpha": 1.0, "style_size": 512}),
+        input_example=(_example(), {"alpha": 1.0, "style_size": 512, "preserve_colour": "none"}),
         pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
         registered_model_name=name,
     )

@@ -180,7 +180,10 @@ def _describe(source: Path, clip: VideoSource | FolderSource) -> list[list[Any]]
 
 @contextmanager
 def _work_folder(work: Path, kept: dict[str, Any]) -> Iterator[None]:
-    """Hold the folder of work in progress: as an earlier call with the same `kept` left it, or empty. It goes on success."""
+    """Hold the folder of work in progress: as an earlier call with the same `kept` left it, or empty.
+
+    It goes on success, and on failure when there is nothing in it that could be continued.
+    """
     description = work / "job.json"
     # Without its description it can still be ours: a process may have been killed as it made or removed the folder.
     if work.exists() and not (work.is_dir() and all(_OWN.fullmatch(path.name) for path in work.iterdir())):
@@ -199,7 +202,12 @@ def _work_folder(work: Path, kept: dict[str, Any]) -> Iterator[None]:
                     path.unlink()
             with atomic_write(description) as temporary:
                 temporary.write_text(json.dumps(kept))
-        yield
+        try:
+            yield
+        except BaseException:
+            if {path.name for path in work.rglob("*") if path.is_file()} <= {description.name, ".lock"}:
+                shutil.rmtree(work)
+            raise
         shutil.rmtree(work)
 
 

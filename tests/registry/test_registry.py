@@ -1,23 +1,31 @@
+import ast
+import asyncio
+import base64
 import filecmp
 import io
+import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from ieast.errors import ImageError, RegistryError
+from ieast.brush import Brush, Look
+from ieast.errors import RegistryError
 from ieast.images import encode_png, to_image, to_tensor
 from ieast.models.checkpoint import load_model, save_model
 from ieast.registry.promotion import Decision
 
 mlflow = pytest.importorskip("mlflow")
+
+from mlflow.exceptions import MlflowException  # noqa: E402 - needs mlflow
+from mlflow.pyfunc import scoring_server  # noqa: E402
 
 from ieast.registry import pyfunc, register  # noqa: E402 - needs mlflow
 
@@ -136,7 +144,7 @@ def test_the_logged_model_has_a_signature_and_an_input_example(downloaded):
     assert model.saved_input_example_info is not None
     example = model.load_input_example(str(downloaded))
     assert list(example) == ["content", "style"]
-    assert model.load_input_example_params(str(downloaded)) == {"alpha": 1.0, "style_size": 512}
+    assert model.load_input_example_params(str(downloaded)) == {"alpha": 1.0, "style_size": 512, "preserve_colour": "none"}
 
 
 def test_nothing_in_the_logged_model_is_pickled(downloaded):
@@ -153,9 +161,19 @@ def test_nothing_in_the_logged_model_is_pickled(downloaded):
 def test_the_logged_model_pins_what_serving_needs_and_nothing_of_training(downloaded):
     lines = (downloaded / "requirements.txt").read_text().split()
     names = {line.split("==")[0] for line in lines}
-    assert {"mlflow", "torch", "torchvision", "pillow", "safetensors"} <= names
-    assert not {"lightning", "zenml", "dvc", "lpips", "ieast"} & names
     assert all("==" in line for line in lines)
+    code = "import sys, ieast.registry.served_model; print(*[m.__file__ for n, m in sys.modules.items() if n[:5] == 'ieast'])"
+    files = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert len(files) > 20
+    imported = set().union(*(imports(ast.parse(Path(file).read_text())) for file in files))
+    distributions = {"PIL": "pillow", "yaml": "pyyaml"}
+    assert names == {distributions.get(module, module) for module in imported - {"ieast"} - sys.stdlib_module_names}
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """Top-level packages that a module imports when it is imported itself."""
+    plain = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    return {name.split(".")[0] for name in plain | {str(n.module) for n in tree.body if isinstance(n, ast.ImportFrom)}}
 
 
 @pytest.mark.parametrize("uri", ["models:/ieast@champion", "models:/ieast/1", "models:/ieast@challenger", "models:/ieast/2"])
@@ -282,21 +300,153 @@ def test_a_large_style_is_looked_at_in_the_given_size(served, exported):
 
 @pytest.fixture(scope="module")
 def model(exported) -> pyfunc.StylizerModel:
-    """The model itself: MLflow wraps nothing around its errors, and here they are of this process's classes."""
+    """The model itself, of this process's classes."""
     found = pyfunc.StylizerModel()
     found.load_context(type("Context", (), {"artifacts": {"model": str(exported)}}))
     return found
 
 
-GOOD = encode_png(CONTENT)
+GOOD, ART, OTHER_ART = encode_png(CONTENT), encode_png(STYLE), encode_png(picture(2, 48, 33))
+LEFT = Image.new("L", CONTENT.size, 0)
+LEFT.paste(255, (0, 0, 24, 38))
+RIGHT = ImageOps.invert(LEFT)
+
+
+def painted(exported: Path, look: Look, styles: list[bytes], masks: list[Image.Image] | None = None) -> bytes:
+    """What the library makes of CONTENT."""
+    pictures = [Image.open(io.BytesIO(style)) for style in styles]
+    masks = [mask.convert("RGB") for mask in masks or []]
+    return Brush(load_model(exported)[0], pictures, look, masks).paint(CONTENT).tobytes()
+
+
+def test_a_row_may_blend_styles_by_weights_and_masks_and_others_lack_these(served, exported):
+    masks = [encode_png(LEFT.convert("RGB")), encode_png(RIGHT.convert("RGB"))]
+    frame = pd.DataFrame(  # as pandas makes it from records: what is not there is NaN
+        [
+            {"content": GOOD, "style": ART},
+            {"content": GOOD, "styles": [ART, OTHER_ART], "weights": [3, 1.0]},
+            {"content": GOOD, "styles": (OTHER_ART, ART), "masks": masks},
+            {"content": GOOD, "style": None, "styles": np.array([ART, OTHER_ART], dtype=object), "weights": np.array([0.5, 2])},
+        ]
+    )
+    found = answer(served, frame)
+    expected = [
+        painted(exported, Look(), [ART]),
+        painted(exported, Look(weights=(3, 1)), [ART, OTHER_ART]),
+        painted(exported, Look(), [OTHER_ART, ART], [LEFT, RIGHT]),
+        painted(exported, Look(weights=(0.5, 2)), [ART, OTHER_ART]),
+    ]
+    assert [picture.tobytes() for picture in found] == expected
+    assert len(set(expected)) == 4
+
+
+@pytest.mark.parametrize("preserve_colour", ["luminance", "coral"])
+def test_the_contents_colours_are_kept(served, exported, preserve_colour):
+    (found,) = answer(served, rows((GOOD, ART)), preserve_colour=preserve_colour)
+    assert found.tobytes() == painted(exported, Look(preserve_colour=preserve_colour), [ART])
+    assert found.tobytes() != painted(exported, Look(), [ART])
+
+
+@pytest.mark.parametrize("optional", [None, float("nan"), pd.NA, []], ids=str)
+def test_an_empty_optional_cell_is_absent(served, exported, optional):
+    frame = pd.DataFrame([{"content": GOOD, "style": ART, "styles": optional, "weights": optional, "masks": optional}])
+    assert answer(served, frame)[0].tobytes() == painted(exported, Look(), [ART])
+
+
+def test_zeros_that_end_a_file_in_a_list_are_kept(served, exported):
+    pad = bytes(100)  # a format may end in zeros; MLflow's own arrays of binary values would lose them
+    bitmap = io.BytesIO()
+    Image.new("RGB", (32, 24)).save(bitmap, "BMP")
+    assert bitmap.getvalue().endswith(pad)
+    frame = pd.DataFrame([{"content": GOOD, "styles": [bitmap.getvalue()]}])
+    assert answer(served, frame)[0].tobytes() == painted(exported, Look(), [bitmap.getvalue()])
+
+
+@pytest.fixture(scope="module")
+def invoke(served) -> Callable[[object], tuple[int, object]]:
+    """Posts to the application that `mlflow models serve` runs; answers with the status and what the JSON says."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")  # `init` sets it, for the whole process
+        app = scoring_server.init(served)
+
+    async def post(body: object) -> tuple[int, object]:
+        scope = {"type": "http", "method": "POST", "path": "/invocations", "query_string": b""}
+        sent = []
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": json.dumps(body).encode()}
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        await app(scope | {"headers": [(b"content-type", b"application/json")]}, receive, send)
+        return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent))
+
+    return lambda body: asyncio.run(post(body))
+
+
+def text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def test_pictures_come_and_go_as_base64_over_rest(invoke, exported):
+    mask, other_mask = (text(encode_png(mask.convert("RGB"))) for mask in (LEFT, RIGHT))
+    records = [
+        {"content": text(GOOD), "style": base64.encodebytes(ART).decode()},  # in lines, as MLflow itself writes it
+        {"content": text(GOOD), "style": None, "styles": [text(ART), text(OTHER_ART)], "weights": [2, 1]},
+        {"content": text(GOOD), "styles": [text(ART), text(OTHER_ART)], "masks": [mask, other_mask], "weights": None},
+    ]
+    expected = [
+        painted(exported, Look(0.5), [ART]),
+        painted(exported, Look(0.5, (2, 1)), [ART, OTHER_ART]),
+        painted(exported, Look(0.5), [ART, OTHER_ART], [LEFT, RIGHT]),
+    ]
+    columns = ["content", "style", "styles", "weights", "masks"]
+    split = {"columns": columns, "data": [[record.get(column) for column in columns] for record in records]}
+    for body in ({"dataframe_records": records}, {"dataframe_split": split}):
+        status, said = invoke(body | {"params": {"alpha": 0.5}})
+        assert status == 200, said
+        found = [base64.b64decode(row["stylized"]) for row in said["predictions"]]
+        assert [Image.open(io.BytesIO(data)).tobytes() for data in found] == expected
+
+
+def test_errors_over_rest_say_what_was_wrong_in_their_message(invoke):
+    status, said = invoke({"dataframe_records": [{"content": text(GOOD), "styles": [text(ART), "not base64!"]}]})
+    assert status == 400
+    assert "row 0, styles[1]: holds text that is not base64" in said["message"]
+    records = [{"content": text(GOOD), "style": text(ART)}]
+    status, said = invoke({"dataframe_records": records, "params": {"preserve_colour": "hue"}})
+    assert status == 400
+    assert "preserve_colour is 'hue'; it must be one of none, luminance, coral" in said["message"]
+
+
+def test_what_is_too_large_for_memory_is_said_with_the_row_and_what_it_needs(model, monkeypatch):
+    monkeypatch.setattr("ieast.memory.available_bytes", lambda device: 50_000_000)
+    with pytest.raises(MlflowException) as caught:
+        model.predict(None, rows((GOOD, ART)))
+    assert re.match(
+        r"row 0: stylising 1 x 45x38 pixels needs up to 0\.\d GB of memory on cpu, and 0\.1 GB are available\. ",
+        caught.value.message,
+    )
+    assert caught.value.get_http_status_code() == 429
+
+
+def row(**cells: object) -> pd.DataFrame:
+    return pd.DataFrame([{"content": GOOD} | cells])
+
+
+WRONG_SIZE = encode_png(Image.new("RGB", (38, 45), "white"))
 
 
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
         (rows((GOOD, b"no picture")), "row 0, style: the picture: is not an image in a known format ("),
-        (rows(("text", GOOD)), "row 0, content: holds str, not the bytes of a picture's file"),
-        (rows((GOOD, None)), "row 0, style: holds NoneType, not the bytes of a picture's file"),
+        (rows(("text", GOOD)), "row 0, content: the picture: is not an image in a known format ("),
+        (rows(("no base64!", GOOD)), "row 0, content: holds text that is not base64 ("),
+        (rows((1, GOOD)), "row 0, content: holds int, not the bytes of a picture's file"),
+        (rows((GOOD, 1)), "row 0, style: holds int, not the bytes of a picture's file"),
+        (rows((GOOD, None)), "row 0, style: is missing; give a picture there, or several in styles"),
         (rows((GOOD, GOOD), (b"", GOOD)), "row 1, content: the picture: is not an image in a known format ("),
         (rows((GOOD[: len(GOOD) // 2], GOOD)), "row 0, content: the picture: is damaged or truncated ("),
         (
@@ -307,11 +457,33 @@ GOOD = encode_png(CONTENT)
             rows((GOOD, encode_png(Image.new("L", (4_194_305, 1)).convert("RGB")))),
             "row 0, style: the picture: is too small: 4194305x1 pixels, and the smaller side must have at least 17.",
         ),
+        (row(style=ART, styles=[ART]), "row 0, styles: is given beside style; put all pictures into styles"),
+        (row(styles=ART), "row 0, styles: holds bytes, not a list of pictures"),
+        (row(styles=[ART] * 9), "row 0, styles: holds 9 pictures; give at most 8"),
+        (row(styles=[ART, None]), "row 0, styles[1]: holds NoneType, not the bytes of a picture's file"),
+        (row(styles=[ART, b"?"]), "row 0, styles[1]: the picture: is not an image in a known format ("),
+        (row(styles=[ART, ART], weights=[1]), "row 0, weights: 1 weights for 2 styles; give one for each"),
+        (row(styles=[ART, ART], weights=[0, 0]), "row 0, weights: the weights of all 2 styles are 0;"),
+        (row(styles=[ART, ART], weights=[1, -1]), "row 0, weights: style 1 has weight -1.0; weights must be finite"),
+        (
+            row(styles=[ART, ART], weights=[1e308, 1e308]),
+            "row 0, weights: the weights of all 2 styles are too large to add up;",
+        ),
+        (row(styles=[ART, ART], weights=[1, 10**400]), "row 0, weights: hold too large a number in place 1;"),
+        (row(styles=[ART, ART], weights=[1, "1"]), "row 0, weights: hold str in place 1, not a number"),
+        (row(style=ART, weights=1.0), "row 0, weights: holds float, not a list of numbers"),
+        (row(style=ART, masks=[GOOD, GOOD]), "row 0, masks: 2 masks for 1 styles; give one for each"),
+        (
+            row(style=ART, masks=[WRONG_SIZE]),
+            "row 0, masks[0]: is 38x45 pixels, but the content is 45x38; a mask must have exactly the content's size",
+        ),
+        (row(style=ART, masks=[b"?"]), "row 0, masks[0]: the picture: is not an image in a known format ("),
     ],
 )
-def test_a_picture_that_cannot_be_used_is_named_by_row_and_column(model, frame, message):
-    with pytest.raises(ImageError, match=f"^{re.escape(message)}"):
+def test_a_cell_that_cannot_be_used_is_named_by_row_and_column(model, frame, message):
+    with pytest.raises(MlflowException, match=f"^{re.escape(message)}") as caught:
         model.predict(None, frame)
+    assert caught.value.get_http_status_code() == 400
 
 
 @pytest.mark.parametrize(
@@ -320,16 +492,17 @@ def test_a_picture_that_cannot_be_used_is_named_by_row_and_column(model, frame, 
         ({"alpha": 1.5}, "alpha is 1.5; it must lie between 0 and 1"),
         ({"alpha": -0.1}, "alpha is -0.1; it must lie between 0 and 1"),
         ({"alpha": float("nan")}, "alpha is nan; it must lie between 0 and 1"),
-        ({"style_size": 15}, "style_size is 15; it must lie between 16 and 2048 pixels"),
-        ({"style_size": 4096}, "style_size is 4096; it must lie between 16 and 2048 pixels"),
+        ({"style_size": 15}, "style_size is 15; it must be at least 16 pixels"),
+        ({"style_size": 4096}, "style_size is 4096; it must be at most 2048 pixels"),
+        ({"preserve_colour": "hue"}, "preserve_colour is 'hue'; it must be one of none, luminance, coral"),
     ],
 )
 def test_a_parameter_out_of_range_is_refused(model, params, message):
-    with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(MlflowException, match=f"^{re.escape(message)}$"):
         model.predict(None, rows((GOOD, GOOD)), params)
 
 
-@pytest.mark.parametrize("frame", [pd.DataFrame({"content": [GOOD]}), rows((1, GOOD))])
+@pytest.mark.parametrize("frame", [pd.DataFrame({"style": [GOOD]}), rows((1, GOOD))])
 def test_inputs_that_do_not_fit_the_signature_are_refused(served, frame):
-    with pytest.raises(mlflow.exceptions.MlflowException, match="Failed to enforce schema"):
+    with pytest.raises(MlflowException, match="Failed to enforce schema"):
         served.predict(frame)
