@@ -5,13 +5,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.main import get_command
 
 from ieast.cli import app
-from ieast.config import ExperimentConfig
+from ieast.config import DistillationConfig, ExperimentConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "ieast" / "pretrained" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -28,7 +29,8 @@ COMMANDS = [(document.name, line) for document in DOCUMENTS for line in commands
 
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_configuration_is_valid(config):
-    assert ExperimentConfig.load(config)
+    kind = DistillationConfig if "teacher" in yaml.safe_load(config.read_text())["parameters"]["config"] else ExperimentConfig
+    assert kind.load(config)
 
 
 @pytest.mark.parametrize(("document", "line"), COMMANDS)

@@ -20,7 +20,13 @@ class Decoder(nn.Module):
             level, position = int(layer[0]) - 1, layer[2]
             below = 3 if level == 0 else widths[level - 1]
             outputs = below if position == "1" else widths[level]
-            self.add_module(f"conv{layer}", nn.Conv2d(widths[level], outputs, 3, padding=1, padding_mode="reflect"))
+            convolution = nn.Conv2d(widths[level], outputs, 3, padding=1, padding_mode="reflect")
+            # He et al. 2015: with PyTorch's smaller weights nothing of the features is left nine layers on, and learning to
+            # reconstruct begins with a grey picture that some seeds never leave.
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            assert convolution.bias is not None
+            nn.init.zeros_(convolution.bias)
+            self.add_module(f"conv{layer}", convolution)
 
     def forward(self, features: Tensor) -> Tensor:
         """Pictures (B, 3, 8h, 8w), unclamped, from features (B, C, h, w) at relu4_1."""

@@ -1,0 +1,83 @@
+"""The README's stylisation commands and code, run as they stand, by the shipped models."""
+
+import re
+import shlex
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from conftest import draw_picture
+from PIL import Image
+from typer.testing import CliRunner
+
+from ieast.cli import app
+from ieast.models.pretrained import MODELS
+from ieast.registry.register import register
+from ieast.video import probe, stylize_clip
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+SECTION = README[README.index("### Stylise") : README.index("### Train")]
+PLAIN = "ieast stylize photo.jpg painting.jpg -o out.png"
+OPTIONS = re.findall(r"`(--[a-z-]+ [\w.-]+)`", SECTION)
+COMMANDS = [PLAIN, *(f"{PLAIN} {option}" for option in OPTIONS), *re.findall(r"`(ieast stylize [^`]+)`", SECTION)]
+BLOCKS = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Everything that the section names."""
+    for number, name in enumerate(("photo", "painting", "a", "b")):
+        draw_picture(number, 72 + 8 * (name != "photo"), 56).save(tmp_path / f"{name}.jpg")
+    left = np.zeros((56, 72), np.uint8)
+    left[:, :36] = 255
+    Image.fromarray(left).save(tmp_path / "sky.png")
+    Image.fromarray(255 - left).save(tmp_path / "ground.png")
+    for name in ("photos", "paintings", "frames"):
+        (tmp_path / name).mkdir()
+        for number in range(2):
+            draw_picture(number, 64, 48).save(tmp_path / name / f"{number}.png")
+    stylize_clip(tmp_path / "frames", tmp_path / "clip.mp4", lambda frame: frame, identity="plain", progress=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_stylisation_in_the_readme_works(folder, command):
+    words = shlex.split(command)
+    output = folder / words[words.index("-o") + 1]
+    result = CliRunner().invoke(app, words[1:])
+    assert result.exception is None, result.output
+    assert str(output.name) in result.output
+    if output.suffix == ".mp4":
+        assert probe(output).frames == 2
+    elif output.is_dir():
+        assert len(list(output.rglob("*.png"))) == (2 if "--frames" in command else 4)
+    else:
+        assert Image.open(output).size == (72, 56)
+        assert np.asarray(Image.open(output)).std() > 5
+
+
+def test_the_options_shown_are_there():
+    assert {option.split()[0] for option in OPTIONS} == {"--alpha", "--preserve-colour", "--style-size", "--model"}
+    assert len(COMMANDS) > 8
+
+
+def test_the_python_of_the_readme_works(folder):
+    exec(BLOCKS[0], {})
+    assert Image.open(folder / "out.png").size == (72, 56)
+
+
+def test_the_served_model_of_the_readme_works(folder):
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_experiment("readme")
+    try:
+        with mlflow.start_run():
+            number = register(MODELS["ieast"], "ieast", {})
+        mlflow.MlflowClient().set_registered_model_alias("ieast", "champion", number)
+        names: dict = {}
+        exec(BLOCKS[1], names)
+    finally:
+        mlflow.set_tracking_uri(None)
+    (folder / "served.png").write_bytes(names["png"])
+    assert Image.open(folder / "served.png").size == (72, 56)
