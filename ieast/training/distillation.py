@@ -154,7 +154,7 @@ def distill(
         module.load_state_dict(AtomicCheckpointIO().load_checkpoint(checkpoint)["state_dict"])
     else:
         callbacks = [Checkpoints(checkpoint, training.checkpoint_every), Progress(training.iterations), OrderlyStop()]
-        curves = logger or CSVLogger(folder, name="curves")
+        curves = logger or CSVLogger(folder, name="curves", flush_logs_every_n_steps=1)
         hardware = {"accelerator": training.accelerator, "devices": 1, "precision": training.precision}
         trainer = make_trainer(folder, callbacks, curves, **hardware)
         run_to_end(trainer, module, training.iterations, lambda: _loader(config, prepared, module), resume)

@@ -87,7 +87,10 @@ def fit(
 
     total = training.reconstruction_iterations + training.iterations
     trainer = make_trainer(
-        folder, _callbacks(config, prepared, folder, total), logger or CSVLogger(folder, name="curves"), **_hardware(config)
+        folder,
+        _callbacks(config, prepared, folder, total),
+        logger or CSVLogger(folder, name="curves", flush_logs_every_n_steps=1),
+        **_hardware(config),
     )
     if training.compile:
         for part in (stylizer.encoder, stylizer.transform, stylizer.decoder):

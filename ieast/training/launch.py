@@ -91,7 +91,7 @@ def run(job: TrainingJob) -> TrainingResult:
 
 def _logger(job: TrainingJob) -> Logger:
     if job.tracking is None:
-        return CSVLogger(job.folder, name="curves")
+        return CSVLogger(job.folder, name="curves", flush_logs_every_n_steps=1)
     return MLFlowLogger(tracking_uri=job.tracking.uri, run_id=job.tracking.run_id)
 
 
