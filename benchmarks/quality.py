@@ -2,8 +2,8 @@
 
 python -m benchmarks.quality DATA --config configs/compact.yaml -o FOLDER
 
-DATA holds content/ and style/, of which the configuration keeps the share `prepare.held_out` from training. Makes pictures of the
-same pairs by every model, and a table of the style and content distance of the README.
+DATA holds content/ and style/, of which the configuration keeps the share `prepare.held_out` from training. Makes pictures of
+the same pairs by every model, and a table of the style and content distance of the README.
 """
 
 from pathlib import Path

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from ieast.config import ExperimentConfig, LossWeights
+from ieast.config import DistillationConfig, ExperimentConfig, LossWeights
 from ieast.errors import ConfigError
 
 SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -201,11 +201,33 @@ def test_crop_must_not_exceed_the_prepared_size():
     assert "training.crop is 256, larger than prepare.size 255" in message_of({"prepare": {"size": 255}})
 
 
-@pytest.mark.parametrize(("name", "hint"), [("vgg19-compact", "or `untrained`"), ("vgg19-normalised", "vgg_normalised.pth")])
-def test_encoder_without_weights_is_refused(name, hint):
-    message = message_of({"encoder": {"name": name}})
-    assert f"  encoder: encoder {name} needs `weights`: the path of its file" in message
-    assert hint in message
+def test_the_encoder_that_is_neither_shipped_nor_to_be_downloaded_needs_its_file():
+    message = message_of({"encoder": {"name": "vgg19-normalised"}})
+    assert "  encoder: encoder vgg19-normalised needs `weights`: the path of its file (vgg_normalised.pth)" in message
+
+
+@pytest.mark.parametrize(
+    ("encoder", "source", "has_unit_means"),
+    [
+        ({"name": "vgg19"}, "torchvision ImageNet", False),
+        ({"name": "vgg19-compact"}, "shipped", True),
+        ({"name": "vgg19-compact", "weights": "untrained"}, "untrained", False),
+        ({"name": "vgg19-compact", "weights": "my.safetensors"}, "my.safetensors", False),
+        ({"name": "vgg19-normalised", "weights": "vgg_normalised.pth"}, "vgg_normalised.pth", True),
+    ],
+)
+def test_where_an_encoder_comes_from_decides_whether_its_taps_are_scaled(encoder, source, has_unit_means):
+    config = parse(encoder=encoder).encoder
+    assert (config.source, config.has_unit_mean_taps) == (source, has_unit_means)
+
+
+@pytest.mark.parametrize(
+    ("external", "contrastive", "method"),
+    [(True, True, "ieast"), (True, False, "ieast-without-cl"), (False, True, "ieast-without-el"), (False, False, "sanet")],
+)
+def test_the_switches_name_the_method(external, contrastive, method):
+    objective = {"external_learning": external, "contrastive_learning": contrastive}
+    assert parse(objective=objective).objective.method == method
 
 
 @pytest.mark.parametrize("name", ["vgg19", "vgg19-normalised"])
@@ -319,7 +341,7 @@ def test_yaml_can_run_no_code(tmp_path):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_files_are_valid(path):
-    assert ExperimentConfig.load(path)
+    assert (DistillationConfig if path.stem == "distillation" else ExperimentConfig).load(path)
 
 
 def test_shipped_presets_change_nothing_of_the_method():

@@ -7,8 +7,9 @@ import torch
 from conftest import PICTURES
 from PIL import Image
 
-from ieast.data.batches import CONTENT, STYLE, PairBatches, iteration_loader, read_crop
+from ieast.data.batches import CONTENT, STYLE, PairBatches, PictureCache, iteration_loader, read_crop
 from ieast.errors import DataError
+from ieast.images import read_image
 
 CROP = 32
 SIDES = (CONTENT, STYLE)
@@ -202,3 +203,47 @@ def test_the_loader_gives_the_same_batches_with_and_without_workers_and_from_any
 
 def test_the_loader_knows_its_length(paths):
     assert len(iteration_loader(batches_of(paths), 3, 10, workers=0, pin_memory=False)) == 7
+
+
+def test_zoomed_crops_show_up_to_so_many_times_as_much(tmp_path):
+    ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (200, 200, 3))
+    path = tmp_path / "ramp.png"
+    Image.fromarray(np.ascontiguousarray(ramp)).save(path)
+    random = np.random.default_rng(0)
+    # Red grows by one a pixel across, so a crop's range of red is how much of the picture it shows.
+    spans = [int(crop[0, 0, -1]) - int(crop[0, 0, 0]) for crop in (read_crop(path, CROP, random, zoom=3) for _ in range(300))]
+    assert all(CROP - 2 <= span <= 3 * CROP for span in spans)
+    assert min(spans) < 1.1 * CROP
+    assert max(spans) > 2.7 * CROP
+    # Evenly in the logarithm: the median is the geometric mean of both ends.
+    assert np.median(spans) == pytest.approx(CROP * 3**0.5, rel=0.1)
+
+
+def test_a_zoomed_crop_never_reaches_beyond_the_picture(tmp_path):
+    path = tmp_path / "small.png"
+    Image.new("RGB", (CROP + 5, CROP + 9), (9, 8, 7)).save(path)
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        assert read_crop(path, CROP, random, zoom=4).flatten(1).unique(dim=1).flatten().tolist() == [9, 8, 7]
+
+
+def test_cached_pictures_are_read_once_and_make_the_same_batches(paths, monkeypatch):
+    reads = []
+    monkeypatch.setattr("ieast.data.batches.read_image", lambda path: reads.append(path) or read_image(path))
+    plain = [batches_of(paths)[i] for i in range(6)]
+    assert len(reads) == 6 * 6
+    reads.clear()
+    cached = batches_of(paths, cache_gb=0.001)
+    assert all(same(cached[i], plain[i]) for i in range(6))
+    assert len(reads) == len(set(reads))
+
+
+def test_the_cache_stops_at_its_budget(paths, monkeypatch):
+    reads = []
+    monkeypatch.setattr("ieast.data.batches.read_image", lambda path: reads.append(path) or read_image(path))
+    first, second, third = paths[0][:3]
+    cache = PictureCache(sum(3 * image.width * image.height for image in map(read_image, (first, second))))
+    for path in (first, second, third, first, second, third):
+        assert cache.read(path).size == read_image(path).size
+    assert cache.left == 0
+    assert reads == [first, second, third, third]

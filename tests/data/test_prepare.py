@@ -1,6 +1,7 @@
 import errno
 import logging
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -214,6 +215,7 @@ def test_interrupt_drops_pending_pictures(source, monkeypatch):
 
     def interrupt(*args, **kwargs):
         calls.append(args)
+        time.sleep(0.02)  # else a worker is through all of them before the first interruption has been heard of
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ieast.data.prepare, "read_image", interrupt)
@@ -274,3 +276,18 @@ def test_clips_folder(source):
     for number in range(2):
         save(source / "clips" / "one" / f"{number}.png", 20, 20)
     assert prepare(source).clips_folder == str(source / "clips")
+
+
+def test_held_out_pictures_are_kept_from_training_and_stay_so_when_others_come(source, tmp_path):
+    def split(share):
+        return prepare(source, with_settings(held_out=share))
+
+    whole = split(0.0)
+    assert whole.scoring_paths("content") == whole.training_paths("content")
+    some = split(0.3)
+    assert some.key == whole.key  # the same prepared pictures
+    for side, kept in (("content", 2), ("style", 1)):  # 0.3 of 4 and of 3, rounded up
+        held_out, training = some.scoring_paths(side), some.training_paths(side)
+        assert len(held_out) == kept
+        assert sorted(held_out + training) == whole.training_paths(side)
+    assert set(some.scoring_paths("content")) <= set(split(0.6).scoring_paths("content"))

@@ -242,3 +242,29 @@ def test_contrastive_gradient_is_finite_and_equals_the_references():
     functional.contrastive_loss(found, *masks(6, "style"), 0.2, "sum").backward()
     reference.contrastive(expected, reference.arrangement(6), "style", 0.2, "sum").backward()
     torch.testing.assert_close(found.grad, expected.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_in_the_pictures_units_the_style_loss_is_the_reference_on_taps_over_their_mean(distance):
+    a, b = draw_taps(2), draw_taps(3, offset=0.5)
+    units = [tap.mean(dim=(1, 2, 3), keepdim=True) for tap in b]
+    a_in_units, b_in_units = ([tap / unit for tap, unit in zip(taps, units, strict=True)] for taps in (a, b))
+    expected = reference.style(a_in_units, b_in_units, distance)
+    assert functional.style_loss(a, b, distance, "picture").item() == pytest.approx(expected.item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_in_the_pictures_units_loud_styles_count_as_much_as_quiet_ones(distance):
+    a, b = [tap.abs() for tap in draw_taps(2)], [tap.abs() for tap in draw_taps(3)]
+    image = torch.rand(a[0].shape[0], 3, 8, 8)
+    loud = [[50 * tap for tap in taps] for taps in (a, b)]
+    for unit, ratio in (("picture", 1.0), ("layer", {"l2": 50, "mse": 2500}[distance])):
+        quiet = functional.style_loss(a, b, distance, unit), functional.identity_loss(image, image, a, b, distance, unit)[1]
+        louder = functional.style_loss(*loud, distance, unit), functional.identity_loss(image, image, *loud, distance, unit)[1]
+        for before, after in zip(quiet, louder, strict=True):
+            assert after.item() / before.item() == pytest.approx(ratio, rel=0.02)
+
+
+def test_relative_squared_error_by_hand():
+    student, teacher = row(1, 2), row(3, 4)
+    assert functional.relative_squared_error(student, teacher).item() == pytest.approx((4 + 4) / (9 + 16))

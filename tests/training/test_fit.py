@@ -16,7 +16,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 import ieast.training.fit
 from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset
-from ieast.errors import DataError, TrainingError
+from ieast.errors import DataError, TrainingError, WeightsError
 from ieast.losses import functional
 from ieast.models.checkpoint import load_model
 from ieast.training.callbacks import AtomicCheckpointIO
@@ -392,3 +392,24 @@ def test_two_processes_do_not_train_in_one_folder(make_config, prepared, tmp_pat
     (tmp_path / "training").mkdir()
     with FileLock(tmp_path / "training" / ".lock"), pytest.raises(TrainingError, match="another process is training in"):
         train(TrainingJob(config=make_config(), prepared=prepared, folder=tmp_path / "training"))
+
+
+def test_training_goes_on_from_a_trained_model(variant, make_config, prepared, tmp_path, watch):
+    start = variant[2].model_folder
+    seen = {}
+    watch(lambda module: seen.setdefault("first", weights(module)))
+    trained = load_model(start)[0]
+    again = make_config(
+        model={"start": start},
+        encoder={"weights": str(Path(start, "encoder.safetensors")), "unit_mean_taps": False},
+        training={"iterations": 1, "reconstruction_iterations": 0, "learning_rate": 1e-12, "transform_learning_rate": 1e-12},
+    )
+    fit(again, prepared, tmp_path)
+    for name, value in trained.state_dict().items():
+        torch.testing.assert_close(seen["first"][f"stylizer.{name}"], value, rtol=0, atol=1e-9)
+
+
+def test_a_start_on_another_encoder_is_refused(variant, make_config, prepared, tmp_path):
+    start = variant[2].model_folder
+    with pytest.raises(WeightsError, match=r"was trained on the encoder vgg19-compact .* not on"):
+        fit(make_config(model={"start": start}, training={"seed": 9}), prepared, tmp_path)
