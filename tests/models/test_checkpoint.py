@@ -118,7 +118,7 @@ def test_another_encoder_is_refused_with_both_names(model, other):
     message = str(caught.value)
     assert f"was trained on the encoder vgg19-compact {make_stylizer().encoder.digest()[:12]}" in message
     assert f"not on {encoder.digest()[:12]}" in message
-    assert "Use the encoder in its folder" in message
+    assert "Use the encoder it was saved with" in message
 
 
 def test_an_encoder_put_in_place_with_a_matching_file_digest_is_refused(model):

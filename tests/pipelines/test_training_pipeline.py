@@ -1,7 +1,6 @@
 """The pipeline as a user runs it: ZenML's command line, a real MLflow store, the repository's own DVC dataset."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +9,9 @@ import mlflow
 import pytest
 import yaml
 from mlflow import MlflowClient
+from zenml_projects import Project
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 QUICK = {
     "prepare": {"size": 128},
     "training": {"iterations": 3, "reconstruction_iterations": 2, "log_every": 1, "picture_every": 5, "checkpoint_every": 2},
@@ -20,27 +19,7 @@ QUICK = {
 }
 
 
-class Project:
-    """A folder in which pipelines run, with a ZenML configuration of its own."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.environment = os.environ | {
-            "ZENML_CONFIG_PATH": str(folder / "zenml"),
-            "ZENML_ANALYTICS_OPT_IN": "false",
-            "AUTO_OPEN_DASHBOARD": "false",
-            "DVC_NO_ANALYTICS": "1",
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "COLUMNS": "300",
-        }
-        self.run("zenml", "init")
-        self.store = self.run(sys.executable, "-m", "pipelines.stack").stdout.splitlines()[-1]
-
-    def run(self, *command, check=True):
-        result = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
-        assert result.returncode == 0 or not check, result.stdout[-4000:] + result.stderr[-4000:]
-        return result
-
+class TrainingProject(Project):
     def train(self, name="run", check=True, **changes):
         document = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text())
         config = document["parameters"]["config"]
@@ -59,7 +38,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return Project(tmp_path_factory.mktemp("project"))
+    return TrainingProject(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="module")

@@ -166,7 +166,11 @@ def test_the_exported_model_stylises_as_the_one_in_memory(variant):
 def test_the_exported_model_says_where_it_came_from(variant):
     config, _, result, _ = variant
     _, card = load_model(result.model_folder)
-    assert (card.method, card.encoder.name, card.encoder.source) == ("ieast", "vgg19-compact", "untrained")
+    assert (card.method, card.encoder.name, card.encoder.source) == (
+        config.objective.method,
+        "vgg19-compact",
+        "untrained",
+    )
     assert card.provenance["data"] == {"md5": "drawn"}
     assert card.provenance["iterations"] == 6
     assert ExperimentConfig.parse(card.provenance["config"]) == config

@@ -1,0 +1,30 @@
+"""A folder in which ZenML pipelines run as a user runs them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+
+
+class Project:
+    """A folder in which pipelines run, with a ZenML configuration of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.environment = os.environ | {
+            "ZENML_CONFIG_PATH": str(folder / "zenml"),
+            "ZENML_ANALYTICS_OPT_IN": "false",
+            "AUTO_OPEN_DASHBOARD": "false",
+            "DVC_NO_ANALYTICS": "1",
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "300",
+        }
+        self.run("zenml", "init")
+        self.store = self.run(sys.executable, "-m", "pipelines.stack").stdout.splitlines()[-1]
+
+    def run(self, *command, check=True):
+        result = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        assert result.returncode == 0 or not check, result.stdout[-4000:] + result.stderr[-4000:]
+        return result
