@@ -139,7 +139,7 @@ def distill(
     folder.mkdir(parents=True, exist_ok=True)
     training = config.training
     L.seed_everything(training.seed, verbose=False)
-    facts = (facts or {}) | provenance(config)  # now: the code may have changed by the time training ends
+    facts = (facts or {}) | provenance(config, prepared)  # now: the code may have changed by the time training ends
     teacher = build_teacher(config.teacher)
     teacher.normalise_taps(_calibration_pictures(config, prepared))
     module = DistillationModule(config, teacher)

@@ -74,7 +74,7 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     training = config.training
     L.seed_everything(training.seed, verbose=False)
-    facts = (provenance or {}) | make_provenance(config)  # now: the code may have changed by the time training ends
+    facts = (provenance or {}) | make_provenance(config, prepared)  # now: the code may have changed by the time training ends
     stylizer = _stylizer(config, _encoder(config, prepared))
     module = StyleTransferModule(stylizer, config)
     if training.channels_last:

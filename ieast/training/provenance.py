@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ieast.config import Document
+from ieast.data.prepare import PreparedDataset
 
 
-def provenance(config: Document) -> dict[str, Any]:
+def provenance(config: Document, prepared: PreparedDataset) -> dict[str, Any]:
     """What a finished training says of how it came to be."""
     return {
+        "prepared": prepared.model_dump(mode="json", include={"key", "data_digest", "counts", "held_out"}),
         "config": config.model_dump(mode="json"),
         "code": git_commit(),
         "python": platform.python_version(),
