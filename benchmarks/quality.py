@@ -15,6 +15,7 @@ import torch
 import typer
 from tqdm import tqdm
 
+from ieast.brush import Look
 from ieast.config import EncoderConfig, ExperimentConfig, PrepareConfig
 from ieast.data.prepare import PreparedDataset, folder_digest, prepare_dataset
 from ieast.evaluation.evaluate import content_distance, style_distance
@@ -43,7 +44,8 @@ def score(
     """A row a pair; pictures go to `folder`."""
     rows: list[dict[str, object]] = []
     for number, (content_path, style_path) in enumerate(tqdm(pairs, desc=f"{name} at {size}")):
-        content, style = (to_tensor(resize_smallest_side(read_image(path), size)) for path in (content_path, style_path))
+        content = to_tensor(resize_smallest_side(read_image(content_path), size))
+        style = to_tensor(resize_smallest_side(read_image(style_path), min(size, Look.style_size)))
         stylized = stylizer.stylize(content, style)
         stem = folder / f"{number:02d}"
         for kind, picture in (("content", content), ("style", style), (name, stylized)):
@@ -80,7 +82,7 @@ def main(
     for name in model or ["ieast", "sanet"]:
         stylizer, _ = load_model(released_or_folder(name))
         for side in size or [256, 512, 1024]:
-            rows += score(Path(name).name, stylizer, chosen, side, encoder, output / "pictures" / str(side))
+            rows += score(name.replace("/", "-"), stylizer, chosen, side, encoder, output / "pictures" / str(side))
     table = pd.DataFrame(rows)
     table.to_csv(output / "quality.csv", index=False)
     medians = table.groupby(["model", "size"])[["style_distance", "content_distance"]].median().round(3)

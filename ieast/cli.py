@@ -47,7 +47,7 @@ def stylize(
 
     masks = tuple(mask or ())
     look = Look(alpha, tuple(weight or ()), style_size, preserve_colour)
-    is_clip = frames or is_video(content) or is_video(output)
+    is_clip = frames or (is_video(content) and not content.is_dir()) or is_video(output)
     is_folder = not is_clip and (content.is_dir() or (len(style) == 1 and style[0].is_dir()))
     if not is_folder and not is_clip:
         check_writable_image_path(output)
@@ -107,8 +107,10 @@ def _model_folder(model: str) -> Path:
     from ieast.models.pretrained import released_or_folder
 
     if "://" in model or model.startswith(("models:/", "runs:/")):
-        from ieast.registry.register import fetch_model
-
+        try:
+            from ieast.registry.register import fetch_model
+        except ImportError:
+            raise ConfigError(f"--model {model} is in MLflow, which is not installed: pip install 'ieast[pipelines]'") from None
         return fetch_model(model)
     return released_or_folder(model)
 
@@ -143,10 +145,12 @@ def distill(
     """Train a compact encoder to imitate a VGG-19; run again to continue."""
     from ieast.config import DistillationConfig
     from ieast.data.prepare import folder_digest, prepare_dataset
+    from ieast.models.teacher import build_teacher
     from ieast.training.distillation import distill as distill_encoder
     from ieast.training.distillation import distillation_folder
 
     settings = DistillationConfig.load(config)
+    build_teacher(settings.teacher)  # what is missing is said before hours of preparation
     prepared = prepare_dataset(data, output, settings.prepare, folder_digest(data))
     result = distill_encoder(settings, prepared, distillation_folder(output, settings, prepared))
     for tap, values in result.agreement.items():
@@ -191,7 +195,7 @@ def gallery(
     from ieast.models.checkpoint import load_model
 
     names = model or ["ieast", "sanet"]
-    stylizers = {Path(name).name: load_model(_model_folder(name))[0] for name in names}
+    stylizers = {name: load_model(_model_folder(name))[0] for name in names}
     for path in make_gallery(stylizers, output):
         typer.echo(f"picture   {path}")
 

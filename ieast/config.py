@@ -139,7 +139,7 @@ class ModelConfig(Settings):
 
     start: str | None = Field(
         None,
-        description="a trained model to go on from, on the same encoder: `ieast` or `sanet` as shipped, or a model folder",
+        description="a trained model to go on from, with its encoder: `ieast` or `sanet` as shipped, or a model folder",
     )
     attention_start: Literal["random", "identity"] = Field(
         "random",

@@ -28,7 +28,6 @@ def distill_encoder(prepared: PreparedDataset, data: DataRef, config: Distillati
     for tap, values in result.agreement.items():
         mlflow.log_metrics({f"held_out/{name}/{tap}": value for name, value in values.items()})
     log_metadata(metadata={"agreement": result.agreement, "seconds": result.seconds}, infer_artifact=True)
-    finished = retire(folder, run)
-    for name in (result.encoder, result.card):
-        mlflow.log_artifact(str(finished / Path(name).name))
-    return finished
+    for path in (result.encoder, result.card):
+        mlflow.log_artifact(path)
+    return retire(folder, run)

@@ -17,7 +17,7 @@ from ieast.cli import app, main
 from ieast.colour import match_colours
 from ieast.config import EncoderConfig, ModelConfig
 from ieast.errors import IeastError
-from ieast.images import read_image, to_tensor
+from ieast.images import list_frames, read_image, to_tensor
 from ieast.memory import stylization_bytes
 from ieast.models.checkpoint import load_model, save_model
 from ieast.models.encoder import WIDTHS, build_encoder
@@ -319,7 +319,7 @@ def test_frames_become_frames_or_a_video(model, pictures, tmp_path):
     for number in range(3):
         draw_picture(number, 40, 30).save(tmp_path / "shot" / f"{number}.png")
     succeeds(model, tmp_path / "shot", pictures[1], "-o", tmp_path / "frames", "--frames")
-    assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["0.png", "1.png", "2.png"]
+    assert [path.name for path in list_frames(tmp_path / "frames")] == ["0.png", "1.png", "2.png"]
     succeeds(model, tmp_path / "shot", pictures[1], "-o", tmp_path / "out.mkv", "--frame-rate", "24000/1001")
     assert (probe(tmp_path / "out.mkv").frames, len(list(read_video_frames(tmp_path / "out.mkv")))) == (3, 3)
     assert float(probe(tmp_path / "out.mkv").frame_rate) == pytest.approx(24000 / 1001, abs=0.01)
@@ -374,8 +374,10 @@ def test_train_works_without_the_pipeline_and_notices_new_pictures(tmp_path):
         draw("content", f"{number}.png")
         draw("style", f"{number}.png")
     document = yaml.safe_load((Path(__file__).parents[1] / "configs" / "quickstart.yaml").read_text())
-    document["parameters"]["config"]["training"] |= {"iterations": 1, "reconstruction_iterations": 1}
-    document["parameters"]["config"]["prepare"]["size"] = 64
+    document["parameters"]["config"]["training"] |= {"iterations": 1, "reconstruction_iterations": 1, "crop": 64}
+    document["parameters"]["config"]["prepare"] |= {"size": 64, "held_out": 0}
+    document["parameters"]["config"]["encoder"]["weights"] = "untrained"
+    del document["parameters"]["config"]["model"]["start"]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
     command = ["train", str(tmp_path / "data"), "--config", str(tmp_path / "config.yaml"), "-o", str(tmp_path / "out")]
     result = runner.invoke(app, command)

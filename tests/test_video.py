@@ -20,7 +20,9 @@ import ieast.video.stylising as stylising
 from ieast.clips import list_clips, read_frames
 from ieast.errors import DataError, ImageError, VideoError
 from ieast.files import DiskFullError
+from ieast.images import list_frames
 from ieast.video import ClipInfo, probe, read_video_frames, stylize_clip
+from ieast.video.folders import MARK
 
 LOSS = 3
 """Levels of 255 that frames may differ by on average: what H.264 costs pictures as small as these."""
@@ -219,7 +221,7 @@ def test_avi_without_time_stamps_is_evenly_timed(tmp_path):
 def test_folders_of_frames(clip, tmp_path):
     result = convert(clip, tmp_path / "frames")
     assert (result.frames, result.audio_copied) == (30, 0)
-    paths = sorted((tmp_path / "frames").iterdir())
+    paths = list_frames(tmp_path / "frames")
     assert [path.name for path in paths] == [f"frame_{number:06d}.png" for number in range(1, 31)]
     frames = [np.asarray(Image.open(path)).astype(int) for path in paths]
     assert difference(frames, pictures(clip)) == 0
@@ -233,7 +235,7 @@ def test_frames_keep_their_names_and_come_in_counting_order(tmp_path):
     seen = []
     convert(source, tmp_path / "new", lambda image: seen.append(np.asarray(image)) or image)
     assert all((seen[index] == draw_frame(index, 64, 48)).all() for index in range(12))
-    assert {path.name for path in (tmp_path / "new").iterdir()} == {f"shot_{index}.png" for index in range(12)}
+    assert {path.name for path in list_frames(tmp_path / "new")} == {f"shot_{index}.png" for index in range(12)}
 
 
 def test_an_earlier_result_is_replaced(clip, tmp_path):
@@ -358,6 +360,8 @@ def test_destinations_that_are_refused(clip, tmp_path):
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").touch()
+    refused(r"foreign: holds thesis\.txt, and it was not made by a stylisation, so its files would be lost", clip, foreign)
+    (foreign / MARK).touch()
     refused(r"foreign: holds thesis\.txt, which is not a frame of an earlier result and would be lost", clip, foreign)
     (tmp_path / ".new.mp4.partial").mkdir()
     (tmp_path / ".new.mp4.partial" / "letter").touch()
@@ -527,3 +531,13 @@ def test_video_files_are_clips_of_the_evaluation(clip, tmp_path):
     single = write_video(tmp_path / "single.mp4", 1)
     with pytest.raises(DataError, match=r"single\.mp4: is not a clip, because it holds 1 frames"):
         list(read_frames(single, 24))
+
+
+def test_another_clips_frames_of_the_same_names_are_not_replaced(tmp_path):
+    for number, name in enumerate(("one", "two")):
+        for frame in range(3):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.new("RGB", (16, 16), (100 * number, 0, 0)).save(tmp_path / name / f"{frame}.png")
+    with pytest.raises(VideoError, match=r"two: holds 0\.png, and it was not made by a stylisation"):
+        stylize_clip(tmp_path / "one", tmp_path / "two", lambda frame: frame, identity="x", progress=False)
+    assert Image.open(tmp_path / "two" / "0.png").getpixel((0, 0)) == (100, 0, 0)

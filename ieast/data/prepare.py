@@ -74,7 +74,7 @@ class PreparedDataset(BaseModel):
         return self._held_out(side) or self._paths(side)
 
     def _held_out(self, side: str) -> list[Path]:
-        # By a digest of the name, so that pictures which come later do not reshuffle which are held out.
+        # By a digest of the name, so that pictures which come later change little of which are held out.
         paths = self._paths(side)
         count = math.ceil(self.held_out * len(paths))
         return sorted(sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).digest())[:count])

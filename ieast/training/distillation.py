@@ -12,6 +12,7 @@ from typing import Any
 import lightning as L
 import pandas as pd
 import torch
+from filelock import FileLock, Timeout
 from lightning.pytorch.loggers import CSVLogger, Logger
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import save
@@ -21,6 +22,7 @@ from torch.optim import Adam
 from ieast.config import DistillationConfig
 from ieast.data.batches import PairBatches, iteration_loader
 from ieast.data.prepare import PreparedDataset
+from ieast.errors import TrainingError
 from ieast.evaluation.agreement import encoder_agreement
 from ieast.files import atomic_write
 from ieast.images import read_image, to_tensor
@@ -131,16 +133,28 @@ def distill(
         DataError: Too few pictures for a batch, or a damaged one.
         WeightsError: The teacher's weights, or the checkpoint, are missing or unusable.
         ConfigError: The checkpoint in `folder` is of a different distillation.
-        TrainingError: A loss was not finite; the last good checkpoint is kept.
+        TrainingError: A loss was not finite; the last good checkpoint is kept. Or another process is at work in `folder`.
         InterruptedTrainingError: SIGTERM or Ctrl-C; a checkpoint was saved.
         DiskFullError: The disk filled up; the previous checkpoint is intact.
     """
-    started = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(folder / ".lock").acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(f"another process is at work in {folder}; wait for it or stop it") from None
+    with held:
+        return _distill(config, prepared, folder, logger, facts or {})
+
+
+def _distill(
+    config: DistillationConfig, prepared: PreparedDataset, folder: Path, logger: Logger | None, facts: dict[str, Any]
+) -> DistillationResult:
+    started = time.perf_counter()
     training = config.training
     L.seed_everything(training.seed, verbose=False)
-    facts = (facts or {}) | provenance(config, prepared)  # now: the code may have changed by the time training ends
+    facts = facts | provenance(config, prepared)  # now: the code may have changed by the time training ends
     teacher = build_teacher(config.teacher)
+    facts["teacher"] = teacher.encoder.digest()
     teacher.normalise_taps(_calibration_pictures(config, prepared))
     module = DistillationModule(config, teacher)
     if training.channels_last:

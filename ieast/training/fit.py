@@ -16,6 +16,7 @@ from torch import Tensor
 from ieast.config import ExperimentConfig
 from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
+from ieast.errors import ConfigError
 from ieast.images import read_image, resize_smallest_side, to_tensor
 from ieast.models.checkpoint import load_model, save_model
 from ieast.models.encoder import Encoder, build_encoder
@@ -65,7 +66,7 @@ def fit(
     Raises:
         DataError: Too few pictures for a batch, or a damaged one.
         WeightsError: The encoder's weights are missing or unusable.
-        ConfigError: The checkpoint in `folder` is of a different training.
+        ConfigError: The checkpoint in `folder` is of a different training, or the model to start from has another encoder.
         TrainingError: A loss was not finite; the last good checkpoint is kept.
         InterruptedTrainingError: SIGTERM or Ctrl-C; a checkpoint was saved.
         DiskFullError: The disk filled up; the previous checkpoint is intact.
@@ -75,7 +76,7 @@ def fit(
     training = config.training
     L.seed_everything(training.seed, verbose=False)
     facts = (provenance or {}) | make_provenance(config, prepared)  # now: the code may have changed by the time training ends
-    stylizer = _stylizer(config, _encoder(config, prepared))
+    stylizer, encoder_source = _stylizer(config, prepared)
     module = StyleTransferModule(stylizer, config)
     if training.channels_last:
         module.to(memory_format=torch.channels_last)
@@ -105,7 +106,7 @@ def fit(
             stylizer,
             folder / "model",
             method=config.objective.method,
-            encoder_source=config.encoder.source,
+            encoder_source=encoder_source,
             provenance=facts | {"iterations": module.finished},
         )
     trainer.strategy.barrier()
@@ -136,11 +137,18 @@ def _loader(config: ExperimentConfig, prepared: PreparedDataset, module: StyleTr
     return iteration_loader(batches, module.finished, total, workers=training.loader_workers, pin_memory=on_gpu)
 
 
-def _stylizer(config: ExperimentConfig, encoder: Encoder) -> Stylizer:
+def _stylizer(config: ExperimentConfig, prepared: PreparedDataset) -> tuple[Stylizer, str]:
+    """The model to train, and where its encoder came from."""
     if config.model.start is None:
-        return build_stylizer(encoder, config.model)
-    # In training mode, as a new one would be.
-    return load_model(released_or_folder(config.model.start), encoder)[0].train()
+        return build_stylizer(_encoder(config, prepared), config.model), config.encoder.source
+    # With the encoder it was trained on as it is: scaled to other pictures, it would be another.
+    stylizer, card = load_model(released_or_folder(config.model.start))
+    if card.encoder.name != config.encoder.name:
+        raise ConfigError(
+            f"model.start is {config.model.start}, a model on the encoder {card.encoder.name}, but encoder.name is "
+            f"{config.encoder.name}; set it to {card.encoder.name}"
+        )
+    return stylizer.train(), card.encoder.source  # in training mode, as a new one would be
 
 
 def _encoder(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:

@@ -36,12 +36,14 @@ def git_commit() -> str:
     """The commit of this code, with `-modified` if the working tree differs; `unknown` outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     try:
-        answer = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-modified"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        # Installed, this code may lie inside a repository that is not its own.
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
+            return "unknown"
+        return _git(root, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-modified")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return answer.stdout.strip()
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -18,6 +18,9 @@ FRAME_RATE = Fraction(25)
 
 _NUMBERED = re.compile(r"frame_[0-9]{6,}\.png")
 
+MARK = ".ieast"
+"""A file in folders of frames that were made here: frames of two clips are often named alike, and only ours may be replaced."""
+
 
 class FolderSource:
     """A folder of frames, with the attributes of a `VideoSource` that has neither sound nor an aspect of pixels."""
@@ -98,8 +101,14 @@ def check_replaceable(folder: Path, names: list[str] | None) -> None:
     Raises:
         VideoError: It holds something else.
     """
-    own = set(names or ())
-    for path in sorted(folder.iterdir()):
+    entries = sorted(folder.iterdir())
+    if entries and not (folder / MARK).is_file():
+        raise VideoError(
+            f"{folder}: holds {entries[0].name}, and it was not made by a stylisation, so its files would be lost. Choose a "
+            "folder that is empty or not there yet"
+        )
+    own = {MARK, *(names or ())}
+    for path in entries:
         if path.name not in own and not (names is None and _NUMBERED.fullmatch(path.name)):
             raise VideoError(
                 f"{folder}: holds {path.name}, which is not a frame of an earlier result and would be lost. "

@@ -23,7 +23,7 @@ from ieast.errors import VideoError
 from ieast.files import atomic_write, disk_full_explained
 from ieast.images import write_image
 from ieast.video.audio import AudioPlan, plan_audio
-from ieast.video.folders import FolderSource, check_replaceable, frame_names, numbered_name
+from ieast.video.folders import MARK, FolderSource, check_replaceable, frame_names, numbered_name
 from ieast.video.reading import Frame, VideoSource
 from ieast.video.writing import TARGETS, Picture, SegmentWriter, Target, count_frames, join
 
@@ -224,6 +224,7 @@ def _stylize_to_folder(
                 write_image(_stylized(frame, stylize, bar), path)
                 stylized += 1
             frames += 1
+    (work / "frames" / MARK).touch()
     if place.exists():
         place.rename(work / "replaced")
     (work / "frames").rename(place)

@@ -16,7 +16,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 import ieast.training.fit
 from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset
-from ieast.errors import DataError, TrainingError, WeightsError
+from ieast.errors import ConfigError, DataError, TrainingError
 from ieast.losses import functional
 from ieast.models.checkpoint import load_model
 from ieast.training.callbacks import AtomicCheckpointIO
@@ -403,11 +403,10 @@ def test_training_goes_on_from_a_trained_model(variant, make_config, prepared, t
     seen = {}
     watch(lambda module: seen.setdefault("first", weights(module)))
     trained = load_model(start)[0]
-    again = make_config(
-        model={"start": start},
-        encoder={"weights": str(Path(start, "encoder.safetensors")), "unit_mean_taps": False},
-        training={"iterations": 1, "reconstruction_iterations": 0, "learning_rate": 1e-12, "transform_learning_rate": 1e-12},
-    )
+    rates = {"learning_rate": 1e-12, "transform_learning_rate": 1e-12}
+    # Other crops would scale the encoder otherwise; it must stay the one the model was trained on.
+    training = {"iterations": 1, "reconstruction_iterations": 0, "crop": 48, **rates}
+    again = make_config(model={"start": start}, training=training)
     fit(again, prepared, tmp_path)
     for name, value in trained.state_dict().items():
         torch.testing.assert_close(seen["first"][f"stylizer.{name}"], value, rtol=0, atol=1e-9)
@@ -415,5 +414,6 @@ def test_training_goes_on_from_a_trained_model(variant, make_config, prepared, t
 
 def test_a_start_on_another_encoder_is_refused(variant, make_config, prepared, tmp_path):
     start = variant[2].model_folder
-    with pytest.raises(WeightsError, match=r"was trained on the encoder vgg19-compact .* not on"):
-        fit(make_config(model={"start": start}, training={"seed": 9}), prepared, tmp_path)
+    config = make_config(model={"start": start}, encoder={"name": "vgg19", "weights": None})
+    with pytest.raises(ConfigError, match=r"a model on the encoder vgg19-compact, but encoder.name is vgg19; set it to"):
+        fit(config, prepared, tmp_path)
