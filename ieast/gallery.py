@@ -22,12 +22,12 @@ from ieast.models.stylizer import Style, Stylizer
 PHOTOGRAPHS = ("astronaut", "coffee", "cat", "rocket")
 ARTWORKS = (0, 5, 2, 1, 8, 7)
 """Numbers of drawn artworks: swirls, stained glass, pointillism, a wave print, a fauvist's, and ink."""
-DRAWN = (0, 5)
-"""Numbers of drawn photographs."""
+DRAWN = (5,)
+"""Numbers of drawn photographs: a town by the sea."""
 
-CELL, GAP, CAPTION = 224, 4, 22
+CELL, GAP, CAPTION = 184, 4, 22
 SIZE = 512
-_QUALITY = 88
+_QUALITY = 82
 
 
 @dataclass(frozen=True)
