@@ -18,6 +18,8 @@ class IterationModule(L.LightningModule):
     """
 
     iteration: Tensor
+    remedy = "Lower training.learning_rate, or use precision 32-true"
+    """What to try when a loss is not finite."""
 
     def __init__(self, config: ExperimentConfig | DistillationConfig):
         super().__init__()
@@ -78,8 +80,7 @@ class IterationModule(L.LightningModule):
             name = min(bad, key=lambda term: (bad[term], term == "total"))
             raise TrainingError(
                 f"the loss term `{name}` was not finite in iteration {bad[name]}. Training has stopped; the last good "
-                "checkpoint is kept. Lower training.learning_rate, set training.gradient_clip, or use precision 32-true, "
-                "then run again"
+                f"checkpoint is kept. {self.remedy}, then run again"
             )
 
     def _stop_if_weights_not_finite(self) -> None:
@@ -88,7 +89,7 @@ class IterationModule(L.LightningModule):
         if not finite.all():
             raise TrainingError(
                 f"the weights were not finite after iteration {self.finished}. Training has stopped; the last good checkpoint "
-                "is kept. Lower training.learning_rate, set training.gradient_clip, or use precision 32-true, then run again"
+                f"is kept. {self.remedy}, then run again"
             )
 
     # -- checkpoints ----------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ class StyleTransferModule(IterationModule):
     """
 
     config: ExperimentConfig
+    remedy = "Lower training.learning_rate, set training.gradient_clip, or use precision 32-true"
 
     def __init__(self, stylizer: Stylizer, config: ExperimentConfig):
         super().__init__(config)

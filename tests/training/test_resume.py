@@ -253,7 +253,7 @@ def test_a_finished_training_goes_on_when_more_iterations_are_asked(uninterrupte
 @pytest.mark.parametrize(
     ("sections", "key", "before", "now"),
     [
-        ({"training": {"learning_rate": 0.5}}, "training.learning_rate", 0.0005, 0.5),
+        ({"training": {"learning_rate": 0.5}}, "training.learning_rate", 0.0001, 0.5),
         ({"training": {"batch_size": 8}}, "training.batch_size", 6, 8),
         ({"training": {"seed": 3}}, "training.seed", 0, 3),
         ({"training": {"reconstruction_iterations": 5}}, "training.reconstruction_iterations", 4, 5),
