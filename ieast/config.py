@@ -18,6 +18,8 @@ from ieast.errors import ConfigError
 # Reflection padding needs two positions at relu5_1, a sixteenth of the crop.
 SMALLEST_CROP = 32
 
+OptimizerName = Literal["adam", "soap"]
+
 
 class Settings(BaseModel):
     """Base of every section: immutable, and strict about names."""
@@ -141,9 +143,10 @@ class ModelConfig(Settings):
         None,
         description="a trained model to go on from, with its encoder: `ieast` or `sanet` as shipped, or a model folder",
     )
-    attention_start: Literal["random", "identity"] = Field(
+    attention_start: Literal["random", "identity", "adain"] = Field(
         "random",
-        description="`identity` lets T(c, s) start near c, so that a reconstructing decoder is a working start",
+        description="`identity` lets T(c, s) start near c; `adain` also solves for the merge that comes nearest to AdaIN's "
+        "features, so that a reconstructing decoder shows recognisable pictures from the first iteration",
     )
     style_head: tuple[PositiveInt, PositiveInt] = (256, 128)
     content_head: tuple[PositiveInt, PositiveInt] = (128, 128)
@@ -196,12 +199,16 @@ class TrainingConfig(Settings):
     batch_size: PositiveInt = Field(16, description="stylizations an iteration, on each device")
     crop: PositiveInt = Field(256, description="pixels; square random crops")
     zoom: float = Field(1.0, ge=1, description="crops are cut up to this many times larger, at random, and scaled to `crop`")
+    optimizer: OptimizerName = Field("adam", description="of the generator; the discriminator's is Adam")
     learning_rate: PositiveFloat = 1e-4
     transform_learning_rate: PositiveFloat | None = Field(None, description="of the transform, where it differs")
     reconstruction_learning_rate: PositiveFloat | None = Field(
         None, description="of the reconstruction stage, where it differs"
     )
     learning_rate_decay: float = Field(0.0, ge=0, description="rate at iteration i is rate / (1 + decay · i)")
+    anneal: float = Field(
+        0.0, ge=0, le=1, description="share of each stage, at its end, over which rates fall along half a cosine to 0"
+    )
     discriminator_betas: tuple[float, float] = (0.5, 0.999)  # the paper is silent: the released code's choice
     gradient_clip: PositiveFloat | None = Field(None, description="largest gradient norm of the generator")
     seed: int = Field(0, ge=0)
@@ -337,6 +344,7 @@ class DistillationTrainingConfig(Settings):
     batch_size: PositiveInt = Field(16, description="pictures an iteration, half of them contents, half styles")
     crop: PositiveInt = Field(128, description="pixels; square random crops")
     zoom: float = Field(2.0, ge=1, description="crops are cut up to this many times larger, at random, and scaled to `crop`")
+    optimizer: OptimizerName = "adam"
     learning_rate: PositiveFloat = Field(
         0.1, description="in units of each layer's weights at the start; falls along a cosine to a hundredth of itself"
     )

@@ -54,9 +54,13 @@ class StyleAttentionTransform(nn.Module):
 
     def forward(self, content: dict[str, Tensor], style: dict[str, Tensor]) -> Tensor:
         """Stylized features (B, C, H/8, W/8) from the taps relu4_1 and relu5_1 of contents and styles."""
+        return self.merge_conv(self.attend(content, style))
+
+    def attend(self, content: dict[str, Tensor], style: dict[str, Tensor]) -> Tensor:
+        """What the merge convolution gets (B, C, H/8, W/8): both blocks' features, summed."""
         fine = self.sanet4_1(content["relu4_1"], style["relu4_1"])
         coarse = self.sanet5_1(content["relu5_1"], style["relu5_1"])
-        return self.merge_conv(fine + F.interpolate(coarse, size=fine.shape[-2:], mode="nearest"))
+        return fine + F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
 
     @torch.no_grad()
     def start_as_identity(self, sharpness: float = 0.35) -> None:

@@ -1,6 +1,7 @@
 """Encoder, transform and decoder as one thing that stylises pictures."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,10 @@ from ieast.models.attention import StyleAttentionTransform
 from ieast.models.blending import check_mask, check_weights, is_nowhere, shares
 from ieast.models.decoder import Decoder
 from ieast.models.encoder import REDUCTION, Encoder
+from ieast.models.start import start_near_adain
 from ieast.models.tiling import CELL, StyleTaps, Tile, attend, check_tile, decode, encode, extended_size
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -142,11 +146,18 @@ class Stylizer(nn.Module):
         return encode(self.encoder, match_colours(style, content) if preserve_colour == "coral" else style, 1, tile)
 
 
-def build_stylizer(encoder: Encoder, config: ModelConfig) -> Stylizer:
-    """A stylizer ready to be trained on `encoder`."""
+def build_stylizer(
+    encoder: Encoder, config: ModelConfig, pairs: Callable[[], Iterable[tuple[Tensor, Tensor]]] | None = None
+) -> Stylizer:
+    """A stylizer ready to be trained on `encoder`; `pairs` gives contents and styles where `attention_start` needs some."""
     stylizer = Stylizer(encoder)
     if config.attention_start == "identity":
         stylizer.transform.start_as_identity()
+    elif config.attention_start == "adain":
+        if pairs is None:
+            raise ValueError("attention_start `adain` is fitted on pictures: give pairs")
+        explained = start_near_adain(stylizer.transform, encoder, pairs())
+        log.info("T starts with %.0f %% of the variance of AdaIN's features", 100 * explained)
     return stylizer
 
 

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import save
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Optimizer
 
 from ieast.config import DistillationConfig
 from ieast.data.batches import PairBatches, iteration_loader
@@ -34,6 +34,7 @@ from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlySto
 from ieast.training.fit import calibration_pictures
 from ieast.training.iterations import IterationModule
 from ieast.training.loop import CHECKPOINT, check_resumable, make_trainer, run_to_end
+from ieast.training.optimizers import make_optimizer
 from ieast.training.provenance import provenance
 
 log = logging.getLogger(__name__)
@@ -72,10 +73,10 @@ class DistillationModule(IterationModule):
             self.lifts.load_state_dict(teacher.lifts.state_dict())
             self.lifts.requires_grad_(False)
 
-    def configure_optimizers(self) -> Adam:
-        """Adam with a rate for each layer: the configured one times the size of the layer's weights at the start.
+    def configure_optimizers(self) -> Optimizer:
+        """With a rate for each layer: the configured one times the size of the layer's weights at the start.
 
-        Adam's steps do not know how large a weight is, and from the first layer to the last their size falls twentyfold.
+        The optimisers' steps do not know how large a weight is, and from the first layer to the last their size falls twentyfold.
         """
         rate = self.config.training.learning_rate
         groups = []
@@ -83,7 +84,7 @@ class DistillationModule(IterationModule):
             if parameter.requires_grad:
                 size = float(parameter.detach().square().mean().sqrt()) if parameter.ndim > 1 else 1.0
                 groups.append({"name": name, "params": [parameter], "lr": rate * size, "base_lr": rate * size})
-        return Adam(groups)
+        return make_optimizer(groups, self.config.training.optimizer)
 
     def training_step(self, batch: dict[str, Tensor], _batch_index: int) -> None:
         """Learn from one batch: content and style crops (b/2, 3, H, W), uint8."""

@@ -140,7 +140,7 @@ def _loader(config: ExperimentConfig, prepared: PreparedDataset, module: StyleTr
 def _stylizer(config: ExperimentConfig, prepared: PreparedDataset) -> tuple[Stylizer, str]:
     """The model to train, and where its encoder came from."""
     if config.model.start is None:
-        return build_stylizer(_encoder(config, prepared), config.model), config.encoder.source
+        return build_stylizer(_encoder(config, prepared), config.model, lambda: _pairs(config, prepared)), config.encoder.source
     # With the encoder it was trained on as it is: scaled to other pictures, it would be another.
     stylizer, card = load_model(released_or_folder(config.model.start))
     if card.encoder.name != config.encoder.name:
@@ -161,12 +161,18 @@ def _encoder(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
     return encoder
 
 
-def calibration_pictures(paths: Sequence[Path], crop: int) -> Iterator[Tensor]:
+def _pairs(config: ExperimentConfig, prepared: PreparedDataset) -> Iterator[tuple[Tensor, Tensor]]:
+    training = config.training
+    sides = (prepared.training_paths("content"), prepared.training_paths("style"))
+    return zip(*(calibration_pictures(paths, training.crop, training.zoom) for paths in sides), strict=False)
+
+
+def calibration_pictures(paths: Sequence[Path], crop: int, zoom: float = 1.0) -> Iterator[Tensor]:
     """Crops (1, 3, crop, crop) in [0, 1] of the same evenly spaced pictures every time."""
     chosen = np.linspace(0, len(paths) - 1, min(len(paths), CALIBRATION_PICTURES)).round().astype(int)
     random = np.random.default_rng(0)
     for index in chosen:
-        yield read_crop(paths[index], crop, random)[None].float() / 255
+        yield read_crop(paths[index], crop, random, zoom)[None].float() / 255
 
 
 def _callbacks(config: ExperimentConfig, prepared: PreparedDataset, folder: Path, total: int) -> list[L.Callback]:

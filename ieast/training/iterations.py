@@ -39,7 +39,8 @@ class IterationModule(L.LightningModule):
     def _step(self, optimizer: Any, loss: Tensor) -> None:
         optimizer.zero_grad()
         self.manual_backward(loss)
-        optimizer.step()
+        with torch.autocast(self.device.type, enabled=False):  # preconditioners need their matrix products in fp32
+            optimizer.step()
 
     def _as_images(self, crops: Tensor) -> Tensor:
         images = crops.float() / 255

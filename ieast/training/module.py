@@ -1,5 +1,6 @@
 """One iteration of training: a pair batch through Eq. 7, first the discriminator, then the generator."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ from ieast.models.discriminator import MultiScaleDiscriminator
 from ieast.models.heads import ProjectionHead
 from ieast.models.stylizer import Stylizer
 from ieast.training.iterations import IterationModule
+from ieast.training.optimizers import make_optimizer
 
 
 class StyleTransferModule(IterationModule):
@@ -41,7 +43,7 @@ class StyleTransferModule(IterationModule):
     # -- optimisers -----------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Adam for the generator with its heads and, under EL, Adam for the discriminator."""
+        """One for the generator with its heads and, under EL, Adam for the discriminator."""
         training = self.config.training
         transform_rate = training.transform_learning_rate or training.learning_rate
         groups = [
@@ -53,7 +55,7 @@ class StyleTransferModule(IterationModule):
             groups.append(_group("heads", heads, training.learning_rate))
         # Under fp16 a fused Adam would unscale the gradients itself, after they have been clipped.
         fused = self.device.type == "cuda" and training.precision != "16-mixed"
-        optimizers: list[Optimizer] = [Adam(groups, fused=fused)]
+        optimizers: list[Optimizer] = [make_optimizer(groups, training.optimizer, fused=fused)]
         if self.config.objective.external_learning:
             group = _group("discriminator", self.discriminator.parameters(), training.learning_rate)
             optimizers.append(Adam([group], betas=training.discriminator_betas, fused=fused))
@@ -71,10 +73,12 @@ class StyleTransferModule(IterationModule):
         training = self.config.training
         if self.in_reconstruction:
             rate = training.reconstruction_learning_rate or training.learning_rate
+            rate *= annealing(self.finished, training.reconstruction_iterations, training.anneal)
             for group in self._param_groups():
                 group["lr"] = rate if group["name"] == "decoder" else 0.0
             return
-        factor = 1 / (1 + training.learning_rate_decay * (self.finished - training.reconstruction_iterations))
+        done = self.finished - training.reconstruction_iterations
+        factor = annealing(done, training.iterations, training.anneal) / (1 + training.learning_rate_decay * done)
         for group in self._param_groups():
             group["lr"] = group["base_lr"] * factor
 
@@ -168,6 +172,12 @@ class StyleTransferModule(IterationModule):
         total = weights.identity_pixels * pixels + weights.identity_taps * features
         self._step(generator, total)
         return {"reconstruction_pixels": pixels, "reconstruction_taps": features, "reconstruction": total}
+
+
+def annealing(finished: int, iterations: int, share: float) -> float:
+    """Factor on the learning rate after `finished` of `iterations`: 1, then half a cosine towards 0 over the last `share`."""
+    left = (iterations - finished) / iterations
+    return 1.0 if left >= share else (1 - math.cos(math.pi * left / share)) / 2
 
 
 def _group(name: str, parameters: Iterable[Parameter], rate: float) -> dict[str, Any]:
