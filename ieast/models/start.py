@@ -44,7 +44,9 @@ def start_near_adain(transform: StyleAttentionTransform, encoder: Encoder, pairs
         square, total, count = square + goal.square().sum(0), total + goal.sum(0), count + len(goal)
     if not count:
         raise ValueError("there is no pair of pictures to fit the start on")
-    assert isinstance(gram, Tensor) and isinstance(product, Tensor) and merge.bias is not None
+    assert isinstance(gram, Tensor)
+    assert isinstance(product, Tensor)
+    assert merge.bias is not None
     damped = gram + RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
     solution = torch.linalg.solve(damped, product)  # (9C + 1, C)
     merge.weight.copy_(solution[:-1].T.reshape(merge.weight.shape))

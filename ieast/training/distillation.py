@@ -76,7 +76,7 @@ class DistillationModule(IterationModule):
     def configure_optimizers(self) -> Optimizer:
         """With a rate for each layer: the configured one times the size of the layer's weights at the start.
 
-        The optimisers' steps do not know how large a weight is, and from the first layer to the last their size falls twentyfold.
+        Steps do not know how large a weight is, and from the first layer to the last their size falls twentyfold.
         """
         rate = self.config.training.learning_rate
         groups = []
