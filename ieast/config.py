@@ -307,6 +307,15 @@ class ExperimentConfig(Document):
         return values
 
     @model_validator(mode="after")
+    def _start_brings_its_encoder(self) -> Self:
+        if self.model.start is not None and self.encoder.weights is not None:
+            raise ValueError(
+                f"model.start {self.model.start} brings the encoder it was trained on, so encoder.weights {self.encoder.weights} "
+                "would not be used; remove one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _discriminator_fits_crop(self) -> Self:
         smallest = 32 * 2 ** (self.model.discriminator_scales - 1)
         if self.objective.external_learning and self.training.crop < smallest:

@@ -26,7 +26,7 @@ def active_run() -> Run:
 def log_settings(config: ExperimentConfig) -> None:
     """Put every setting and what the run can be filtered by into it."""
     log_document(config)
-    objective = config.objective
+    objective, start = config.objective, config.model.start
     mlflow.set_tags(
         {
             "method": objective.method,
@@ -35,7 +35,7 @@ def log_settings(config: ExperimentConfig) -> None:
             "CL": str(objective.contrastive_learning),
             "seed": str(config.training.seed),
             "encoder": config.encoder.name,
-            "encoder.weights": config.encoder.source,
+            "encoder.weights": f"as in {start}" if start else config.encoder.source,
         }
     )
 

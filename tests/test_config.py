@@ -256,6 +256,11 @@ def test_threshold_that_says_nothing_is_refused():
     assert "threshold on ssim sets none of at_most, at_least, relative_to_champion" in message
 
 
+def test_weights_beside_a_model_that_brings_its_encoder_are_refused():
+    message = message_of({"model": {"start": "ieast"}, "encoder": {"name": "vgg19-compact", "weights": "mine.safetensors"}})
+    assert "model.start ieast brings the encoder it was trained on, so encoder.weights mine.safetensors would not be" in message
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -265,6 +270,8 @@ def test_threshold_that_says_nothing_is_refused():
         ("training.learning_rate", float("inf")),
         ("objective.weights.style", float("inf")),
         ("training.learning_rate_decay", -1),
+        ("training.anneal", 1.5),
+        ("training.optimizer", "sgd"),
         ("training.gradient_clip", 0),
         ("training.iterations", 0),
         ("training.seed", -1),

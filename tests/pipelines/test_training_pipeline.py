@@ -69,7 +69,7 @@ def test_one_run_holds_curves_scores_data_settings_and_pictures(project, first):
     for name in ("style_distance", "content_distance", "temporal_encoder_tap_distance"):
         assert run.data.metrics[f"evaluation/{name}"] > 0
     assert run.data.params["training.batch_size"] == "6"
-    assert run.data.tags["encoder.weights"] == "shipped"
+    assert run.data.tags["encoder.weights"] == "as in ieast"
     assert run.data.tags["method"] == "ieast"
     md5 = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
     (data,) = run.inputs.dataset_inputs

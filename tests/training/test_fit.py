@@ -246,6 +246,15 @@ def test_learning_rates_decay_from_the_end_of_the_reconstruction_stage(make_conf
         assert rate(group) == pytest.approx([0, 0, *(0.01 * f for f in factors)])
 
 
+def test_annealing_ends_each_stage_along_half_a_cosine(make_config, prepared, tmp_path):
+    rates = {"learning_rate": 0.01, "transform_learning_rate": None, "reconstruction_learning_rate": 0.03}
+    stages = {"reconstruction_iterations": 4, "iterations": 4, "learning_rate_decay": 0.0, "anneal": 0.5}
+    logged = curves_of(make_config(training=rates | stages), prepared, tmp_path)
+    factors = [1, 1, 1, 0.5]  # (1 + cos 0) / 2 when the last half begins, (1 + cos π/2) / 2 in its middle
+    decoder = list(logged["learning_rate/decoder"].values())
+    assert decoder == pytest.approx([*(0.03 * f for f in factors), *(0.01 * f for f in factors)])
+
+
 def test_rates_are_one_and_constant_when_nothing_else_is_set(make_config, prepared, tmp_path):
     unset = {"transform_learning_rate": None, "reconstruction_learning_rate": None}
     rates = {"learning_rate": 0.01, "learning_rate_decay": 0.0} | unset
@@ -406,7 +415,7 @@ def test_training_goes_on_from_a_trained_model(variant, make_config, prepared, t
     rates = {"learning_rate": 1e-12, "transform_learning_rate": 1e-12}
     # Other crops would scale the encoder otherwise; it must stay the one the model was trained on.
     training = {"iterations": 1, "reconstruction_iterations": 0, "crop": 48, **rates}
-    again = make_config(model={"start": start}, training=training)
+    again = make_config(model={"start": start}, encoder={"weights": None}, training=training)
     fit(again, prepared, tmp_path)
     for name, value in trained.state_dict().items():
         torch.testing.assert_close(seen["first"][f"stylizer.{name}"], value, rtol=0, atol=1e-9)

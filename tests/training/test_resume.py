@@ -165,6 +165,20 @@ def test_a_fresh_process_goes_on_to_bit_identical_weights_and_optimiser_states(u
         assert (folder / "model" / name).read_bytes() == (uninterrupted / "model" / name).read_bytes()
 
 
+def test_soap_goes_on_bit_identically_too(make_config, prepared, tmp_path):
+    # Its preconditioners are renewed in the tenth of its steps, its eigenbases with them.
+    config = make_config(training=STAGES | {"iterations": 14, "optimizer": "soap"})
+    fit(config, prepared, tmp_path / "straight")
+    for iteration in (3, 12):
+        with pytest.raises(InterruptedTrainingError):
+            fit_with(Before(iteration, functools.partial(send, signal.SIGTERM)), config, prepared, tmp_path / "resumed")
+    fit(config, prepared, tmp_path / "resumed")
+    straight, resumed = (checkpoint(tmp_path / name) for name in ("straight", "resumed"))
+    assert equal(resumed["state_dict"], straight["state_dict"])
+    assert equal(resumed["optimizer_states"], straight["optimizer_states"])
+    assert any("Q" in state for state in straight["optimizer_states"][0]["state"].values())
+
+
 def test_a_signal_to_the_whole_process_group_stops_in_good_order_though_it_reaches_the_loaders_workers_too(
     make_config, prepared, tmp_path
 ):
