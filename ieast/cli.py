@@ -239,6 +239,25 @@ def add(
     typer.echo("\n".join(["Make it a version that runs can name:", *(f"  {line}" for line in added.next_steps)]))
 
 
+@data_app.command()
+def pans(
+    data: Annotated[Path, typer.Argument(help="Folder with content/ and style/.")],
+    config: Annotated[Path, typer.Option(help="The configuration models are trained with: it says what is held out.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where clips go; by default DATA/clips.")] = None,
+    count: Annotated[int, typer.Option(min=1)] = 16,
+    frames: Annotated[int, typer.Option(min=2)] = 50,
+) -> None:
+    """Make clips to measure stability on, by panning and zooming over photographs that training does not see."""
+    from ieast.config import ExperimentConfig
+    from ieast.data.pans import make_pans
+    from ieast.data.prepare import folder_digest, prepare_dataset
+
+    experiment = ExperimentConfig.load(config)
+    prepared = prepare_dataset(data, Path(experiment.work_folder), experiment.prepare, folder_digest(data))
+    clips = make_pans(prepared, output or data / "clips", count, frames)
+    typer.echo(f"{output or data / 'clips'}  {len(clips)} clips of {frames} frames")
+
+
 def main() -> None:
     """Run the command line; errors a user can mend are one message and exit code 2."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")

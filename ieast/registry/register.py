@@ -11,6 +11,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
+from mlflow.models.model import ModelInfo
 from PIL import Image
 
 from ieast.errors import RegistryError
@@ -24,13 +25,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 _REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors")
 
 
-def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
-    """Log the exported model to the active run, register it as `name`, and point the alias `challenger` at it.
-
-    Returns:
-        The new version's number.
-    """
-    info = mlflow.pyfunc.log_model(
+def log_model(model_folder: Path, name: str | None = None) -> ModelInfo:
+    """Log the exported model to the active run as a pyfunc and, with `name`, register it."""
+    return mlflow.pyfunc.log_model(
         name="model",
         python_model=str(PACKAGE / "registry" / "served_model.py"),
         artifacts={"model": str(model_folder)},
@@ -40,7 +37,15 @@ def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
         pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
         registered_model_name=name,
     )
-    number = str(info.registered_model_version)
+
+
+def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
+    """Log the exported model to the active run, register it as `name`, and point the alias `challenger` at it.
+
+    Returns:
+        The new version's number.
+    """
+    number = str(log_model(model_folder, name).registered_model_version)
     client = MlflowClient()
     for key, value in tags.items():
         client.set_model_version_tag(name, number, key, value)
