@@ -5,12 +5,11 @@ coffee (CC0), and the rocket (public domain). Styles are drawn.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -18,6 +17,7 @@ from ieast.data.sample import draw_artwork, draw_photograph
 from ieast.errors import DataError
 from ieast.images import resize_smallest_side, to_image, to_tensor, write_image
 from ieast.models.stylizer import Style, Stylizer
+from ieast.sheet import Cell, sheet
 
 PHOTOGRAPHS = ("astronaut", "coffee", "cat", "rocket")
 ARTWORKS = (0, 5, 2, 1, 8, 7)
@@ -25,17 +25,8 @@ ARTWORKS = (0, 5, 2, 1, 8, 7)
 DRAWN = (5,)
 """Numbers of drawn photographs: a town by the sea."""
 
-CELL, GAP, CAPTION = 184, 4, 22
 SIZE = 512
 _QUALITY = 82
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A picture in a table, with a line below it."""
-
-    picture: Image.Image | None
-    caption: str = ""
 
 
 def make_gallery(models: dict[str, Stylizer], folder: Path) -> list[Path]:
@@ -84,7 +75,7 @@ def _compare(models: dict[str, Stylizer], contents: Sequence[Image.Image], style
                     row.append(Cell(_paint(stylizer, pixels, style)))
                     bar.update()
                 rows.append(row)
-    return table(rows)
+    return sheet(rows)
 
 
 def _controls(stylizer: Stylizer, face: Image.Image, still: Image.Image, styles: Sequence[Image.Image]) -> Image.Image:
@@ -118,25 +109,7 @@ def _controls(stylizer: Stylizer, face: Image.Image, still: Image.Image, styles:
             cell("mask: the rest as it was", cup, [Style(glass, mask=disc)]),
         ],
     ]
-    return table(rows)
-
-
-def table(rows: Sequence[Sequence[Cell]]) -> Image.Image:
-    """Rows of cells as one picture; each picture is cut to its central square."""
-    font = ImageFont.load_default(size=14)
-    captions = [any(cell.caption for cell in row) for row in rows]
-    height = sum(CELL + GAP + CAPTION * has for has in captions) + GAP
-    page = Image.new("RGB", (max(len(row) for row in rows) * (CELL + GAP) + GAP, height), "white")
-    draw = ImageDraw.Draw(page)
-    top = GAP
-    for row, has_caption in zip(rows, captions, strict=True):
-        for column, cell in enumerate(row):
-            left = GAP + column * (CELL + GAP)
-            if cell.picture is not None:
-                page.paste(_square(cell.picture), (left, top))
-            draw.text((left + 2, top + CELL + 2), cell.caption, fill="black", font=font)
-        top += CELL + GAP + CAPTION * has_caption
-    return page
+    return sheet(rows)
 
 
 def _paint(
@@ -153,9 +126,3 @@ def _disc(like: Tensor) -> Tensor:
     height, width = like.shape[-2:]
     y, x = torch.meshgrid(torch.arange(height) - height / 2, torch.arange(width) - width / 2, indexing="ij")
     return ((x**2 + y**2).sqrt() < 0.36 * min(height, width)).float()[None, None]
-
-
-def _square(image: Image.Image) -> Image.Image:
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.resize((CELL, CELL), Image.Resampling.LANCZOS, (left, top, left + side, top + side))

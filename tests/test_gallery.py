@@ -7,7 +7,8 @@ from PIL import Image
 
 import ieast.gallery as gallery
 from ieast.errors import DataError
-from ieast.gallery import CAPTION, CELL, GAP, Cell, make_gallery, photographs, table
+from ieast.gallery import make_gallery, photographs
+from ieast.sheet import CAPTION, CELL, GAP, Cell, sheet
 
 
 def test_the_photographs_come_from_the_package_without_a_network(monkeypatch):
@@ -25,7 +26,7 @@ def test_without_scikit_image_it_says_what_to_install(monkeypatch):
 
 def test_a_table_has_its_cells_where_they_belong():
     red, blue = Image.new("RGB", (40, 30), "red"), Image.new("RGB", (30, 40), "blue")
-    page = table([[Cell(None), Cell(red)], [Cell(blue, "a caption"), Cell(None)]])
+    page = sheet([[Cell(None), Cell(red)], [Cell(blue, "a caption"), Cell(None)]])
     assert page.size == (2 * (CELL + GAP) + GAP, 2 * (CELL + GAP) + GAP + CAPTION)
     assert page.getpixel((GAP + CELL // 2, GAP + CELL // 2)) == (255, 255, 255)
     assert page.getpixel((2 * GAP + CELL + CELL // 2, GAP + CELL // 2)) == (255, 0, 0)
