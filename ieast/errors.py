@@ -39,3 +39,7 @@ class InterruptedTrainingError(TrainingError):
 
 class RegistryError(IeastError):
     """A registered model, version or alias is missing or cannot be used."""
+
+
+class PipelineError(IeastError):
+    """A pipeline ended without all that it was to make; what it made is kept."""

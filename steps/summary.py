@@ -43,7 +43,12 @@ def write_summary(config: ExperimentConfig, version: str, decision: Decision, sc
         f"  stylise with it     ieast stylize CONTENT STYLE -o OUT --model {folder / 'model'}",
         f"  in a browser        make ui, or: mlflow ui --backend-store-uri {store}",
     ]
+    return keep_summary(work, lines)
+
+
+def keep_summary(work_folder: Path | str, lines: list[str]) -> str:
+    """Keep the last words of a run in the work folder, for `ieast last-run`."""
     text = "\n".join(lines)
-    with atomic_write(work / SUMMARY) as temporary:
+    with atomic_write(Path(work_folder) / SUMMARY) as temporary:
         temporary.write_text(text + "\n")
     return text

@@ -38,7 +38,7 @@ def train_variant(
         log.info("%s seed %d was finished by an earlier run: %s", variant, seed, done.info.run_id)
         return Outcome(variant=variant, seed=seed, run_id=done.info.run_id)
     with child_run(parent, cell, f"{variant} seed {seed}") as run_id:
-        mlflow.set_tags({"variant": variant, "data.md5": data.md5, "prepared.key": prepared.key})
+        mlflow.set_tags({"variant": variant, "seed": str(seed), "data.md5": data.md5, "prepared.key": prepared.key})
         try:
             _train_and_score(prepared, data, config, run_id)
         except InterruptedTrainingError:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
@@ -109,16 +110,9 @@ def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data
 
     key = preparation_key(config, data_digest)
     folder = work_folder.absolute() / "prepared" / key
-    if (folder / MANIFEST).exists():
-        logger.info("reusing the prepared dataset %s", folder)
-        manifest = pd.read_csv(folder / MANIFEST)
-        _check_usable(manifest, config.max_bad_share, folder / MANIFEST)
-    else:
-        manifest = _make_manifest(_prepare_pictures(source, folder, config))
-        with atomic_write(folder / QUARANTINE) as temporary:
-            manifest.to_csv(temporary, index=False)
-        _check_usable(manifest, config.max_bad_share, folder / QUARANTINE)
-        (folder / QUARANTINE).replace(folder / MANIFEST)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{key}.lock"):  # whoever comes second waits, and finds it done
+        manifest = _manifest(source, folder, config)
 
     usable = Counter(manifest.loc[manifest["status"] == "ok", "side"])
     clips = source.absolute() / "clips"
@@ -131,6 +125,21 @@ def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data
         clips_folder=str(clips) if clips.is_dir() and list_clips(clips) else None,
         held_out=config.held_out,
     )
+
+
+def _manifest(source: Path, folder: Path, config: PrepareConfig) -> pd.DataFrame:
+    """What became of each picture, after making those that are not there yet."""
+    if (folder / MANIFEST).exists():
+        logger.info("reusing the prepared dataset %s", folder)
+        manifest = pd.read_csv(folder / MANIFEST)
+        _check_usable(manifest, config.max_bad_share, folder / MANIFEST)
+        return manifest
+    manifest = _make_manifest(_prepare_pictures(source, folder, config))
+    with atomic_write(folder / QUARANTINE) as temporary:
+        manifest.to_csv(temporary, index=False)
+    _check_usable(manifest, config.max_bad_share, folder / QUARANTINE)
+    (folder / QUARANTINE).replace(folder / MANIFEST)
+    return manifest
 
 
 def preparation_key(config: PrepareConfig, data_digest: str) -> str:

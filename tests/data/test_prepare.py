@@ -2,6 +2,7 @@ import errno
 import logging
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -291,3 +292,19 @@ def test_held_out_pictures_are_kept_from_training_and_stay_so_when_others_come(s
         assert len(held_out) == kept
         assert sorted(held_out + training) == whole.training_paths(side)
     assert set(some.scoring_paths("content")) <= set(split(0.6).scoring_paths("content"))
+
+
+def test_two_at_once_prepare_it_once(source, monkeypatch):
+    made = []
+    ours = ieast.data.prepare._prepare_pictures
+
+    def slow(*args):
+        made.append(1)
+        time.sleep(0.3)
+        return ours(*args)
+
+    monkeypatch.setattr(ieast.data.prepare, "_prepare_pictures", slow)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: prepare(source), range(3)))
+    assert found[0] == found[1] == found[2]
+    assert len(made) == 1

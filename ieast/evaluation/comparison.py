@@ -1,0 +1,130 @@
+"""Variants or methods side by side: tables with intervals, figures like the paper's, and one page that holds them."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+import jinja2
+import pandas as pd
+from PIL import Image
+
+from ieast.evaluation.statistics import compare, summarise
+
+UNITS = {"pairs": ("content", "style"), "clips": ("clip", "style")}
+"""What names a row of each table of scores."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One trained and scored model: the tables that `ieast.evaluation.evaluate` made of it."""
+
+    variant: str
+    seed: int
+    run_id: str
+    code: str
+    pairs: pd.DataFrame
+    clips: pd.DataFrame
+    flicker: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the scores say, as tidy tables."""
+
+    scores: pd.DataFrame
+    """A row a variant and metric: mean over units and seeds, with its interval."""
+    differences: pd.DataFrame
+    """A row a variant and metric: mean difference to the baseline, with its interval, and the share of units won."""
+    seeds: pd.DataFrame
+    """A row a variant, seed and metric: the mean over units."""
+
+
+def compare_scored(scored: Sequence[Scored], baseline: str) -> Comparison:
+    """Tables of `scored`, with all variants compared with `baseline` on the same pairs and clips.
+
+    Raises:
+        DataError: Variants were not scored on the same pictures and clips, or there is no such baseline.
+    """
+    scores, differences, seeds = [], [], []
+    for kind, unit in UNITS.items():
+        table = pd.concat([_labelled(each, getattr(each, kind)) for each in scored], ignore_index=True)
+        metrics = [column for column in table.columns if column not in (*unit, "variant", "seed", "frames")]
+        if not metrics:  # a dataset without clips
+            continue
+        scores.append(summarise(table, metrics, unit))
+        if table["variant"].nunique() > 1:
+            differences.append(compare(table, baseline, metrics, unit))
+        means = table.groupby(["variant", "seed"], sort=False)[metrics].mean()
+        seeds.append(means.melt(ignore_index=False, var_name="metric", value_name="mean").reset_index())
+    return Comparison(*(pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (scores, differences, seeds)))
+
+
+def _labelled(each: Scored, table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(variant=each.variant, seed=each.seed)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture of the report."""
+
+    title: str
+    note: str
+    picture: Image.Image
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows."""
+
+    title: str
+    facts: Mapping[str, str]
+    """What was compared, such as the data's version and the code's."""
+    comparison: Comparison | None
+    baseline: str
+    runs: pd.DataFrame
+    figures: Sequence[Figure] = ()
+    warnings: Sequence[str] = field(default_factory=tuple)
+
+
+def report_page(report: Report) -> str:
+    """The report as one HTML page; nothing is loaded from elsewhere."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files("ieast.evaluation").joinpath("templates/comparison.html").read_text())
+    comparison = report.comparison
+    return template.render(
+        report=report,
+        scores=_wide(comparison.scores, _interval) if comparison else None,
+        differences=_wide(comparison.differences, _difference) if comparison and len(comparison.differences) else None,
+        seeds=_wide(comparison.seeds.assign(variant=_variant_and_seed), lambda row: _number(row["mean"])) if comparison else None,
+        figures=[(figure, _data_uri(figure.picture)) for figure in report.figures],
+    )
+
+
+def _variant_and_seed(seeds: pd.DataFrame) -> pd.Series:
+    return seeds["variant"] + ", seed " + seeds["seed"].astype(str)
+
+
+def _wide(table: pd.DataFrame, cell: Callable[[pd.Series], str]) -> pd.DataFrame:
+    """A row a metric, a column a variant, in the order they come."""
+    shown = table.assign(cell=table.apply(cell, axis=1)).pivot(index="metric", columns="variant", values="cell")
+    return shown.reindex(index=table["metric"].unique(), columns=table["variant"].unique())
+
+
+def _interval(row: pd.Series) -> str:
+    return f"{_number(row['mean'])} [{_number(row['low'])}, {_number(row['high'])}]"
+
+
+def _difference(row: pd.Series) -> str:
+    return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}], better on {row['wins']:.0%}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _data_uri(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
