@@ -310,8 +310,8 @@ class ExperimentConfig(Document):
     def _start_brings_its_encoder(self) -> Self:
         if self.model.start is not None and self.encoder.weights is not None:
             raise ValueError(
-                f"model.start {self.model.start} brings the encoder it was trained on, so encoder.weights {self.encoder.weights} "
-                "would not be used; remove one of them"
+                f"model.start {self.model.start} brings the encoder it was trained on, so encoder.weights "
+                f"{self.encoder.weights} would not be used; remove one of them"
             )
         return self
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from steps.report_ablation import conclude_ablation, report_ablation
 from zenml import pipeline
 
 from ieast.config import AblationConfig
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
+from steps.report_ablation import conclude_ablation, report_ablation
 from steps.train_variant import train_variant
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import mlflow
 import numpy as np
 import pandas as pd
+from ieast.evaluation.pairs import pictures
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from zenml import step
@@ -20,7 +21,6 @@ from ieast.data.versions import DataRef
 from ieast.errors import PipelineError
 from ieast.evaluation.comparison import Comparison, Figure, Report, Scored, compare_scored, report_page
 from ieast.evaluation.figures import pairs_sheet, stability_sheet
-from ieast.evaluation.pairs import pictures
 from ieast.models.checkpoint import load_model
 from ieast.models.stylizer import Stylizer
 from ieast.registry.register import fetch_model, redacted
@@ -61,7 +61,7 @@ def report_ablation(
     for figure in report.figures:
         mlflow.log_image(figure.picture, f"figures/{figure.title.lower().replace(' ', '_')}.png")
     if comparison is not None:
-        _log_tables(comparison, config)
+        _log_tables(comparison)
     return HTMLString(page), outcomes
 
 
@@ -85,8 +85,8 @@ def conclude_ablation(outcomes: list[Outcome], work_folder: str) -> None:
     failed = [each for each in outcomes if each.error]
     if failed:
         raise PipelineError(
-            f"{len(failed)} of {len(outcomes)} variants failed; the others and the report are kept. Mend what is said above and run "
-            "the same command: it trains only what is missing"
+            f"{len(failed)} of {len(outcomes)} variants failed; the others and the report are kept. Mend what is said above and "
+            "run the same command: it trains only what is missing"
         )
 
 
@@ -167,7 +167,9 @@ def _figures(finished: list[Run], prepared: PreparedDataset, config: AblationCon
     """Of the first seed that every finished variant shares, or else each variant's first."""
     models: dict[str, Stylizer] = {}
     for variant in config.variants:
-        runs = sorted((run for run in finished if run.data.tags["variant"] == variant), key=lambda run: int(run.data.tags["seed"]))
+        runs = sorted(
+            (run for run in finished if run.data.tags["variant"] == variant), key=lambda run: int(run.data.tags["seed"])
+        )
         if runs:
             models[variant] = load_model(fetch_model(runs[0].data.tags["model_uri"]))[0]
     size = config.experiment.evaluation.size
@@ -193,7 +195,7 @@ def _figures(finished: list[Run], prepared: PreparedDataset, config: AblationCon
     return shown
 
 
-def _log_tables(comparison: Comparison, config: AblationConfig) -> None:
+def _log_tables(comparison: Comparison) -> None:
     for name in ("scores", "differences", "seeds"):
         mlflow.log_text(getattr(comparison, name).to_csv(index=False), f"tables/{name}.csv")
     for row in comparison.scores.itertuples():

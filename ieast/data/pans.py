@@ -51,7 +51,7 @@ def render(picture: Image.Image, path: Sequence[Box]) -> Iterator[Image.Image]:
 def make_pans(prepared: PreparedDataset, output: Path, count: int, frames: int) -> list[Path]:
     """Write `count` clips of `frames` frames over photographs that training does not see.
 
-    The photographs are spread evenly over those held out, and each one's path is drawn from its name, so the same data gives the
+    The photographs are spread evenly over those held out, and each one's path is drawn from its name: the same data gives the
     same clips.
 
     Args:
@@ -67,8 +67,8 @@ def make_pans(prepared: PreparedDataset, output: Path, count: int, frames: int) 
     photographs = prepared.scoring_paths("content")
     if count > len(photographs):
         raise DataError(
-            f"{count} clips are asked for, but only {len(photographs)} photographs are held out from training; ask for fewer, or "
-            "raise prepare.held_out"
+            f"{count} clips are asked for, but only {len(photographs)} photographs are held out from training; ask for fewer, "
+            "or raise prepare.held_out"
         )
     chosen = [photographs[k] for k in np.linspace(0, len(photographs) - 1, count).round().astype(int)]
     return [_write(photograph, output, frames) for photograph in tqdm(chosen, desc="clips")]

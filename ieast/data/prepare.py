@@ -110,8 +110,9 @@ def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data
 
     key = preparation_key(config, data_digest)
     folder = work_folder.absolute() / "prepared" / key
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{key}.lock"):  # whoever comes second waits, and finds it done
+    locks = work_folder / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"prepare-{key}.lock"):  # whoever comes second waits, and finds it done
         manifest = _manifest(source, folder, config)
 
     usable = Counter(manifest.loc[manifest["status"] == "ok", "side"])

@@ -58,7 +58,9 @@ def compare_scored(scored: Sequence[Scored], baseline: str) -> Comparison:
             differences.append(compare(table, baseline, metrics, unit))
         means = table.groupby(["variant", "seed"], sort=False)[metrics].mean()
         seeds.append(means.melt(ignore_index=False, var_name="metric", value_name="mean").reset_index())
-    return Comparison(*(pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (scores, differences, seeds)))
+    return Comparison(
+        *(pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (scores, differences, seeds))
+    )
 
 
 def _labelled(each: Scored, table: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +99,9 @@ def report_page(report: Report) -> str:
         report=report,
         scores=_wide(comparison.scores, _interval) if comparison else None,
         differences=_wide(comparison.differences, _difference) if comparison and len(comparison.differences) else None,
-        seeds=_wide(comparison.seeds.assign(variant=_variant_and_seed), lambda row: _number(row["mean"])) if comparison else None,
+        seeds=_wide(comparison.seeds.assign(variant=_variant_and_seed), lambda row: _number(row["mean"]))
+        if comparison
+        else None,
         figures=[(figure, _data_uri(figure.picture)) for figure in report.figures],
     )
 

@@ -29,10 +29,8 @@ def pairs_sheet(stylizers: Mapping[str, Stylizer], pairs: Sequence[tuple[Tensor,
     return sheet(rows, cell)
 
 
-def stability_sheet(
-    stylizers: Mapping[str, Stylizer], frames: Sequence[Tensor], style: Tensor, cell: int = 220
-) -> Image.Image:
-    """A row a model, as in Figure 4: `frames` stylized, then the heat maps of the differences of adjacent ones, one scale for all.
+def stability_sheet(stylizers: Mapping[str, Stylizer], frames: Sequence[Tensor], style: Tensor, cell: int = 220) -> Image.Image:
+    """A row a model, as in Figure 4: `frames` stylized, then heat maps of the differences of adjacent ones, all on one scale.
 
     Args:
         stylizers: Models by the name to show; the clip as it is comes first.
@@ -44,7 +42,8 @@ def stability_sheet(
     for name, model in stylizers.items():
         shown[name] = [model.stylize(frame[None], style[None])[0] for frame in frames]
     differences = {
-        name: [(b - a).abs().mean(dim=0).float().cpu().numpy() for a, b in pairwise(sequence)] for name, sequence in shown.items()
+        name: [(b - a).abs().mean(dim=0).float().cpu().numpy() for a, b in pairwise(sequence)]
+        for name, sequence in shown.items()
     }
     limit = float(np.quantile(np.concatenate([each.ravel() for maps in differences.values() for each in maps]), 0.99)) or 1.0
     rows = []
