@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ieast.brush import Look
 from ieast.config import EncoderConfig, ExperimentConfig, PrepareConfig
 from ieast.data.prepare import PreparedDataset, folder_digest, prepare_dataset
-from ieast.evaluation.evaluate import content_distance, style_distance
+from ieast.evaluation.distances import content_distance, style_distance
 from ieast.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
 from ieast.models.checkpoint import load_model
 from ieast.models.encoder import Encoder, build_encoder

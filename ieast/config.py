@@ -18,6 +18,9 @@ from ieast.errors import ConfigError
 # Reflection padding needs two positions at relu5_1, a sixteenth of the crop.
 SMALLEST_CROP = 32
 
+# Below this nothing is left for the last layers of Inception-v3, which ArtFID takes its features from.
+SMALLEST_ARTFID_SIDE = 75
+
 OptimizerName = Literal["adam", "soap"]
 
 
@@ -248,7 +251,24 @@ class EvaluationConfig(Settings):
     grid_contents: PositiveInt = 4
     grid_styles: PositiveInt = 6
     max_frames: int = Field(50, ge=2, description="frames scored of each clip")
-    seed: int = 0
+    warping_intervals: tuple[PositiveInt, ...] = Field(
+        (1, 10), description="frames between those whose warping error is scored"
+    )
+    artfid_weights: str | None = Field(
+        None, description="file of ArtFID's network (art_inception.pth); none: ArtFID is not scored"
+    )
+    seed: int = Field(0, ge=0, description="of the pairs that are drawn and of the bootstrap")
+
+    @model_validator(mode="after")
+    def _artfid_is_as_published(self) -> Self:
+        if self.artfid_weights is not None and self.perceptual_distance != "lpips-alex":
+            raise ValueError(
+                f"artfid_weights is set, but perceptual_distance is {self.perceptual_distance}: the content term of ArtFID is "
+                "LPIPS on AlexNet, so set perceptual_distance to lpips-alex"
+            )
+        if self.artfid_weights is not None and self.size < SMALLEST_ARTFID_SIDE:
+            raise ValueError(f"artfid_weights is set, but size is {self.size}: its network needs {SMALLEST_ARTFID_SIDE} pixels")
+        return self
 
 
 class Threshold(Settings):

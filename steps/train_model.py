@@ -9,7 +9,7 @@ from zenml import log_metadata, step
 from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
-from ieast.evaluation.perceptual import require_weights
+from ieast.evaluation.evaluate import require_evaluation_weights
 from ieast.training.folders import training_folder
 from ieast.training.launch import Tracking, TrainingJob, train
 from steps.tracking import active_run, check_model_names, log_settings
@@ -18,7 +18,7 @@ from steps.tracking import active_run, check_model_names, log_settings
 @step(experiment_tracker=True, enable_cache=False)
 def train_model(prepared: PreparedDataset, data: DataRef, config: ExperimentConfig) -> Annotated[Path, "model"]:
     """Train on `prepared`, continuing where the same training was interrupted; the model is a folder."""
-    require_weights(config.evaluation.perceptual_distance)  # now, not after days of training
+    require_evaluation_weights(config.evaluation)  # now, not after days of training
     check_model_names(config)
     log_settings(config)
     run = active_run()

@@ -1,26 +1,25 @@
 """One model's scores on one prepared dataset: style, content, and temporal stability on clips."""
 
 import logging
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from torch import Tensor
-from tqdm import tqdm
 
-from ieast.clips import list_clips, read_frames
+from ieast.clips import list_clips
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import PreparedDataset
+from ieast.evaluation.artfid import ArtFid, load_art_inception
 from ieast.evaluation.grid import stylization_grid
-from ieast.evaluation.perceptual import PerceptualDistance, perceptual_distance
-from ieast.images import read_image, resize_smallest_side, to_tensor
-from ieast.losses import functional
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.evaluation.heatmaps import Differences, clip_heat_map, common_limit
+from ieast.evaluation.pairs import score_pairs, spread
+from ieast.evaluation.perceptual import perceptual_distance, require_weights
+from ieast.evaluation.statistics import mean_interval
+from ieast.evaluation.temporal import score_clips
+from ieast.models.encoder import Encoder
 from ieast.models.stylizer import Stylizer
 
 log = logging.getLogger(__name__)
@@ -34,7 +33,15 @@ class Evaluation:
     pairs: pd.DataFrame  # a row a content and style pair
     clips: pd.DataFrame  # a row a clip; empty without clips
     grid: Image.Image
-    skipped: str | None  # why the clips were not scored, if they were not
+    skipped: str | None  # what was not scored and why, if anything was not
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """95 % bootstrap intervals of `metrics` over pairs or clips; NaN where there is but one."""
+    flicker: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """A row a step between adjacent frames: `clip`, `frame`, and its `temporal_` distances; empty without clips."""
+    heatmaps: dict[str, Image.Image] = field(default_factory=dict)
+    """By clip: where adjacent frames differ, the clip itself left, stylized right, all on one scale."""
+    differences: dict[str, Differences] = field(default_factory=dict)
+    """By clip: what the heat maps show, for drawing several models' on one scale."""
 
 
 def evaluate(
@@ -46,138 +53,67 @@ def evaluate(
         stylizer: The model.
         prepared: Pictures, and perhaps clips.
         config: How many, how large, and which perceptual distance.
-        metric_encoder: Encoder of the style and content distances, the stylizer's own by default. Two models are comparable
-            only on the same one.
+        metric_encoder: Encoder of the style, content and structural distances, the stylizer's own by default. Two models are
+            comparable only on the same one.
 
     Returns:
-        `style_distance` and `content_distance` (lower is better), and with clips `temporal_<distance>` between adjacent
-        stylized frames (lower is steadier) and `temporal_<distance>_inputs`, the same on the clips themselves, as the floor.
+        Its `metrics` are the means of the columns of the same names. Of `pairs`: `style_distance`, `content_distance`,
+        `content_<distance>`, `cfsd` (lower is better) and `content_ssim` (higher is better). Of `clips`, where there are any:
+        `temporal_<distance>` between adjacent stylized frames and `warping_error_<interval>` (lower is steadier), and
+        with `_inputs` at the end the same on the clips themselves, as the floor. And, where its network is configured,
+        `art_fid` over all pairs, which has no interval.
 
     Raises:
-        WeightsError: The perceptual distance's weights are not at hand.
+        WeightsError: The weights of the perceptual distance or of ArtFID are not at hand.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = (metric_encoder or stylizer.encoder).to(device)
     stylizer = stylizer.to(device)
     distance = perceptual_distance(config.perceptual_distance, encoder).to(device)
-    pairs = _score_pairs(stylizer, encoder, prepared, config)
-    metrics = {f"{name}_distance": float(pairs[f"{name}_distance"].mean()) for name in ("style", "content")}
+    art_fid = ArtFid(load_art_inception(Path(config.artfid_weights)).to(device)) if config.artfid_weights else None
+    pairs = score_pairs(stylizer, encoder, distance, prepared, config, watch=art_fid.add if art_fid else None)
+    values = {name: list(pairs[name]) for name in pairs.columns.drop(["content", "style"])}
+    contents, styles = (prepared.scoring_paths(side) for side in ("content", "style"))
     clips = list_clips(Path(prepared.clips_folder)) if prepared.clips_folder else []
-    table, skipped = pd.DataFrame(), None
+    clip_scores = None
     if clips:
-        style = _pictures(prepared.scoring_paths("style"), len(clips), config.size)
-        table = _score_clips(stylizer, distance, clips, style, config)
-        metrics |= {name: float(table[name].mean()) for name in table.columns if name.startswith("temporal_")}
+        clip_scores = score_clips(stylizer, distance, clips, spread(styles, len(clips), config.size), config)
+        values |= clip_scores.values
+        skipped = clip_scores.skipped
     else:
-        skipped = "the dataset has no clips: temporal stability was not scored"
-        log.warning(skipped)
-    contents = _pictures(prepared.scoring_paths("content"), config.grid_contents, config.size)
-    styles = _pictures(prepared.scoring_paths("style"), config.grid_styles, config.size)
-    grid = stylization_grid(stylizer, [c for _, c in contents], [s for _, s in styles], config.size)
-    return Evaluation(metrics=metrics, pairs=pairs, clips=table, grid=grid, skipped=skipped)
+        skipped = ["the dataset has no clips: temporal stability was not scored"]
+    for note in skipped:
+        log.warning("%s", note)
+    shown_contents, shown_styles = (
+        spread(contents, config.grid_contents, config.size),
+        spread(styles, config.grid_styles, config.size),
+    )
+    grid = stylization_grid(stylizer, [c for _, c in shown_contents], [s for _, s in shown_styles], config.size)
+    intervals = {name: mean_interval(found, config.seed) for name, found in values.items()}
+    metrics = {name: float(np.mean(found)) for name, found in values.items()}
+    if art_fid:
+        metrics["art_fid"] = art_fid.value()
+    differences = clip_scores.differences if clip_scores else {}
+    limit = common_limit(differences.values())
+    return Evaluation(
+        metrics=metrics,
+        pairs=pairs,
+        clips=clip_scores.clips if clip_scores else pd.DataFrame(),
+        grid=grid,
+        skipped="; ".join(skipped) or None,
+        intervals={name: (found.low, found.high) for name, found in intervals.items()},
+        flicker=clip_scores.flicker if clip_scores else pd.DataFrame(),
+        heatmaps={clip: clip_heat_map(found, limit) for clip, found in differences.items()},
+        differences=differences,
+    )
 
 
-def style_distance(encoder: Encoder, stylized: Tensor, style: Tensor) -> Tensor:
-    """Squared differences of μ and of σ over the five taps, each tap in units of the style's mean activation.
+def require_evaluation_weights(config: EvaluationConfig) -> None:
+    """Make sure that the weights which `evaluate` needs are at hand, downloading them if need be.
 
-    Args:
-        encoder: φ; because of the units its scale does not matter.
-        stylized: (1, 3, H, W) in [0, 1].
-        style: (1, 3, H', W') in [0, 1].
+    Raises:
+        WeightsError: Names the missing file and the folder it belongs in.
     """
-    taps, wanted = encoder(stylized), encoder(style)
-    total = stylized.new_zeros(())
-    for tap in STYLE_TAPS:
-        unit = wanted[tap].mean()
-        for a, b in zip(functional.mean_std(taps[tap]), functional.mean_std(wanted[tap]), strict=True):
-            total = total + ((a - b) / unit).square().mean()
-    return total
-
-
-def content_distance(encoder: Encoder, stylized: Tensor, content: Tensor) -> Tensor:
-    """Mean squared difference of mean-variance-normalised relu4_1 and relu5_1, added; pictures (1, 3, H, W) in [0, 1]."""
-    taps, wanted = encoder(stylized), encoder(content)
-    layers = ("relu4_1", "relu5_1")
-    return functional.content_loss([taps[t] for t in layers], [wanted[t] for t in layers], "mse", normalise=True)
-
-
-@torch.inference_mode()
-def _score_pairs(stylizer: Stylizer, encoder: Encoder, prepared: PreparedDataset, config: EvaluationConfig) -> pd.DataFrame:
-    random = np.random.default_rng(config.seed)
-    contents, styles = prepared.scoring_paths("content"), prepared.scoring_paths("style")
-    # The same seed and data give the same pairs, so models are compared on equal terms.
-    chosen = [(contents[random.integers(len(contents))], styles[random.integers(len(styles))]) for _ in range(config.pairs)]
-    rows = []
-    for content_path, style_path in _progress(chosen, "scoring pairs"):
-        content, style = (_read(path, config.size)[None].to(encoder.conv0.weight.device) for path in (content_path, style_path))
-        stylized = stylizer.stylize(content, style)
-        rows.append(
-            {
-                "content": content_path.name,
-                "style": style_path.name,
-                "style_distance": float(style_distance(encoder, stylized, style)),
-                "content_distance": float(content_distance(encoder, stylized, content)),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _score_clips(
-    stylizer: Stylizer,
-    distance: PerceptualDistance,
-    clips: Sequence[Path],
-    styles: Sequence[tuple[str, Tensor]],
-    config: EvaluationConfig,
-) -> pd.DataFrame:
-    rows = []
-    for k, clip in enumerate(_progress(clips, "scoring clips")):
-        name, style = styles[k % len(styles)]
-        stylized_steps, input_steps = temporal_distances(stylizer, distance, clip, style, config)
-        rows.append(
-            {
-                "clip": clip.name,
-                "style": name,
-                "frames": len(input_steps) + 1,
-                f"temporal_{distance.name}": float(np.mean(stylized_steps)),
-                f"temporal_{distance.name}_inputs": float(np.mean(input_steps)),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def temporal_distances(
-    stylizer: Stylizer, distance: PerceptualDistance, clip: Path, style: Tensor, config: EvaluationConfig
-) -> tuple[list[float], list[float]]:
-    """Distances between adjacent frames of `clip`, stylized and as they are; frames are read one at a time.
-
-    Args:
-        stylizer: The model; frames are stylized independently, as in the paper's Table 2.
-        distance: Between two frames.
-        clip: Folder of frames.
-        style: (3, H, W) in [0, 1].
-        config: Size and number of frames.
-    """
-    stylized_steps, input_steps = [], []
-    before: tuple[Tensor, Tensor] | None = None
-    device = next(stylizer.parameters()).device
-    for cpu_frame in read_frames(clip, config.size, config.max_frames):
-        frame = cpu_frame[None].to(device)
-        now = (stylizer.stylize(frame, style[None].to(device)), frame)
-        if before is not None:
-            stylized_steps.append(float(distance(before[0], now[0])))
-            input_steps.append(float(distance(before[1], now[1])))
-        before = now
-    return stylized_steps, input_steps
-
-
-def _pictures(paths: Sequence[Path], count: int, size: int) -> list[tuple[str, Tensor]]:
-    chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
-    return [(paths[k].name, _read(paths[k], size)) for k in chosen]
-
-
-def _read(path: Path, size: int) -> Tensor:
-    return to_tensor(resize_smallest_side(read_image(path, smallest_side=size), size))[0]
-
-
-def _progress(items: Sequence, what: str) -> tqdm:
-    return tqdm(items, desc=what, mininterval=0.2 if sys.stderr.isatty() else 20.0)
+    require_weights(config.perceptual_distance)
+    if config.artfid_weights:
+        load_art_inception(Path(config.artfid_weights))

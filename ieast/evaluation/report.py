@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import math
 
 import pandas as pd
 
@@ -44,6 +45,7 @@ def html_report(evaluation: Evaluation, card: ModelCard) -> str:
     buffer = io.BytesIO()
     evaluation.grid.save(buffer, "JPEG", quality=90)
     scores = pd.DataFrame(evaluation.metrics.items(), columns=["metric", "value"])
+    scores["95 % interval"] = [_interval(*evaluation.intervals.get(name, (math.nan, math.nan))) for name in scores["metric"]]
     return _PAGE.format(
         title=f"Evaluation of {html.escape(card.method)}",
         origin=html.escape(origin),
@@ -53,6 +55,10 @@ def html_report(evaluation: Evaluation, card: ModelCard) -> str:
         clips=_table(evaluation.clips) if len(evaluation.clips) else "<p>none</p>",
         pairs=_table(evaluation.pairs),
     )
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low:.4f} to {high:.4f}" if math.isfinite(low) and math.isfinite(high) else ""
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ieast.config import EncoderConfig, ExperimentConfig
 from ieast.data.sample import draw_artwork, draw_photograph
-from ieast.evaluation.evaluate import content_distance, style_distance
+from ieast.evaluation.distances import content_distance, style_distance
 from ieast.images import resize_smallest_side, to_tensor
 from ieast.models.checkpoint import export_compact, load_model, read_card
 from ieast.models.encoder import STYLE_TAPS, build_encoder

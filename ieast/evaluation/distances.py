@@ -1,0 +1,95 @@
+"""How far a stylized picture is from its style and from its content."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from ieast.losses import functional
+from ieast.models.encoder import STYLE_TAPS, Encoder
+
+SSIM_SIGMA = 1.5
+"""Pixels; the deviation of SSIM's Gaussian window (Wang et al. 2004)."""
+
+SSIM_RADIUS = 5
+"""Pixels from the middle of SSIM's 11 x 11 window to its edge."""
+
+CFSD_TAP = "relu3_1"
+CFSD_POSITIONS = 1024
+"""Most positions that `cfsd` compares: its matrices have this many rows and columns."""
+
+
+def style_distance(encoder: Encoder, stylized: Tensor, style: Tensor) -> Tensor:
+    """Squared differences of μ and of σ over the five taps, each tap in units of the style's mean activation.
+
+    Args:
+        encoder: φ; because of the units its scale does not matter.
+        stylized: (1, 3, H, W) in [0, 1].
+        style: (1, 3, H', W') in [0, 1].
+    """
+    taps, wanted = encoder(stylized), encoder(style)
+    total = stylized.new_zeros(())
+    for tap in STYLE_TAPS:
+        unit = wanted[tap].mean()
+        for a, b in zip(functional.mean_std(taps[tap]), functional.mean_std(wanted[tap]), strict=True):
+            total = total + ((a - b) / unit).square().mean()
+    return total
+
+
+def content_distance(encoder: Encoder, stylized: Tensor, content: Tensor) -> Tensor:
+    """Mean squared difference of mean-variance-normalised relu4_1 and relu5_1, added; pictures (1, 3, H, W) in [0, 1]."""
+    taps, wanted = encoder(stylized), encoder(content)
+    layers = ("relu4_1", "relu5_1")
+    return functional.content_loss([taps[t] for t in layers], [wanted[t] for t in layers], "mse", normalise=True)
+
+
+def content_ssim(stylized: Tensor, content: Tensor) -> Tensor:
+    """Structural similarity, at most 1 and 1 for equal pictures (Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861).
+
+    With the published constants and Gaussian window on each of R, G and B, then the mean over them and over the positions at
+    which the window lies within the picture.
+
+    Args:
+        stylized: (1, 3, H, W) in [0, 1], at least 11 pixels high and wide.
+        content: Of the same size.
+    """
+    # Variances are differences of large numbers, hence fp64.
+    _, everywhere = structural_similarity_index_measure(
+        stylized.double(), content.double(), sigma=SSIM_SIGMA, data_range=1.0, return_full_image=True
+    )
+    assert isinstance(everywhere, Tensor)
+    inner = slice(SSIM_RADIUS, -SSIM_RADIUS)
+    return everywhere[..., inner, inner].mean()
+
+
+def cfsd(encoder: Encoder, stylized: Tensor, content: Tensor, positions: int = CFSD_POSITIONS) -> Tensor:
+    """Content feature structural distance: how differently the parts of two pictures resemble each other.
+
+    After Chung et al., Style Injection in Diffusion (CVPR 2024, https://arxiv.org/abs/2312.09008). Of each
+    picture's relu3_1, F with a row of C channels a position, comes S = softmax(F Fᵀ / C), whose row i says how alike position
+    i is to every other. The distance is the mean over i of the Kullback-Leibler divergence KL(S_i of content || S_i of
+    stylized), in nats.
+
+    It departs from the publication in two ways, so that values compare with each other but not with published ones. Features
+    are in units of the picture's own mean activation where the publication divides by C once more, on VGG-19's raw features:
+    the scale of an encoder, and with it the contrast of a style, would otherwise decide how sharp the softmax is. And larger
+    maps are averaged over equal cells down to a bounded number of positions.
+
+    Args:
+        encoder: φ; because of the units its scale does not matter.
+        stylized: (1, 3, H, W) in [0, 1].
+        content: Of the same size.
+        positions: The bound.
+    """
+    made, wanted = (_log_similarities(encoder(picture)[CFSD_TAP], positions) for picture in (stylized, content))
+    return F.kl_div(made, wanted, reduction="batchmean", log_target=True)
+
+
+def _log_similarities(features: Tensor, positions: int) -> Tensor:
+    height, width = features.shape[-2:]
+    if height * width > positions:
+        shrink = (positions / (height * width)) ** 0.5
+        cells = (max(1, int(height * shrink)), max(1, int(width * shrink)))
+        features = F.adaptive_avg_pool2d(features, cells)
+    rows = (features / features.mean())[0].flatten(1).T.float()  # (positions, C)
+    return torch.log_softmax(rows @ rows.T / rows.shape[1], dim=1)
