@@ -2,13 +2,12 @@
 
 import io
 import logging
+import math
 from pathlib import Path
 from typing import Annotated
 
 import mlflow
-import numpy as np
 import pandas as pd
-from ieast.evaluation.pairs import pictures
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from zenml import step
@@ -21,6 +20,7 @@ from ieast.data.versions import DataRef
 from ieast.errors import PipelineError
 from ieast.evaluation.comparison import Comparison, Figure, Report, Scored, compare_scored, report_page
 from ieast.evaluation.figures import pairs_sheet, stability_sheet
+from ieast.evaluation.pairs import spread
 from ieast.models.checkpoint import load_model
 from ieast.models.stylizer import Stylizer
 from ieast.registry.register import fetch_model, redacted
@@ -85,8 +85,8 @@ def conclude_ablation(outcomes: list[Outcome], work_folder: str) -> None:
     failed = [each for each in outcomes if each.error]
     if failed:
         raise PipelineError(
-            f"{len(failed)} of {len(outcomes)} variants failed; the others and the report are kept. Mend what is said above and "
-            "run the same command: it trains only what is missing"
+            f"{len(failed)} of {len(outcomes)} variants failed; the others and the report are kept. Mend what is said above "
+            "and run the same command: it trains only what is missing"
         )
 
 
@@ -116,8 +116,8 @@ def _outcome(run: Run) -> Outcome:
 
 def _scored(run: Run) -> Scored:
     tags = run.data.tags
-    pairs, clips, flicker = (_csv(run, f"evaluation/{name}.csv") for name in ("pairs", "clips", "flicker"))
-    return Scored(tags["variant"], int(tags["seed"]), run.info.run_id, tags["code"], pairs, clips, flicker)
+    pairs, clips = (_csv(run, f"evaluation/{name}.csv") for name in ("pairs", "clips"))
+    return Scored(tags["variant"], int(tags["seed"]), run.info.run_id, tags["code"], pairs, clips)
 
 
 def _csv(run: Run, name: str) -> pd.DataFrame:
@@ -173,8 +173,8 @@ def _figures(finished: list[Run], prepared: PreparedDataset, config: AblationCon
         if runs:
             models[variant] = load_model(fetch_model(runs[0].data.tags["model_uri"]))[0]
     size = config.experiment.evaluation.size
-    contents = [picture for _, picture in pictures(prepared.scoring_paths("content"), SHOWN_PAIRS, size)]
-    styles = [picture for _, picture in pictures(prepared.scoring_paths("style"), SHOWN_PAIRS, size)]
+    contents = [picture for _, picture in spread(prepared.scoring_paths("content"), SHOWN_PAIRS, size)]
+    styles = [picture for _, picture in spread(prepared.scoring_paths("style"), SHOWN_PAIRS, size)]
     shown = [
         Figure(
             "Stylizations",
@@ -198,6 +198,5 @@ def _figures(finished: list[Run], prepared: PreparedDataset, config: AblationCon
 def _log_tables(comparison: Comparison) -> None:
     for name in ("scores", "differences", "seeds"):
         mlflow.log_text(getattr(comparison, name).to_csv(index=False), f"tables/{name}.csv")
-    for row in comparison.scores.itertuples():
-        if np.isfinite(row.mean):
-            mlflow.log_metric(f"{row.variant}/{row.metric}", row.mean)
+    means = {f"{row['variant']}/{row['metric']}": float(row["mean"]) for row in comparison.scores.to_dict("records")}
+    mlflow.log_metrics({name: mean for name, mean in means.items() if math.isfinite(mean)})

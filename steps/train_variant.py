@@ -12,13 +12,13 @@ from ieast.config import ExperimentConfig, VariantName
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.errors import InterruptedTrainingError
-from ieast.evaluation.evaluate import evaluate
-from ieast.evaluation.perceptual import require_weights
+from ieast.evaluation.evaluate import evaluate, require_evaluation_weights
 from ieast.models.checkpoint import load_model
 from ieast.registry.register import log_model
 from ieast.training.folders import retire, training_folder
 from ieast.training.launch import Tracking, TrainingJob, train
-from steps.tracking import active_run, log_evaluation, log_settings
+from steps.scoring import log_evaluation
+from steps.tracking import active_run, log_settings
 from steps.variant_runs import Outcome, cell_key, child_run, finished_run
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def train_variant(
 
 
 def _train_and_score(prepared: PreparedDataset, data: DataRef, config: ExperimentConfig, run_id: str) -> None:
-    require_weights(config.evaluation.perceptual_distance)  # now, not after days of training
+    require_evaluation_weights(config.evaluation)  # now, not after days of training
     log_settings(config)
     folder = training_folder(Path(config.work_folder), config, prepared.key)
     job = TrainingJob(

@@ -26,7 +26,6 @@ class Scored:
     code: str
     pairs: pd.DataFrame
     clips: pd.DataFrame
-    flicker: pd.DataFrame
 
 
 @dataclass(frozen=True)

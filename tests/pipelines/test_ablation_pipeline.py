@@ -1,0 +1,164 @@
+"""The ablation as a user runs it: ZenML's command line, a real MLflow store, the repository's own DVC dataset."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from filelock import FileLock
+from mlflow import MlflowClient
+from zenml_projects import Project
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {
+    "data": {"repository": str(ROOT)},
+    "prepare": {"size": 128, "held_out": 0.2},
+    "encoder": {"weights": None},
+    "model": {"attention_start": "identity", "discriminator_width": 8, "discriminator_scales": 2},
+    "training": {
+        "iterations": 3,
+        "reconstruction_iterations": 1,
+        "batch_size": 6,
+        "crop": 64,
+        "zoom": 1,
+        "precision": "32-true",
+        "log_every": 1,
+        "picture_every": 2,
+        "checkpoint_every": 2,
+    },
+    "evaluation": {"size": 64, "pairs": 4, "grid_contents": 1, "grid_styles": 2, "max_frames": 3},
+}
+VARIANTS, SEEDS = ("full", "neither"), (0, 1)
+
+
+class AblationProject(Project):
+    def ablate(self, name, check=True):
+        document = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())
+        config = document["parameters"]["config"] | {"variants": list(VARIANTS), "seeds": list(SEEDS)}
+        for section, values in SMALL.items():
+            config["experiment"].setdefault(section, {}).update(values)
+        document["parameters"]["config"], document["run_name"] = config, name + "-{time}"
+        path = self.folder / "ablation.yaml"
+        path.write_text(yaml.safe_dump(document))
+        return self.run("zenml", "pipeline", "run", "pipelines.ablation.ablation_pipeline", "-c", str(path), check=check)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return AblationProject(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def client(project):
+    return MlflowClient(project.store)
+
+
+def runs(client, query=""):
+    experiment = client.get_experiment_by_name("ablation_pipeline")
+    return client.search_runs([experiment.experiment_id], query, order_by=["attributes.start_time ASC"])
+
+
+def parent_of(client, name):
+    (run,) = runs(client, f"attributes.run_name LIKE '{name}-%'")
+    return run
+
+
+def children(client, parent):
+    return runs(client, f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+
+
+@pytest.fixture(scope="module")
+def broken(project, client):
+    """The first run, in which one variant cannot train because its folder is in use, and what was said."""
+    # Found by letting a run that is refused at once say where it would train.
+    from ieast.config import AblationConfig
+    from ieast.data.prepare import preparation_key
+    from ieast.training.folders import training_folder
+
+    document = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())["parameters"]["config"]
+    for section, values in SMALL.items():
+        document["experiment"].setdefault(section, {}).update(values)
+    config = AblationConfig.parse(document)
+    md5 = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
+    cell = config.cell("neither", 0)
+    folder = training_folder(project.folder / ".work", cell, preparation_key(cell.prepare, md5))
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"):
+        result = project.ablate("broken", check=False)
+    return result, parent_of(client, "broken")
+
+
+@pytest.fixture(scope="module")
+def mended(project, client, broken):
+    before = {run.info.run_id for run in children(client, broken[1])}
+    result = project.ablate("mended")
+    return result, parent_of(client, "mended"), before
+
+
+def test_a_variant_that_fails_does_not_lose_the_others_and_the_run_says_so(broken):
+    result, _ = broken
+    said = result.stdout + result.stderr
+    assert result.returncode != 0
+    assert "1 of 4 variants failed; the others and the report are kept" in said
+    assert re.search(r"neither +seed 0 +TrainingError: another process is training in", said)
+
+
+def test_a_rerun_trains_only_what_is_missing(client, mended):
+    result, parent, before = mended
+    assert "was finished by an earlier run" in result.stdout + result.stderr
+    after = children(client, parent)
+    assert {run.info.run_id for run in after} == before  # the failed one went on in its own run
+    assert {(run.data.tags["variant"], run.data.tags["seed"]) for run in after} == {
+        (v, str(s)) for v in VARIANTS for s in SEEDS
+    }
+    assert {run.info.status for run in after} == {"FINISHED"}
+    assert {run.data.tags["error"] for run in after} == {""}
+
+
+def test_each_variant_is_one_run_with_curves_scores_pictures_and_model(client, mended):
+    _, parent, _ = mended
+    steps = set()
+    for run in children(client, parent):
+        has_el = run.data.tags["variant"] == "full"
+        assert (run.data.tags["EL"], run.data.tags["CL"]) == (str(has_el), str(has_el))
+        assert run.data.params["objective.external_learning"] == str(has_el)
+        assert run.info.run_name == f"{run.data.tags['variant']} seed {run.data.tags['seed']}"
+        assert [m.step for m in client.get_metric_history(run.info.run_id, "train/total")] == [2, 3, 4]
+        assert bool(client.get_metric_history(run.info.run_id, "train/adversarial")) == has_el
+        for name in ("style_distance", "content_ssim", "temporal_encoder_tap_distance", "warping_error_1"):
+            assert run.data.metrics[f"evaluation/{name}"] > 0
+        assert run.data.tags["model_uri"].startswith("models:/")
+        images = {entry.path for entry in client.list_artifacts(run.info.run_id, "images")}
+        steps.add(tuple(sorted({re.search(r"step[%_]\w*?(\d+)", path).group(0) for path in images})))
+    assert len(steps) == 1  # the same steps in every variant
+
+
+def test_variants_of_a_seed_see_the_same_batches(client, mended):
+    # Without EL and CL the first iteration of all is that of the reconstruction stage, which knows neither.
+    first = {}
+    for run in children(client, mended[1]):
+        value = client.get_metric_history(run.info.run_id, "train/reconstruction")[0].value
+        first.setdefault(run.data.tags["seed"], set()).add(value)
+    assert {len(values) for values in first.values()} == {1}
+    assert first["0"] != first["1"]
+
+
+def test_the_report_is_self_contained_and_linked_at_the_end(project, client, mended):
+    result, parent, _ = mended
+    folder = project.folder / ".work" / "reports" / parent.info.run_id
+    page = (folder / "report.html").read_text()
+    said = result.stdout + result.stderr
+    assert str(folder.relative_to(project.folder) / "report.html") in said
+    assert "http" not in page
+    assert page.count("data:image/jpeg;base64,") == 3
+    for text in ("full", "neither", "Compared with full", "warping_error_1", "content_ssim", "every", "Fewer than three seeds"):
+        assert text.lower() in page.lower()
+    scores = pd.read_csv(folder / "tables" / "scores.csv")
+    assert set(scores["variant"]) == set(VARIANTS)
+    row = scores[(scores["variant"] == "full") & (scores["metric"] == "style_distance")].iloc[0]
+    found = [
+        run.data.metrics["evaluation/style_distance"] for run in children(client, parent) if run.data.tags["variant"] == "full"
+    ]
+    assert row["mean"] == pytest.approx(sum(found) / len(found))
+    assert row["low"] <= row["mean"] <= row["high"]
