@@ -53,9 +53,8 @@ def content_ssim(stylized: Tensor, content: Tensor) -> Tensor:
         stylized: (1, 3, H, W) in [0, 1], at least 11 pixels high and wide.
         content: Of the same size.
     """
-    # Variances are differences of large numbers, hence fp64.
     _, everywhere = structural_similarity_index_measure(
-        stylized.double(), content.double(), sigma=SSIM_SIGMA, data_range=1.0, return_full_image=True
+        stylized, content, sigma=SSIM_SIGMA, data_range=1.0, return_full_image=True
     )
     assert isinstance(everywhere, Tensor)
     inner = slice(SSIM_RADIUS, -SSIM_RADIUS)
@@ -91,5 +90,6 @@ def _log_similarities(features: Tensor, positions: int) -> Tensor:
         shrink = (positions / (height * width)) ** 0.5
         cells = (max(1, int(height * shrink)), max(1, int(width * shrink)))
         features = F.adaptive_avg_pool2d(features, cells)
-    rows = (features / features.mean())[0].flatten(1).T.float()  # (positions, C)
+    # Rows of S often differ by less than fp32 can tell apart.
+    rows = (features / features.mean())[0].flatten(1).T.double()  # (positions, C)
     return torch.log_softmax(rows @ rows.T / rows.shape[1], dim=1)

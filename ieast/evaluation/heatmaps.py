@@ -59,8 +59,8 @@ def common_limit(differences: Iterable[Differences], share: float = 0.99) -> flo
     The value that `share` of all positions stay below: a few extreme ones would leave the rest dark. Heat maps of several
     models compare only where all were drawn with one limit.
     """
-    values = np.concatenate([part.ravel() for each in differences for part in (each.inputs, each.stylized)])
-    limit = float(np.quantile(values, share)) if len(values) else 0.0
+    values = [part.ravel() for each in differences for part in (each.inputs, each.stylized)]
+    limit = float(np.quantile(np.concatenate(values), share)) if values else 0.0
     return limit if limit > 0 else 1.0
 
 

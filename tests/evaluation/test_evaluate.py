@@ -1,4 +1,5 @@
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,15 +11,32 @@ from conftest import draw_dataset
 from PIL import Image
 
 from ieast.data.prepare import prepare_dataset
-from ieast.evaluation.evaluate import Evaluation, content_distance, evaluate, style_distance, temporal_distances
+from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance
+from ieast.evaluation.evaluate import Evaluation, evaluate
+from ieast.evaluation.flow import WarpingErrors
 from ieast.evaluation.grid import stylization_grid
+from ieast.evaluation.heatmaps import clip_heat_map, common_limit
+from ieast.evaluation.pairs import read_picture
 from ieast.evaluation.perceptual import EncoderTapDistance
 from ieast.evaluation.report import html_report
+from ieast.evaluation.statistics import mean_interval
+from ieast.evaluation.temporal import score_clip
 from ieast.models.checkpoint import EncoderCard, ModelCard
-from ieast.models.encoder import CONVOLUTIONS, STYLE_TAPS, build_encoder
+from ieast.models.encoder import build_encoder
 from ieast.models.stylizer import Stylizer
 
-NAMES = ("style_distance", "content_distance", "temporal_encoder_tap_distance", "temporal_encoder_tap_distance_inputs")
+PAIR_NAMES = ("style_distance", "content_distance", "content_ssim", "content_encoder_tap_distance", "cfsd")
+CLIP_NAMES = (
+    "temporal_encoder_tap_distance",
+    "temporal_encoder_tap_distance_inputs",
+    "warping_error_1",
+    "warping_error_1_inputs",
+)
+NAMES = PAIR_NAMES + CLIP_NAMES
+TOO_SHORT = (
+    "the warping error at interval 10 was not scored on 2 of 2 clips, which have no two frames so far apart that show the same "
+    "(evaluation.max_frames is 3)"
+)
 
 
 def picture(seed: int, height: int = 40, width: int = 48) -> torch.Tensor:
@@ -41,84 +59,103 @@ def no_clips(tmp_path_factory, make_config):
     return prepare_dataset(draw_dataset(folder / "source", 3, 3), folder / "work", make_config().prepare, "no clips")
 
 
-def statistics(features: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every channel of (1, C, H, W)."""
-    channels = [channel.double().numpy().ravel() for channel in features[0]]
-    return np.array([c.mean() for c in channels]), np.array([np.sqrt(c.var(ddof=1) + 1e-5) for c in channels])
-
-
-def test_style_distance_is_the_squared_difference_of_statistics_in_units_of_the_styles_mean_activation(encoder):
-    stylized, style = picture(0), picture(1, 36, 60)
-    taps, wanted = encoder(stylized), encoder(style)
-    expected = 0.0
-    for tap in STYLE_TAPS:
-        unit = wanted[tap].double().numpy().mean()
-        for a, b in zip(statistics(taps[tap]), statistics(wanted[tap]), strict=True):
-            expected += np.mean(((a - b) / unit) ** 2)
-    assert float(style_distance(encoder, stylized, style)) == pytest.approx(expected, rel=1e-4)
-
-
-def test_content_distance_is_the_squared_difference_of_normalised_features(encoder):
-    stylized, content = picture(0), picture(1)
-    taps, wanted = encoder(stylized), encoder(content)
-    expected = 0.0
-    for tap in ("relu4_1", "relu5_1"):
-        normalised = []
-        for features in (taps[tap], wanted[tap]):
-            mean, deviation = statistics(features)
-            normalised.append((features[0].double().numpy() - mean[:, None, None]) / deviation[:, None, None])
-        expected += np.mean((normalised[0] - normalised[1]) ** 2)
-    assert float(content_distance(encoder, stylized, content)) == pytest.approx(expected, rel=1e-3)
-
-
-@pytest.mark.parametrize("distance", [style_distance, content_distance])
-def test_distances_are_zero_for_the_same_picture_and_positive_for_others(encoder, distance):
-    assert float(distance(encoder, picture(0), picture(0))) == 0
-    assert float(distance(encoder, picture(0), picture(1))) > 0
-
-
-@pytest.mark.parametrize("distance", [style_distance, content_distance])
-def test_distances_grow_with_the_difference(encoder, distance):
-    a, grey = picture(0), torch.full((1, 3, 40, 48), 0.5)
-    found = [float(distance(encoder, torch.lerp(a, grey, weight), a)) for weight in (0.1, 0.5, 0.9)]
-    assert found == sorted(found)
-
-
-def test_style_distance_does_not_care_where_things_are(encoder):
-    style = picture(1, 48, 48)
-    flipped, noise = style.flip(3), picture(2, 48, 48) * 0.2
-    assert float(style_distance(encoder, flipped, style)) < 0.2 * float(style_distance(encoder, noise, style))
-
-
-@pytest.mark.parametrize("distance", [style_distance, content_distance])
-def test_distances_do_not_depend_on_the_encoders_scale(make_config, distance):
-    encoder = build_encoder(make_config().encoder)
-    found = []
-    for _ in range(3):
-        # Each time larger by 100, and from the first on far above the ε that keeps variances positive.
-        encoder.conv1_1.weight.mul_(100)
-        for layer in CONVOLUTIONS:
-            encoder.get_submodule(f"conv{layer}").bias.mul_(100)
-        found.append(float(distance(encoder, picture(0), picture(1))))
-    assert found == pytest.approx([found[0]] * 3, rel=1e-3)
-
-
 def test_scores_have_these_names_and_are_finite_and_positive(evaluation):
     assert tuple(evaluation.metrics) == NAMES
     assert all(np.isfinite(value) and value > 0 for value in evaluation.metrics.values())
-    assert evaluation.skipped is None
 
 
 def test_scores_are_the_means_of_the_tables(evaluation, config):
     assert len(evaluation.pairs) == config.pairs
-    assert list(evaluation.pairs) == ["content", "style", "style_distance", "content_distance"]
-    for name in NAMES[:2]:
+    assert list(evaluation.pairs) == ["content", "style", *PAIR_NAMES]
+    for name in PAIR_NAMES:
         assert evaluation.metrics[name] == pytest.approx(evaluation.pairs[name].mean())
-    assert list(evaluation.clips) == ["clip", "style", "frames", *NAMES[2:]]
+    assert list(evaluation.clips) == ["clip", "style", "frames", *CLIP_NAMES]
     assert list(evaluation.clips["clip"]) == ["clip0", "clip1"]
     assert list(evaluation.clips["frames"]) == [3, 3]  # max_frames of 4
-    for name in NAMES[2:]:
+    for name in CLIP_NAMES:
         assert evaluation.metrics[name] == pytest.approx(evaluation.clips[name].mean())
+
+
+def test_scores_of_pairs_are_those_of_the_pictures(evaluation, stylizer, encoder, prepared, config):
+    distance = EncoderTapDistance(encoder)
+    for _, row in evaluation.pairs.iterrows():
+        content, style = (
+            read_picture(Path(prepared.folder, side, row[side]), config.size)[None] for side in ("content", "style")
+        )
+        stylized = stylizer.stylize(content, style)
+        expected = [
+            style_distance(encoder, stylized, style),
+            content_distance(encoder, stylized, content),
+            content_ssim(stylized, content),
+            distance(stylized, content),
+            cfsd(encoder, stylized, content),
+        ]
+        assert [row[name] for name in PAIR_NAMES] == pytest.approx([float(value) for value in expected], rel=1e-5)
+
+
+def test_every_score_lies_in_its_interval_over_pairs_or_clips(evaluation, config):
+    assert set(evaluation.intervals) == set(NAMES)
+    for name, (low, high) in evaluation.intervals.items():
+        assert low <= evaluation.metrics[name] <= high
+        table = evaluation.pairs if name in PAIR_NAMES else evaluation.clips
+        expected = mean_interval(table[name], config.seed)
+        assert (low, high) == (expected.low, expected.high)
+
+
+def test_flicker_over_time_has_the_clips_scores_as_means(evaluation):
+    temporal = list(CLIP_NAMES[:2])
+    assert list(evaluation.flicker) == ["clip", "frame", *temporal]
+    assert list(evaluation.flicker["clip"]) == ["clip0"] * 2 + ["clip1"] * 2
+    assert list(evaluation.flicker["frame"]) == [1, 2] * 2
+    means = evaluation.flicker.groupby("clip")[temporal].mean().reset_index(drop=True)
+    assert means.to_numpy() == pytest.approx(evaluation.clips[temporal].to_numpy())
+
+
+def test_there_is_a_heat_map_of_each_clip_and_all_have_one_scale(evaluation):
+    assert list(evaluation.heatmaps) == list(evaluation.differences) == ["clip0", "clip1"]
+    limit = common_limit(evaluation.differences.values())
+    for clip, differences in evaluation.differences.items():
+        assert evaluation.heatmaps[clip].tobytes() == clip_heat_map(differences, limit).tobytes()
+
+
+def test_intervals_that_no_clip_is_long_enough_for_are_skipped_and_it_is_said(evaluation, stylizer, prepared, config, caplog):
+    assert evaluation.skipped == TOO_SHORT
+    assert "warping_error_10" not in evaluation.metrics
+    assert "warping_error_10" not in evaluation.clips
+    every = config.model_copy(update={"warping_intervals": (2,)})
+    found = evaluate(stylizer, prepared, every)
+    assert found.skipped is None
+    assert found.metrics["warping_error_2"] > 0
+    assert "warping_error_1" not in found.metrics
+
+
+def test_clips_too_short_for_an_interval_leave_it_to_the_others(stylizer, prepared, config, tmp_path):
+    for clip, frames in (("long", 4), ("short", 2)):
+        (tmp_path / clip).mkdir()
+        for k in range(frames):
+            shutil.copy(Path(prepared.clips_folder, "clip0", f"{k}.png"), tmp_path / clip)
+    wanted = config.model_copy(update={"warping_intervals": (1, 3), "max_frames": 4})
+    found = evaluate(stylizer, prepared.model_copy(update={"clips_folder": str(tmp_path)}), wanted)
+    scores = found.clips.set_index("clip")["warping_error_3"]
+    assert np.isnan(scores["short"])
+    assert found.metrics["warping_error_3"] == scores["long"]
+    assert all(np.isnan(bound) for bound in found.intervals["warping_error_3"])  # one clip
+    assert "interval 3 was not scored on 1 of 2 clips" in found.skipped
+    assert "interval 1 " not in found.skipped
+
+
+class Diverged(Stylizer):
+    """A model that gives nothing but NaN."""
+
+    def stylize(self, content: torch.Tensor, style: torch.Tensor, alpha: float = 1.0) -> torch.Tensor:
+        return torch.full_like(content, float("nan"))
+
+
+def test_a_model_that_diverged_has_no_finite_score_and_the_clips_keep_theirs(encoder, prepared, config):
+    scores = evaluate(Diverged(encoder).eval(), prepared, config).metrics
+    assert set(scores) == set(NAMES)
+    for name, value in scores.items():
+        assert np.isfinite(value) == name.endswith("_inputs")
 
 
 def test_an_evaluation_is_the_same_every_time(evaluation, stylizer, prepared, config):
@@ -129,6 +166,9 @@ def test_an_evaluation_is_the_same_every_time(evaluation, stylizer, prepared, co
     assert again.pairs.equals(evaluation.pairs)
     assert again.clips.equals(evaluation.clips)
     assert again.grid.tobytes() == evaluation.grid.tobytes()
+    assert again.intervals == evaluation.intervals
+    assert again.flicker.equals(evaluation.flicker)
+    assert again.heatmaps["clip0"].tobytes() == evaluation.heatmaps["clip0"].tobytes()
 
 
 def test_another_seed_scores_other_pairs(evaluation, stylizer, no_clips, prepared, config):
@@ -142,7 +182,9 @@ def test_another_seed_scores_other_pairs(evaluation, stylizer, no_clips, prepare
 def test_the_metric_encoder_takes_the_place_of_the_models_own(evaluation, stylizer, prepared, config, make_config):
     other = build_encoder(make_config().encoder, seed=1)
     scores = evaluate(stylizer, prepared, config, other).metrics
-    assert all(scores[name] != evaluation.metrics[name] for name in NAMES)
+    assert {name for name in NAMES if scores[name] == evaluation.metrics[name]} == {
+        "content_ssim", "warping_error_1", "warping_error_1_inputs",
+    }  # fmt: skip
     assert evaluate(stylizer, prepared, config, stylizer.encoder).metrics == evaluation.metrics
 
 
@@ -156,32 +198,57 @@ class ReturnsContent(Stylizer):
 def test_a_model_that_changes_nothing_keeps_the_content_and_is_as_steady_as_the_clips(encoder, prepared, config):
     scores = evaluate(ReturnsContent(encoder).eval(), prepared, config).metrics
     assert scores["content_distance"] == 0
+    assert scores["content_ssim"] == pytest.approx(1)
+    assert scores["cfsd"] == pytest.approx(0, abs=1e-9)
     assert scores["temporal_encoder_tap_distance"] == scores["temporal_encoder_tap_distance_inputs"] > 0
+    assert scores["warping_error_1"] == scores["warping_error_1_inputs"] > 0
 
 
 def test_the_clips_own_steadiness_does_not_depend_on_the_model(evaluation, encoder, prepared, config):
     scores = evaluate(ReturnsContent(encoder).eval(), prepared, config).metrics
-    name = "temporal_encoder_tap_distance_inputs"
-    assert scores[name] == evaluation.metrics[name]
+    for name in ("temporal_encoder_tap_distance_inputs", "warping_error_1_inputs"):
+        assert scores[name] == evaluation.metrics[name]
 
 
-def test_temporal_distances_are_between_adjacent_frames(stylizer, encoder, prepared, config):
+def test_a_clips_scores_are_those_of_its_frames(stylizer, encoder, prepared, config):
     clip = Path(prepared.clips_folder) / "clip0"
     distance, style = EncoderTapDistance(encoder), picture(5)[0]
-    stylized, inputs = temporal_distances(stylizer, distance, clip, style, config)
+    scores = score_clip(stylizer, distance, clip, style, config)
+    stylized, inputs = scores.stylized_steps, scores.input_steps
     frames = [torch.from_numpy(np.array(Image.open(clip / f"{k}.png"))).permute(2, 0, 1)[None] / 255 for k in range(3)]
     expected = [float(distance(a, b)) for a, b in zip(frames, frames[1:], strict=False)]  # noqa: RUF007
     assert inputs == pytest.approx(expected, rel=1e-5)
     shown = [stylizer.stylize(frame, style[None]) for frame in frames]
     assert stylized == pytest.approx([float(distance(a, b)) for a, b in zip(shown, shown[1:], strict=False)], rel=1e-5)  # noqa: RUF007
+    errors = WarpingErrors(config.warping_intervals)
+    for frame, picture_of_it in zip(frames, shown, strict=True):
+        errors.add(frame[0], picture_of_it[0])
+    assert scores.warping.stylized[1] == pytest.approx(errors.stylized[1])
+    steps = [(shown[k + 1] - shown[k]).abs()[0].mean(dim=0) for k in range(2)]
+    assert scores.differences.stylized == pytest.approx(torch.stack(steps).mean(dim=0).numpy(), abs=1e-6)
+
+
+def test_features_of_each_frame_are_computed_once(stylizer, encoder, prepared, config):
+    class Counting(EncoderTapDistance):
+        calls = 0
+
+        def features(self, images: torch.Tensor) -> list[torch.Tensor]:
+            self.calls += 1
+            return super().features(images)
+
+    distance = Counting(encoder)
+    score_clip(stylizer, distance, Path(prepared.clips_folder) / "clip0", picture(5)[0], config)
+    assert distance.calls == 2 * 3  # frames, stylized and as they are
 
 
 def test_without_clips_temporal_scores_are_absent_and_it_is_said(stylizer, no_clips, config, caplog):
     found = evaluate(stylizer, no_clips, config)
-    assert tuple(found.metrics) == NAMES[:2]
+    assert tuple(found.metrics) == PAIR_NAMES
     assert found.skipped == "the dataset has no clips: temporal stability was not scored"
     assert found.skipped in caplog.text
     assert found.clips.empty
+    assert found.flicker.empty
+    assert found.heatmaps == {}
 
 
 def test_fewer_pictures_than_asked_make_a_smaller_grid(stylizer, no_clips, config):
@@ -265,6 +332,8 @@ def test_the_report_says_what_was_scored_and_every_score(evaluation, card):
     for name, value in evaluation.metrics.items():
         assert name in page
         assert f"{value:.4f}" in page
+        low, high = evaluation.intervals[name]
+        assert f"{low:.4f} to {high:.4f}" in page
     assert all(name in page for name in [*evaluation.pairs["content"], *evaluation.clips["clip"]])
 
 

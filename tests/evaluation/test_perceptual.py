@@ -111,6 +111,32 @@ def test_lpips_is_the_packages_on_pictures_in_minus_one_to_one(squeeze):
     assert (found > 0).all()
 
 
+@pytest.mark.parametrize("net", FILES)
+def test_features_of_each_frame_once_give_what_the_package_gives_for_pairs(net, monkeypatch):
+    monkeypatch.setattr("ieast.evaluation.perceptual.require_backbone", lambda _net: Path())
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        package = lpips.LPIPS(net=net, pnet_rand=True, verbose=False).eval()  # trained heads, random backbone
+    monkeypatch.setattr(lpips, "LPIPS", lambda **_options: package)
+    distance, frames = Lpips(net), pictures(4).repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    features = [distance.features(frame[None]) for frame in frames]
+    for k in range(3):
+        found = distance.between(features[k], features[k + 1])
+        with torch.inference_mode():
+            expected = package(frames[k][None] * 2 - 1, frames[k + 1][None] * 2 - 1)
+        assert found.shape == (1,)
+        assert float(found) == pytest.approx(float(expected), abs=1e-6, rel=1e-5)
+        assert float(expected) > 1e-4
+
+
+def test_features_and_between_take_batches(squeeze, encoder):
+    a, b = pictures(3), pictures(3, seed=1)
+    for distance in (squeeze, EncoderTapDistance(encoder)):
+        found = distance.between(distance.features(a), distance.features(b))
+        assert found.tolist() == pytest.approx(distance(a, b).tolist(), abs=1e-6)
+        assert distance.between(distance.features(a), distance.features(a)).tolist() == [0, 0, 0]
+
+
 def test_lpips_is_zero_for_equal_pictures_and_symmetric(squeeze):
     a, b = pictures(2), pictures(2, seed=1)
     assert squeeze(a, a).tolist() == [0, 0]

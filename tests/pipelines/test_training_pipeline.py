@@ -66,8 +66,9 @@ def test_one_run_holds_curves_scores_data_settings_and_pictures(project, first):
         assert [m.step for m in first.get_metric_history(run.info.run_id, f"train/{term}")] == [3, 4, 5]
     for name in ("train/images_per_second", "learning_rate/decoder", "learning_rate/discriminator"):
         assert run.data.metrics[name] > 0
-    for name in ("style_distance", "content_distance", "temporal_encoder_tap_distance"):
-        assert run.data.metrics[f"evaluation/{name}"] > 0
+    for name in ("style_distance", "content_distance", "temporal_encoder_tap_distance", "warping_error_1"):
+        low, mean, high = (run.data.metrics[f"evaluation/{name}{suffix}"] for suffix in ("_low", "", "_high"))
+        assert 0 < low <= mean <= high
     assert run.data.params["training.batch_size"] == "6"
     assert run.data.tags["encoder.weights"] == "as in ieast"
     assert run.data.tags["method"] == "ieast"
@@ -76,7 +77,11 @@ def test_one_run_holds_curves_scores_data_settings_and_pictures(project, first):
     assert data.dataset.digest == md5
     assert json.loads(data.dataset.source)["path"] == "data"
     artifacts = {a.path for a in first.list_artifacts(run.info.run_id, "evaluation")}
-    assert {"evaluation/grid.png", "evaluation/report.html", "evaluation/pairs.csv"} <= artifacts
+    assert {
+        f"evaluation/{name}" for name in ("grid.png", "report.html", "pairs.csv", "flicker.csv", "flicker.png")
+    } <= artifacts
+    heatmaps = {a.path for a in first.list_artifacts(run.info.run_id, "evaluation/heatmaps")}
+    assert "evaluation/heatmaps/00_balloon_flight.png" in heatmaps
 
 
 def test_the_first_model_becomes_champion_and_the_last_lines_say_so(project, first):
