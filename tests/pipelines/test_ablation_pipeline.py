@@ -29,7 +29,7 @@ SMALL = {
     },
     "evaluation": {"size": 64, "pairs": 4, "grid_contents": 1, "grid_styles": 2, "max_frames": 3},
 }
-VARIANTS, SEEDS = ("full", "neither"), (0, 1)
+VARIANTS, SEEDS = ("full", "neither"), (0,)
 
 
 class AblationProject(Project):
@@ -100,7 +100,7 @@ def test_a_variant_that_fails_does_not_lose_the_others_and_the_run_says_so(broke
     result, _ = broken
     said = result.stdout + result.stderr
     assert result.returncode != 0
-    assert "1 of 4 variants failed; the others and the report are kept" in said
+    assert "1 of 2 variants failed; the others and the report are kept" in said
     assert re.search(r"neither +seed 0 +TrainingError: another process is training in", said)
 
 
@@ -109,9 +109,7 @@ def test_a_rerun_trains_only_what_is_missing(client, mended):
     assert "was finished by an earlier run" in result.stdout + result.stderr
     after = children(client, parent)
     assert {run.info.run_id for run in after} == before  # the failed one went on in its own run
-    assert {(run.data.tags["variant"], run.data.tags["seed"]) for run in after} == {
-        (v, str(s)) for v in VARIANTS for s in SEEDS
-    }
+    assert sorted((run.data.tags["variant"], run.data.tags["seed"]) for run in after) == [("full", "0"), ("neither", "0")]
     assert {run.info.status for run in after} == {"FINISHED"}
     assert {run.data.tags["error"] for run in after} == {""}
 
@@ -136,12 +134,8 @@ def test_each_variant_is_one_run_with_curves_scores_pictures_and_model(client, m
 
 def test_variants_of_a_seed_see_the_same_batches(client, mended):
     # Without EL and CL the first iteration of all is that of the reconstruction stage, which knows neither.
-    first = {}
-    for run in children(client, mended[1]):
-        value = client.get_metric_history(run.info.run_id, "train/reconstruction")[0].value
-        first.setdefault(run.data.tags["seed"], set()).add(value)
-    assert {len(values) for values in first.values()} == {1}
-    assert first["0"] != first["1"]
+    found = children(client, mended[1])
+    assert len({client.get_metric_history(run.info.run_id, "train/reconstruction")[0].value for run in found}) == 1
 
 
 def test_the_report_is_self_contained_and_linked_at_the_end(project, client, mended):
