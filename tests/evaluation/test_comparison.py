@@ -1,0 +1,116 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ieast.errors import DataError
+from ieast.evaluation.comparison import Figure, Report, Scored, compare_scored, report_page
+
+
+def scored(variant: str, seed: int, shift: float, pairs: int = 12, clips: int = 5) -> Scored:
+    random = np.random.default_rng(7)  # the same pictures, so the same difficulty, for all
+    values = random.uniform(1, 2, pairs)
+    return Scored(
+        variant=variant,
+        seed=seed,
+        run_id=f"run-{variant}-{seed}",
+        code="abc",
+        pairs=pd.DataFrame(
+            {
+                "content": [f"c{n}" for n in range(pairs)],
+                "style": [f"s{n % 3}" for n in range(pairs)],
+                "style_distance": values + shift,
+                "content_ssim": 1 - values / 4,
+            }
+        ),
+        clips=pd.DataFrame(
+            {"clip": [f"k{n}" for n in range(clips)], "style": "s0", "frames": 4, "temporal_x": random.uniform(0, 1, clips)}
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    # Seeds shift `full` by 0 and 0.2, and `neither` by 0.4 and 0.6: apart by 0.4 on every pair.
+    return compare_scored(
+        [scored("full", 0, 0.0), scored("full", 1, 0.2), scored("neither", 0, 0.4), scored("neither", 1, 0.6)], "full"
+    )
+
+
+def row_of(table: pd.DataFrame, **where: object) -> pd.Series:
+    for column, value in where.items():
+        table = table[table[column] == value]
+    (row,) = (row for _, row in table.iterrows())
+    return row
+
+
+def test_scores_are_means_over_units_and_seeds_with_intervals_over_units(comparison):
+    values = np.random.default_rng(7).uniform(1, 2, 12)
+    row = row_of(comparison.scores, variant="full", metric="style_distance")
+    assert row["mean"] == pytest.approx((values + 0.1).mean())
+    assert row["low"] < row["mean"] < row["high"]
+    assert row["units"] == 12
+    assert row_of(comparison.scores, variant="neither", metric="temporal_x")["units"] == 5
+    assert set(comparison.scores["metric"]) == {"style_distance", "content_ssim", "temporal_x"}
+
+
+def test_differences_are_paired(comparison):
+    # Pairs differ widely, the variants by the same on each: an unpaired interval would be wide, a paired one has no width.
+    row = row_of(comparison.differences, variant="neither", metric="style_distance")
+    assert (row["difference"], row["low"], row["high"]) == pytest.approx((0.4, 0.4, 0.4))
+    assert row["wins"] == 0
+    assert row_of(comparison.differences, variant="neither", metric="content_ssim")["wins"] == 0.5  # all ties
+
+
+def test_each_seed_has_its_own_row(comparison):
+    values = np.random.default_rng(7).uniform(1, 2, 12)
+    row = row_of(comparison.seeds, variant="full", seed=1, metric="style_distance")
+    assert row["mean"] == pytest.approx(values.mean() + 0.2)
+
+
+def test_variants_scored_on_other_pictures_are_refused():
+    with pytest.raises(DataError, match="was not scored on"):
+        compare_scored([scored("full", 0, 0, pairs=12), scored("neither", 0, 0, pairs=11)], "full")
+
+
+def test_one_variant_and_no_clips_still_make_tables():
+    alone = scored("full", 0, 0)
+    found = compare_scored([Scored("full", 0, "r", "abc", alone.pairs, pd.DataFrame())], "full")
+    assert set(found.scores["metric"]) == {"style_distance", "content_ssim"}
+    assert found.differences.empty
+
+
+def page_of(comparison, **changes):
+    runs = pd.DataFrame([{"variant": "full", "MLflow run": "run-full-0"}])
+    values = {"title": "T", "facts": {"data": "m5"}, "comparison": comparison, "baseline": "full", "runs": runs} | changes
+    return report_page(Report(**values))
+
+
+def test_the_page_shows_every_number_with_its_interval(comparison):
+    page = page_of(comparison)
+    row = row_of(comparison.scores, variant="neither", metric="style_distance")
+    assert f"{row['mean']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" in page
+    assert "+0.4000 [+0.4000, +0.4000], better on 0%" in page
+    assert "neither, seed 1" in page
+    assert "run-full-0" in page
+
+
+def test_the_page_holds_its_pictures_and_loads_nothing(comparison):
+    figure = Figure("Pictures", "A note.", Image.new("RGB", (8, 8), "red"))
+    page = page_of(comparison, figures=[figure])
+    assert "data:image/jpeg;base64," in page
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+
+
+def test_what_came_from_outside_is_escaped_and_warnings_stand_out(comparison):
+    page = page_of(comparison, facts={"data": "<script>"}, warnings=["no-el, seed 2 failed: <b>"])
+    assert "<script>" not in page
+    assert '<p class="warning">no-el, seed 2 failed: &lt;b&gt;</p>' in page
+
+
+def test_without_any_finished_variant_the_page_says_what_failed():
+    page = page_of(None, warnings=["full, seed 0 failed: x"])
+    assert "full, seed 0 failed: x" in page
+    assert "<h2>Scores" not in page
