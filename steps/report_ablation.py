@@ -70,14 +70,12 @@ def conclude_ablation(outcomes: list[Outcome], work_folder: str) -> None:
     """Say where to look; fail if a variant did."""
     run, store = active_run(), redacted(mlflow.get_tracking_uri())
     folder = Path(work_folder) / "reports" / run.info.run_id
-    for name in ("report.html", "tables/scores.csv", "tables/differences.csv"):
-        _fetch(run, name, folder)
+    kept = [name for name in ("report.html", "tables/scores.csv", "tables/differences.csv") if _fetch(run, name, folder)]
     lines = ["", "Variants"]
     lines += [f"  {each.variant:8} seed {each.seed}  {each.error or 'finished'}  (run {each.run_id})" for each in outcomes]
     lines += [
         "Where to look",
-        f"  report              {folder / 'report.html'}",
-        f"  tables              {folder / 'tables'}",
+        *(f"  {Path(name).stem:19} {folder / name}" for name in kept),
         f"  MLflow run          {run.info.run_id} ({run.info.run_name}) in {store}; its variants are the runs below it",
         f"  compare them        make ui, or: mlflow ui --backend-store-uri {store}; select the variants, press Compare",
     ]
@@ -90,16 +88,15 @@ def conclude_ablation(outcomes: list[Outcome], work_folder: str) -> None:
         )
 
 
-def _fetch(run: Run, name: str, folder: Path) -> None:
+def _fetch(run: Run, name: str, folder: Path) -> bool:
+    """Copy an artifact of `run` to `folder`, if there is one of that name."""
     client = MlflowClient()
     parent = str(Path(name).parent)
-    if any(entry.path == name for entry in client.list_artifacts(run.info.run_id, None if parent == "." else parent)):
-        client.download_artifacts(run.info.run_id, name, str(_made(folder)))
-
-
-def _made(folder: Path) -> Path:
+    if all(entry.path != name for entry in client.list_artifacts(run.info.run_id, None if parent == "." else parent)):
+        return False
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    client.download_artifacts(run.info.run_id, name, str(folder))
+    return True
 
 
 def _children(parent: Run) -> list[Run]:
