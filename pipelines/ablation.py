@@ -3,6 +3,7 @@
 from typing import Any
 
 from zenml import pipeline
+from zenml.enums import ExecutionMode
 
 from ieast.config import AblationConfig
 from steps.load_data import load_data
@@ -11,7 +12,8 @@ from steps.report_ablation import conclude_ablation, report_ablation
 from steps.train_variant import train_variant
 
 
-@pipeline(name="ablation_pipeline")
+# A variant's error is an outcome and no failure of its step; what fails a step, such as Ctrl-C, is to stop the rest too.
+@pipeline(name="ablation_pipeline", execution_mode=ExecutionMode.STOP_ON_FAILURE)
 def ablation_pipeline(config: dict[str, Any]) -> None:
     """One prepared dataset, one MLflow run a variant and seed below that of the pipeline, one report.
 
