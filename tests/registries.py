@@ -1,12 +1,21 @@
 """MLflow registries on SQLite for tests, with versions that are made in no time."""
 
+import warnings
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from ieast.registry import served_model
 from ieast.registry.pyfunc import SIGNATURE
+
+
+@event.listens_for(Engine, "connect")
+def _without_waiting_for_the_disk(connection, _record):
+    if type(connection).__module__ == "sqlite3":
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 class Registry:
@@ -24,14 +33,15 @@ class Registry:
         """What is logged of the exported `model`, less the code."""
         folder = self.folder / name
         code = str(Path(served_model.__file__))
-        mlflow.pyfunc.save_model(
-            folder, python_model=code, artifacts={"model": str(model)}, signature=SIGNATURE, pip_requirements=["mlflow"]
-        )
+        with warnings.catch_warnings(action="ignore"):  # that there is no input example
+            mlflow.pyfunc.save_model(
+                folder, python_model=code, artifacts={"model": str(model)}, signature=SIGNATURE, pip_requirements=["mlflow"]
+            )
         return folder.as_uri()
 
     def add(self, name: str, *sources: str, **tags: str) -> list[str]:
         """Versions of `name`, the last as challenger."""
-        if not self.client.search_registered_models(f"name = '{name}'"):
+        if name not in [model.name for model in self.client.search_registered_models(max_results=1000)]:
             self.client.create_registered_model(name)
         numbers = [str(self.client.create_model_version(name, source, tags=tags).version) for source in sources]
         self.client.set_registered_model_alias(name, "challenger", numbers[-1])

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ieast.config import Threshold
 
+_WITHOUT = "; to go on without the comparison, type `ieast promote NAME VERSION --force --reason TEXT`"
+
 
 class Decision(BaseModel):
     """Whether a candidate becomes champion, and why."""
@@ -78,7 +80,7 @@ def _relative(threshold: Threshold, ratio: float, value: float, champion: Mappin
     """Whether the limit holds, what to say of it, and whether `value` is better than the champion's."""
     other = champion.get(threshold.metric, math.nan)
     if not math.isfinite(other):
-        return False, _no_value("champion", threshold.metric, champion), False
+        return False, _no_value("champion", threshold.metric, champion) + _WITHOUT, False
     lower = threshold.better == "lower"
     # Below 0 a factor of 1.1 would make smaller what it makes larger above: there it is mirrored, to mean the same share.
     limit = other * (ratio if other >= 0 else 2 - ratio)

@@ -26,7 +26,8 @@ def connect(work_folder: Path) -> str:
         The registry's address, without a password.
 
     Raises:
-        RegistryError: It is an SQLite file that is not there; MLflow would make an empty one.
+        RegistryError: It is a file that is not an SQLite database; MLflow would make one of a missing or empty file, and try for
+            minutes to read another.
     """
     # Retries for up to four minutes, MLflow's default, are for trainings that must not fail.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -35,8 +36,9 @@ def connect(work_folder: Path) -> str:
         mlflow.set_tracking_uri(noted.read_text().strip())
     uri = mlflow.get_registry_uri()
     file = re.match(r"sqlite:///([^?]+)", uri)
-    if file and not Path(file[1]).is_file():
-        raise RegistryError(f"there is no MLflow store {uri}: the file does not exist. {_ADVICE}")
+    if file and not _is_sqlite(Path(file[1])):
+        missing = "is not an SQLite database" if Path(file[1]).exists() else "does not exist"
+        raise RegistryError(f"there is no MLflow store {uri}: the file {missing}. {_ADVICE}")
     return redacted(uri)
 
 
@@ -48,6 +50,13 @@ def note_store(work_folder: Path) -> None:
         return
     with atomic_write(path) as temporary:
         temporary.write_text(uri + "\n")
+
+
+def _is_sqlite(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
 
 
 @contextmanager

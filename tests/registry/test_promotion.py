@@ -7,6 +7,7 @@ from ieast.config import PromotionConfig, Threshold
 from ieast.registry.promotion import Decision, decide
 
 NO_WORSE = (Threshold(metric="style", relative_to_champion=1.0),)
+WITHOUT = "to go on without the comparison, type `ieast promote NAME VERSION --force --reason TEXT`"
 DEFAULT = PromotionConfig().thresholds
 
 
@@ -160,7 +161,7 @@ def test_a_candidates_missing_or_non_finite_metric_fails(candidate, champion, be
 def test_a_champions_missing_or_non_finite_metric_fails(champion, better):
     decision = decide({"style": 0.1}, champion, (Threshold(metric="style", better=better, relative_to_champion=1.0),))
     said = f"'s value is {champion['style']}, not a finite number" if champion else " has no such score; there are none"
-    assert decision == Decision(promote=False, reasons=(f"style: the champion{said}",))
+    assert decision == Decision(promote=False, reasons=(f"style: the champion{said}; {WITHOUT}",))
 
 
 def test_one_missing_metric_is_enough_to_fail():
