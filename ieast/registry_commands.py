@@ -135,7 +135,8 @@ def _print_verdict(verdict: "Verdict", dry_run: bool) -> None:
     from rich.table import Table
 
     against = "" if verdict.champion is None else f" against champion {verdict.champion}"
-    table = Table("score", title=f"{verdict.name} version {verdict.version}{against}", title_justify="left")
+    typer.echo(f"{verdict.name} version {verdict.version}{against}")
+    table = Table("score")
     table.add_column(f"version {verdict.version}", justify="right")
     if verdict.champion is not None:
         table.add_column(f"champion {verdict.champion}", justify="right")
@@ -166,10 +167,13 @@ def _number(scores: Mapping[str, float], metric: str) -> str:
 def _print_versions(table: "pd.DataFrame") -> None:
     from rich.table import Table
 
-    shown = Table("name", "version", "aliases", "method", "encoder", "scores", "decision", "data", "created")
+    shown = Table()
+    for column in ("name", "version", "aliases", "model", "scores", "decision", "data", "created"):
+        shown.add_column(column, overflow="fold", no_wrap=column == "scores")  # in a narrow terminal nothing is cut off
     for row in table.to_dict("records"):
-        cells = [row["name"], row["version"], row["aliases"], row.get("method", ""), row.get("encoder", "")]
-        cells += [_scores_of(row), _decision_of(row), row.get("data.md5", "")[:8], row["created"]]
+        model = f"{row.get('method', '')}\n{row.get('encoder', '')}"
+        cells = [row["name"], row["version"], row["aliases"].replace(" ", "\n"), model, _scores_of(row), _decision_of(row)]
+        cells += [row.get("data.md5", "")[:8], row["created"].replace(" ", "\n")]
         shown.add_row(*cells, end_section=True)
     _print(shown)
 

@@ -26,8 +26,8 @@ def connect(work_folder: Path) -> str:
         The registry's address, without a password.
 
     Raises:
-        RegistryError: It is a file that is not an SQLite database; MLflow would make one of a missing or empty file, and try for
-            minutes to read another.
+        RegistryError: It is a file that is not an SQLite database. MLflow would make one of a missing or empty file, and spend
+            minutes on any other.
     """
     # Retries for up to four minutes, MLflow's default, are for trainings that must not fail.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
