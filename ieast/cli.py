@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ieast.errors import ConfigError, IeastError, ImageError
+from ieast.registry_commands import connect_registry, list_versions, promote, rollback
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Datasets: draw the sample, or bring your own under DVC.")
 app.add_typer(data_app, name="data")
+app.command()(promote)
+app.command()(rollback)
+app.command("models")(list_versions)
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result goes.")]
 
@@ -107,10 +111,9 @@ def _model_folder(model: str) -> Path:
     from ieast.models.pretrained import released_or_folder
 
     if "://" in model or model.startswith(("models:/", "runs:/")):
-        try:
-            from ieast.registry.register import fetch_model
-        except ImportError:
-            raise ConfigError(f"--model {model} is in MLflow, which is not installed: pip install 'ieast[pipelines]'") from None
+        connect_registry(f"--model {model}")
+        from ieast.registry.register import fetch_model
+
         return fetch_model(model)
     return released_or_folder(model)
 

@@ -274,19 +274,24 @@ class EvaluationConfig(Settings):
 class Threshold(Settings):
     """One condition a candidate must meet to be promoted."""
 
-    metric: str
-    better: Literal["lower", "higher"] = "lower"
+    metric: str = Field(description="a score's name, as in the evaluation's report and `ieast models`")
+    better: Literal["lower", "higher"] = Field("lower", description="which direction `relative_to_champion` takes as better")
     at_most: float | None = None
     at_least: float | None = None
-    relative_to_champion: float | None = Field(
+    relative_to_champion: PositiveFloat | None = Field(
         None,
-        description="allowed ratio candidate / champion: 1.0 no worse, 1.05 up to 5 % higher, 0.95 at least 5 % lower",
+        description="limit as a ratio candidate / champion. Where lower is better, 1.0: no worse, 1.05: up to 5 % worse, 0.95: "
+        "at least 5 % better; where higher is better, 0.95: up to 5 % worse, 1.05: at least 5 % better",
     )
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _can_be_met(self) -> Self:
         if self.at_most is None and self.at_least is None and self.relative_to_champion is None:
             raise ValueError(f"threshold on {self.metric} sets none of at_most, at_least, relative_to_champion")
+        if self.at_most is not None and self.at_least is not None and self.at_most < self.at_least:
+            raise ValueError(
+                f"threshold on {self.metric} asks for at most {self.at_most:g} and at least {self.at_least:g}; no value is both"
+            )
         return self
 
 
@@ -296,6 +301,11 @@ class PromotionConfig(Settings):
     thresholds: tuple[Threshold, ...] = (
         Threshold(metric="style_distance", relative_to_champion=1.0),
         Threshold(metric="content_distance", relative_to_champion=1.1),
+    )
+    encoder: EncoderConfig = Field(
+        EncoderConfig(name="vgg19-compact"),
+        description="by whose features both sides are scored; the same for every candidate, so that decisions are comparable "
+        "and none is judged by what it brings along. The shipped one is at hand everywhere",
     )
 
 

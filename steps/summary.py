@@ -7,15 +7,15 @@ import mlflow
 
 from ieast.config import ExperimentConfig
 from ieast.files import atomic_write
-from ieast.registry.promotion import Decision
-from ieast.registry.register import redacted
+from ieast.registry.gate import Verdict
+from ieast.registry.store import note_store, redacted
 from steps.tracking import active_run
 
 SUMMARY = "last_run.txt"
 
 
-def write_summary(config: ExperimentConfig, version: str, decision: Decision, scores: Mapping[str, float]) -> str:
-    """Say what the run produced, and keep it in the work folder for `ieast last-run`."""
+def write_summary(config: ExperimentConfig, verdict: Verdict, scores: Mapping[str, float]) -> str:
+    """Say what the run produced, and keep it in the work folder for `ieast last-run`, as well as where the registry is."""
     run, store = active_run(), redacted(mlflow.get_tracking_uri())
     work = Path(config.work_folder)
     folder = work / "trained" / run.info.run_id
@@ -25,7 +25,7 @@ def write_summary(config: ExperimentConfig, version: str, decision: Decision, sc
     name = config.registry.name
     lines = ["", "Scores"]
     lines += [f"  {metric:42} {value:.4f}" for metric, value in scores.items()]
-    lines += ["Gate", *(f"  {reason}" for reason in decision.reasons)]
+    lines += ["Gate", *(f"  {reason}" for reason in verdict.decision.reasons), f"  {verdict.outcome}"]
     if config.encoder.weights == "untrained":
         lines += [
             "Note",
@@ -33,11 +33,12 @@ def write_summary(config: ExperimentConfig, version: str, decision: Decision, sc
         ]
     if not any(metric.startswith("temporal_") for metric in scores):
         lines += ["Note", "  The dataset has no clips, so temporal stability was not scored."]
-    alias = "champion" if decision.promote else "challenger"
+    version, alias = verdict.version, "champion" if verdict.decision.promote else "challenger"
     lines += [
         "Where to look",
         f"  MLflow run          {run.info.run_id} ({run.info.run_name}) in {store}",
         f"  registered model    {name} version {version}, alias {alias}: models:/{name}@{alias}",
+        f"  all versions        ieast models {name}",
         f"  checkpoint, model   {folder}",
         f"  picture             {grid}",
         f"  stylise with it     ieast stylize CONTENT STYLE -o OUT --model {folder / 'model'}",
@@ -49,6 +50,7 @@ def write_summary(config: ExperimentConfig, version: str, decision: Decision, sc
 def keep_summary(work_folder: Path | str, lines: list[str]) -> str:
     """Keep the last words of a run in the work folder, for `ieast last-run`."""
     text = "\n".join(lines)
+    note_store(Path(work_folder))
     with atomic_write(Path(work_folder) / SUMMARY) as temporary:
         temporary.write_text(text + "\n")
     return text

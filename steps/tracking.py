@@ -3,9 +3,11 @@
 import mlflow
 from mlflow.entities import Run
 from zenml import get_step_context
+from zenml.client import Client
 
 from ieast.config import Document, ExperimentConfig
 from ieast.errors import ConfigError
+from ieast.registry.register import champion_version
 from ieast.training.provenance import git_commit, library_versions
 
 
@@ -65,6 +67,16 @@ def check_model_names(config: ExperimentConfig) -> None:
 def mirror_stage(stage: str) -> None:
     """Set the ZenML model version's stage after MLflow's alias, which is the authority."""
     get_step_context().model.set_stage(stage, force=True)
+
+
+def mirror_champion(name: str) -> None:
+    """Give the ZenML stage `production` to the champion in MLflow, who may have changed outside pipelines.
+
+    A champion that was registered by another ZenML is not known here, and leaves the stage where it is.
+    """
+    found = Client().list_model_versions(model=name, run_metadata=f"mlflow_model:{name} v{champion_version(name)}")
+    for version in found.items:
+        version.set_stage("production", force=True)
 
 
 def _flat(values: dict, prefix: str = "") -> dict[str, object]:

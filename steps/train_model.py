@@ -10,6 +10,7 @@ from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.evaluate import require_evaluation_weights
+from ieast.models.encoder import build_encoder
 from ieast.training.folders import training_folder
 from ieast.training.launch import Tracking, TrainingJob, train
 from steps.tracking import active_run, check_model_names, log_settings
@@ -19,6 +20,7 @@ from steps.tracking import active_run, check_model_names, log_settings
 def train_model(prepared: PreparedDataset, data: DataRef, config: ExperimentConfig) -> Annotated[Path, "model"]:
     """Train on `prepared`, continuing where the same training was interrupted; the model is a folder."""
     require_evaluation_weights(config.evaluation)  # now, not after days of training
+    build_encoder(config.promotion.encoder)  # as above
     check_model_names(config)
     log_settings(config)
     run = active_run()

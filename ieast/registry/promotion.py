@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ieast.config import Threshold
 
+_WITHOUT = "; to go on without the comparison, type `ieast promote NAME VERSION --force --reason TEXT`"
+
 
 class Decision(BaseModel):
     """Whether a candidate becomes champion, and why."""
@@ -17,31 +19,46 @@ class Decision(BaseModel):
     reasons: tuple[str, ...]
 
 
-def decide(candidate: Mapping[str, float], champion: Mapping[str, float] | None, thresholds: Sequence[Threshold]) -> Decision:
+def decide(
+    candidate: Mapping[str, float],
+    champion: Mapping[str, float] | None,
+    thresholds: Sequence[Threshold],
+    unusable: str | None = None,
+) -> Decision:
     """Compare `candidate` with `champion`, both scored on the same data, or check it alone when there is no champion.
 
-    Every threshold must hold. A missing or non-finite metric fails, on either side. A candidate that ties with the champion on
-    every compared metric is not promoted: there is nothing to gain by the change.
+    Every threshold must hold. The gate fails closed: a missing or non-finite metric fails, on either side, and a champion that
+    cannot be scored stays, even if no threshold compares with it: that it fails here may be this machine's fault, and whoever
+    knows better can promote without the gate. A candidate that ties with the champion on every compared metric is not promoted:
+    there is nothing to gain by the change.
+
+    Args:
+        candidate: Scores by name.
+        champion: The champion's scores; None when there is no champion, or no scores of it.
+        thresholds: What is asked.
+        unusable: Why there is a champion but no scores of it.
     """
     reasons, holds, gains = [], [], []
     for threshold in thresholds:
         value = candidate.get(threshold.metric, math.nan)
         if not math.isfinite(value):
-            reasons.append(f"{threshold.metric}: the candidate's value is missing or not finite")
+            reasons.append(_no_value("candidate", threshold.metric, candidate))
             holds.append(False)
             continue
         for held, reason in _absolute(threshold, value):
             holds.append(held)
             reasons.append(reason)
         if threshold.relative_to_champion is not None and champion is not None:
-            other = champion.get(threshold.metric, math.nan)
-            held, reason = _relative(threshold, value, other)
+            held, reason, gain = _relative(threshold, threshold.relative_to_champion, value, champion)
             holds.append(held)
             reasons.append(reason)
-            gains.append(value < other if threshold.better == "lower" else value > other)
+            gains.append(gain)
     if not thresholds:
         reasons.append("no thresholds are declared, so every model passes")
-    if champion is None:
+    if unusable is not None:
+        reasons.append(unusable)
+        holds.append(False)
+    elif champion is None:
         reasons.append("there is no champion yet")
     promote = all(holds)
     if promote and gains and not any(gains):
@@ -59,15 +76,24 @@ def _absolute(threshold: Threshold, value: float) -> list[tuple[bool, str]]:
     return [(held, f"{reason}: {'holds' if held else 'fails'}") for held, reason in found]
 
 
-def _relative(threshold: Threshold, value: float, other: float) -> tuple[bool, str]:
-    assert threshold.relative_to_champion is not None
+def _relative(threshold: Threshold, ratio: float, value: float, champion: Mapping[str, float]) -> tuple[bool, str, bool]:
+    """Whether the limit holds, what to say of it, and whether `value` is better than the champion's."""
+    other = champion.get(threshold.metric, math.nan)
     if not math.isfinite(other):
-        return False, f"{threshold.metric}: the champion's value is missing or not finite"
-    limit = other * threshold.relative_to_champion
-    held = value <= limit if threshold.better == "lower" else value >= limit
-    bound = "at most" if threshold.better == "lower" else "at least"
-    of = f"{threshold.relative_to_champion:g} x the champion's {other:.4g}"
-    return held, f"{threshold.metric} {value:.4g}, {bound} {of} asked: {'holds' if held else 'fails'}"
+        return False, _no_value("champion", threshold.metric, champion) + _WITHOUT, False
+    lower = threshold.better == "lower"
+    # Below 0 a factor of 1.1 would make smaller what it makes larger above: there it is mirrored, to mean the same share.
+    limit = other * (ratio if other >= 0 else 2 - ratio)
+    held = value <= limit if lower else value >= limit
+    bound = f"at {'most' if lower else 'least'} {ratio:g} x the champion's {other:.4g}"
+    reason = f"{threshold.metric} {value:.4g}, {bound} asked: {'holds' if held else 'fails'}"
+    return held, reason, value < other if lower else value > other
+
+
+def _no_value(whose: str, metric: str, scores: Mapping[str, float]) -> str:
+    if metric in scores:
+        return f"{metric}: the {whose}'s value is {scores[metric]}, not a finite number"
+    return f"{metric}: the {whose} has no such score; there are {', '.join(sorted(scores)) or 'none'}"
 
 
 def _says(metric: str, value: float, bound: str, limit: float) -> str:

@@ -1,6 +1,5 @@
 """Registered models in MLflow: registering, aliases, and fetching back."""
 
-import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +15,8 @@ from PIL import Image
 
 from ieast.errors import RegistryError
 from ieast.images import encode_png
-from ieast.registry.promotion import Decision
 from ieast.registry.pyfunc import SIGNATURE
+from ieast.registry.store import explained, redacted
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -54,29 +53,19 @@ def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
 
 
 def champion_version(name: str) -> str | None:
-    """The version that `champion` points at, or None before the first promotion."""
-    client = MlflowClient()
-    try:
-        number = client.get_registered_model(name).aliases.get(CHAMPION)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
+    """The version that `champion` points at, or None before the first promotion.
+
+    Raises:
+        RegistryError: The registry cannot be reached.
+    """
+    with explained(f"looking for the champion of {name}"):
+        try:
+            number = MlflowClient().get_registered_model(name).aliases.get(CHAMPION)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
     return None if number is None else str(number)  # SQLite stores give integers
-
-
-def apply_decision(name: str, number: str, decision: Decision) -> None:
-    """Record `decision` on the version and, if it promotes, move `champion` to it."""
-    client = MlflowClient()
-    client.set_model_version_tag(name, number, "gate.decision", "promoted" if decision.promote else "kept")
-    client.set_model_version_tag(name, number, "gate.reasons", "\n".join(decision.reasons))
-    if not decision.promote:
-        return
-    before = champion_version(name)
-    if before is not None:
-        client.set_model_version_tag(name, number, "gate.previous_champion", before)
-    client.set_registered_model_alias(name, CHAMPION, number)
-    client.delete_registered_model_alias(name, CHALLENGER)
 
 
 def fetch_model(uri: str) -> Path:
@@ -91,14 +80,9 @@ def fetch_model(uri: str) -> Path:
         return folder / artifacts["model"]["path"]
     except (MlflowException, OSError, KeyError) as error:
         raise RegistryError(
-            f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {error}. Set MLFLOW_TRACKING_URI to "
-            "the store that holds it; the Models page of its UI lists names, versions and aliases"
+            f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {redacted(str(error))}. Set "
+            "MLFLOW_TRACKING_URI to the store that holds it; the Models page of its UI lists names, versions and aliases"
         ) from error
-
-
-def redacted(uri: str) -> str:
-    """`uri` without a password, for messages."""
-    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def _example() -> pd.DataFrame:

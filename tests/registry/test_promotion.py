@@ -7,6 +7,7 @@ from ieast.config import PromotionConfig, Threshold
 from ieast.registry.promotion import Decision, decide
 
 NO_WORSE = (Threshold(metric="style", relative_to_champion=1.0),)
+WITHOUT = "to go on without the comparison, type `ieast promote NAME VERSION --force --reason TEXT`"
 DEFAULT = PromotionConfig().thresholds
 
 
@@ -151,21 +152,23 @@ def test_a_candidates_missing_or_non_finite_metric_fails(candidate, champion, be
     thresholds = (Threshold(metric="style", better=better, at_most=5.0, relative_to_champion=1.0),)
     decision = decide(candidate, champion, thresholds)
     assert not decision.promote
-    assert decision.reasons[0] == "style: the candidate's value is missing or not finite"
+    said = f"value is {candidate['style']}, not a finite number" if candidate else "has no such score; there are none"
+    assert decision.reasons[0] in (f"style: the candidate's {said}", f"style: the candidate {said}")
 
 
 @pytest.mark.parametrize("better", ["lower", "higher"])
 @pytest.mark.parametrize("champion", [{}, {"style": math.nan}, {"style": math.inf}, {"style": -math.inf}])
 def test_a_champions_missing_or_non_finite_metric_fails(champion, better):
     decision = decide({"style": 0.1}, champion, (Threshold(metric="style", better=better, relative_to_champion=1.0),))
-    assert decision == Decision(promote=False, reasons=("style: the champion's value is missing or not finite",))
+    said = f"'s value is {champion['style']}, not a finite number" if champion else " has no such score; there are none"
+    assert decision == Decision(promote=False, reasons=(f"style: the champion{said}; {WITHOUT}",))
 
 
 def test_one_missing_metric_is_enough_to_fail():
     decision = decide({"style_distance": 0.1}, {"style_distance": 1.0, "content_distance": 1.0}, DEFAULT)
     assert decision.reasons == (
         "style_distance 0.1, at most 1 x the champion's 1 asked: holds",
-        "content_distance: the candidate's value is missing or not finite",
+        "content_distance: the candidate has no such score; there are style_distance",
     )
     assert not decision.promote
 
@@ -182,6 +185,58 @@ def test_a_champion_at_zero_can_only_be_tied(champion):
     assert not decide({"style": 1.0}, {"style": champion}, NO_WORSE).promote
 
 
-def test_a_threshold_must_set_a_condition():
-    with pytest.raises(ValidationError, match="threshold on style sets none of at_most, at_least, relative_to_champion"):
-        Threshold(metric="style")
+def test_a_threshold_on_a_score_that_nobody_computes_says_which_there_are():
+    scores = {"style_distance": 0.1, "content_distance": 1.0}
+    decision = decide(scores, scores, (Threshold(metric="style_distanse", at_most=1.0),))
+    assert decision == Decision(
+        promote=False,
+        reasons=("style_distanse: the candidate has no such score; there are content_distance, style_distance",),
+    )
+
+
+@pytest.mark.parametrize("thresholds", [(), (Threshold(metric="style", at_most=1.0),), NO_WORSE])
+def test_a_champion_without_scores_stays_whatever_is_asked(thresholds):
+    decision = decide({"style": 0.1}, None, thresholds, unusable="its file is damaged")
+    assert not decision.promote
+    assert decision.reasons[-1] == "its file is damaged"
+    assert "there is no champion yet" not in decision.reasons
+
+
+@pytest.mark.parametrize(
+    ("better", "ratio", "champion", "limit"),
+    [
+        ("lower", 1.1, 2.0, 2.2),
+        ("lower", 0.9, 2.0, 1.8),
+        ("higher", 0.9, 2.0, 1.8),
+        ("higher", 1.1, 2.0, 2.2),
+        # The same shares of a champion below 0, where 10 % worse is 10 % of its size further down or up.
+        ("lower", 1.1, -2.0, -1.8),
+        ("lower", 0.9, -2.0, -2.2),
+        ("higher", 0.9, -2.0, -2.2),
+        ("higher", 1.1, -2.0, -1.8),
+    ],
+)
+def test_a_ratio_means_the_same_share_on_both_sides_of_zero(better, ratio, champion, limit):
+    threshold = (Threshold(metric="m", better=better, relative_to_champion=ratio),)
+    sign = 1 if better == "higher" else -1
+
+    def holds(value):
+        return decide({"m": value}, {"m": champion}, threshold).reasons[0].endswith("holds")
+
+    assert holds(limit + sign * 1e-9)
+    assert not holds(limit - sign * 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "threshold on style sets none of at_most, at_least, relative_to_champion"),
+        ({"at_most": 1, "at_least": 2}, "threshold on style asks for at most 1 and at least 2; no value is both"),
+        ({"relative_to_champion": 0}, "greater than 0"),
+        ({"at_most": math.nan}, "finite"),
+        ({"at_most": 1, "better": "smaller"}, "lower"),
+    ],
+)
+def test_a_threshold_that_cannot_be_meant_is_refused(values, message):
+    with pytest.raises(ValidationError, match=message):
+        Threshold(metric="style", **values)

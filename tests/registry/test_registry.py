@@ -20,7 +20,6 @@ from ieast.brush import Brush, Look
 from ieast.errors import RegistryError
 from ieast.images import encode_png, to_image, to_tensor
 from ieast.models.checkpoint import load_model, save_model
-from ieast.registry.promotion import Decision
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -30,8 +29,6 @@ from mlflow.pyfunc import scoring_server  # noqa: E402
 from ieast.registry import pyfunc, register  # noqa: E402 - needs mlflow
 
 NAME = "ieast"
-KEPT = Decision(promote=False, reasons=("style_distance 2, at most 1 x the champion's 1 asked: fails", "second"))
-PROMOTED = Decision(promote=True, reasons=("there is no champion yet",))
 
 
 def picture(seed: int, width: int, height: int) -> Image.Image:
@@ -80,18 +77,16 @@ class History(dict):
 
 @pytest.fixture(scope="module")
 def history(store, exported) -> History:
-    """Version 1 is registered and promoted, version 2 registered and kept."""
+    """Version 1 is registered and made champion, version 2 is registered."""
     found = History(before_all=register.champion_version(NAME))
     with mlflow.start_run():
         found["first"] = register.register(exported, NAME, {"data.md5": "f00", "score.style_distance": "1.5"})
         found["registered"], found["champion before"] = aliases(), register.champion_version(NAME)
-        register.apply_decision(NAME, found["first"], PROMOTED)
-        found["promoted"], found["champion after"] = aliases(), register.champion_version(NAME)
+        mlflow.MlflowClient().set_registered_model_alias(NAME, "champion", found["first"])
+        found["champion after"] = register.champion_version(NAME)
     with mlflow.start_run():
         found["second"] = register.register(exported, NAME, {"data.md5": "f01"})
         found["second registered"] = aliases()
-        register.apply_decision(NAME, found["second"], KEPT)
-        found["kept"] = aliases()
     return found
 
 
@@ -111,31 +106,10 @@ def test_a_registered_model_is_the_challenger_with_its_tags(history):
     assert version("1").tags.items() >= {"data.md5": "f00", "score.style_distance": "1.5"}.items()
 
 
-def test_promotion_moves_the_champion_and_removes_the_challenger(history):
-    assert history["promoted"] == {"champion": "1"}
+def test_a_second_model_becomes_the_challenger_beside_the_champion(history):
     assert history["champion after"] == "1"
-    assert version("1").tags.items() >= {"gate.decision": "promoted", "gate.reasons": "there is no champion yet"}.items()
-    assert "gate.previous_champion" not in version("1").tags
-
-
-def test_a_kept_challenger_leaves_the_champion_and_says_why(history):
     assert history["second"] == "2"
-    assert history["second registered"] == history["kept"] == {"champion": "1", "challenger": "2"}
-    assert version("2").tags == {"data.md5": "f01", "gate.decision": "kept", "gate.reasons": "\n".join(KEPT.reasons)}
-
-
-def test_a_later_promotion_remembers_the_champion_it_replaced(store, history, downloaded):
-    name = "succession"
-    client = mlflow.MlflowClient()
-    client.create_registered_model(name)
-    for number in ("1", "2"):
-        client.create_model_version(name, downloaded.as_uri())
-        client.set_registered_model_alias(name, "challenger", number)
-        register.apply_decision(name, number, PROMOTED)
-    assert list(client.get_registered_model(name).aliases) == ["champion"]
-    assert register.champion_version(name) == "2"
-    assert client.get_model_version(name, "2").tags["gate.previous_champion"] == "1"
-    assert client.get_model_version(name, "1").tags["gate.decision"] == "promoted"
+    assert history["second registered"] == {"champion": "1", "challenger": "2"}
 
 
 def test_the_logged_model_has_a_signature_and_an_input_example(downloaded):

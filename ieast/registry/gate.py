@@ -1,0 +1,173 @@
+"""The gate at work: candidate and champion scored on the same pictures by the same encoder, and what a decision rests on."""
+
+import getpass
+import json
+import logging
+import math
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ieast.config import ExperimentConfig, Threshold
+from ieast.data.prepare import PreparedDataset
+from ieast.errors import IeastError
+from ieast.evaluation.evaluate import evaluate
+from ieast.models.checkpoint import load_model
+from ieast.models.encoder import Encoder, build_encoder
+from ieast.registry.promotion import Decision, decide
+from ieast.registry.register import champion_version, fetch_model
+
+log = logging.getLogger(__name__)
+
+SCORE, CHAMPION_SCORE = "gate.score.", "gate.champion_score."
+"""Prefixes of tags."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision on one version and what it rests on."""
+
+    name: str
+    version: str
+    champion: str | None  # the version it was compared with
+    decision: Decision
+    scores: Mapping[str, float]
+    champion_scores: Mapping[str, float] | None
+    thresholds: tuple[Threshold, ...]
+    data_md5: str
+    data_revision: str
+    encoder: str  # name and digest of the one that scored both
+    run: str  # MLflow run or command that asked
+    at: str
+    by: str
+
+    @property
+    def outcome(self) -> str:
+        """`promoted` or `kept`."""
+        return "promoted" if self.decision.promote else "kept"
+
+    def tags(self) -> dict[str, str]:
+        """The verdict as tags of the model version."""
+        facts = {
+            "gate.reasons": "\n".join(self.decision.reasons),
+            "gate.compared_with": self.champion or "none",
+            "gate.thresholds": json.dumps([threshold.model_dump(exclude_none=True) for threshold in self.thresholds]),
+            "gate.data.md5": self.data_md5,
+            "gate.data.revision": self.data_revision,
+            "gate.encoder": self.encoder,
+            "gate.run": self.run,
+            "gate.at": self.at,
+            "gate.by": self.by,
+        }
+        facts |= {f"{SCORE}{metric}": f"{value:.6g}" for metric, value in self.scores.items()}
+        facts |= {f"{CHAMPION_SCORE}{metric}": f"{value:.6g}" for metric, value in (self.champion_scores or {}).items()}
+        return facts | {"gate.decision": self.outcome}
+
+    def metadata(self) -> dict[str, Any]:
+        """The same as plain values; numbers that JSON lacks are text."""
+        return {
+            "promoted": self.decision.promote,
+            "reasons": list(self.decision.reasons),
+            "compared_with": self.champion or "none",
+            "scores": _plain(self.scores),
+            "champion_scores": _plain(self.champion_scores or {}),
+            "thresholds": [threshold.model_dump(exclude_none=True) for threshold in self.thresholds],
+            "data": {"md5": self.data_md5, "revision": self.data_revision},
+            "encoder": self.encoder,
+            "run": self.run,
+            "at": self.at,
+            "by": self.by,
+        }
+
+
+def compare(
+    name: str,
+    version: str,
+    model: Path,
+    prepared: PreparedDataset,
+    config: ExperimentConfig,
+    run: str,
+    own_scores: Mapping[str, float] | None = None,
+) -> Verdict:
+    """Score version `version` of `name` and its champion on `prepared` and decide; nothing is recorded or changed.
+
+    Both are scored by `promotion.encoder`. A model is trained against its own encoder's features and does best by them, so
+    neither side's is used: with the candidate's, a bad encoder would be judge in its own case.
+
+    Args:
+        name: The registered model.
+        version: The candidate.
+        model: The candidate's folder.
+        prepared: What both are scored on, made at `config.data.revision`.
+        config: Of `evaluation` and `promotion`.
+        run: Who asks, for the record: an MLflow run's id, or a command.
+        own_scores: What `evaluate` has said of the candidate on `prepared`, by its own encoder; not computed again if that is
+            the one that decides.
+
+    Raises:
+        WeightsError: The candidate or the encoder cannot be loaded, or the distance's weights are not at hand.
+        RegistryError: The registry cannot be reached.
+    """
+    champion = champion_version(name)
+    encoder = build_encoder(config.promotion.encoder)
+    digest = encoder.digest()
+    stylizer, card = load_model(model)
+    if own_scores is not None and card.encoder.digest == digest:
+        scores = dict(own_scores)
+    else:
+        scores = evaluate(stylizer, prepared, config.evaluation, encoder).metrics
+    champion_scores, unusable = None, None
+    if champion is not None:
+        try:
+            champion_scores = _score_champion(name, champion, prepared, config, encoder)
+        # PyTorch says RuntimeError of most that it cannot compute. The candidate has just been scored in the same way.
+        except (IeastError, RuntimeError, ValueError, OSError) as error:
+            own = isinstance(error, IeastError)  # says all there is to say
+            log.error("the champion, version %s of %s, cannot be scored: %s", champion, name, error, exc_info=not own)
+            unusable = (
+                f"the champion, version {champion}, cannot be scored, so it stays: {error}. Once it can, type `ieast promote "
+                f"{name} {version} -c CONFIG`; to go on without it, `ieast promote {name} {version} --force --reason TEXT`"
+            )
+    return Verdict(
+        name=name,
+        version=version,
+        champion=champion,
+        decision=decide(scores, champion_scores, config.promotion.thresholds, unusable),
+        scores=scores,
+        champion_scores=champion_scores,
+        thresholds=config.promotion.thresholds,
+        data_md5=prepared.data_digest,
+        data_revision=config.data.revision,
+        encoder=f"{encoder.name} {digest[:12]}",
+        run=run,
+        at=now(),
+        by=whoami(),
+    )
+
+
+def _score_champion(
+    name: str, champion: str, prepared: PreparedDataset, config: ExperimentConfig, encoder: Encoder
+) -> dict[str, float]:
+    stylizer, _ = load_model(fetch_model(f"models:/{name}/{champion}"))
+    return evaluate(stylizer, prepared, config.evaluation, encoder).metrics
+
+
+def now() -> str:
+    """The time, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def whoami() -> str:
+    """User and machine, as records say who did something."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # containers run as users without a name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _plain(scores: Mapping[str, float]) -> dict[str, float | str]:
+    return {name: value if math.isfinite(value) else str(value) for name, value in scores.items()}

@@ -1,0 +1,75 @@
+"""Which MLflow holds the registry, and what goes wrong on the way to it."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from ieast.errors import RegistryError
+from ieast.files import atomic_write
+
+STORE = "mlflow_store.txt"
+"""In a work folder: where the last pipeline run there keeps its models."""
+
+_ADVICE = "Set MLFLOW_TRACKING_URI to the store that holds the models; after a pipeline run, `ieast last-run` names it"
+
+
+def connect(work_folder: Path) -> str:
+    """Make MLflow use the store that it is configured for, or else the one of the last pipeline run in `work_folder`.
+
+    Returns:
+        The registry's address, without a password.
+
+    Raises:
+        RegistryError: It is a file that is not an SQLite database. MLflow would make one of a missing or empty file, and spend
+            minutes on any other.
+    """
+    # Retries for up to four minutes, MLflow's default, are for trainings that must not fail.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    noted = work_folder / STORE
+    if not mlflow.is_tracking_uri_set() and noted.is_file():
+        mlflow.set_tracking_uri(noted.read_text().strip())
+    uri = mlflow.get_registry_uri()
+    file = re.match(r"sqlite:///([^?]+)", uri)
+    if file and not _is_sqlite(Path(file[1])):
+        missing = "is not an SQLite database" if Path(file[1]).exists() else "does not exist"
+        raise RegistryError(f"there is no MLflow store {uri}: the file {missing}. {_ADVICE}")
+    return redacted(uri)
+
+
+def note_store(work_folder: Path) -> None:
+    """Let `connect` find the store in use now; one whose address holds a password is left to MLFLOW_TRACKING_URI."""
+    uri, path = mlflow.get_tracking_uri(), work_folder / STORE
+    if redacted(uri) != uri:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_write(path) as temporary:
+        temporary.write_text(uri + "\n")
+
+
+def _is_sqlite(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
+
+
+@contextmanager
+def explained(action: str) -> Iterator[None]:
+    """Turn what MLflow, its database and the network raise into a `RegistryError` that names the store."""
+    try:
+        yield
+    # A database's driver is imported when it is first used.
+    except (MlflowException, SQLAlchemyError, ModuleNotFoundError, OSError) as error:
+        where = redacted(mlflow.get_registry_uri())
+        raise RegistryError(f"{action} failed in MLflow at {where}: {redacted(str(error))}. {_ADVICE}") from error
+
+
+def redacted(text: str) -> str:
+    """`text` with the passwords of addresses in it left out, for messages."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
