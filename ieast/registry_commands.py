@@ -97,7 +97,7 @@ def connect_registry(what: str) -> str:
 
 def _decide(name: str, version: str, path: Path, dry_run: bool) -> "Verdict":
     from ieast.config import ExperimentConfig
-    from ieast.evaluation.perceptual import require_weights
+    from ieast.evaluation.evaluate import require_evaluation_weights
 
     config = ExperimentConfig.load(path)
     store = connect_registry("ieast promote")
@@ -108,7 +108,7 @@ def _decide(name: str, version: str, path: Path, dry_run: bool) -> "Verdict":
     from ieast.registry.register import fetch_model
 
     check_candidate(name, version)
-    require_weights(config.evaluation.perceptual_distance)
+    require_evaluation_weights(config.evaluation)
     model = fetch_model(f"models:/{name}/{version}")
     work = Path(config.work_folder)
     data = load_dataset(config.data, work)

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from ieast.config import DistillationConfig, ExperimentConfig, LossWeights
+from ieast.config import AblationConfig, ExperimentConfig, LossWeights
 from ieast.errors import ConfigError
 
 SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
@@ -346,11 +346,6 @@ def test_yaml_can_run_no_code(tmp_path):
     assert not (tmp_path / "it-ran").exists()
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_files_are_valid(path):
-    assert (DistillationConfig if path.stem == "distillation" else ExperimentConfig).load(path)
-
-
 def test_shipped_presets_change_nothing_of_the_method():
     for preset in ("paper", "official"):
         (path,) = (path for path in SHIPPED if path.stem == preset)
@@ -408,3 +403,41 @@ def test_credentials_in_the_repository_are_refused():
         ExperimentConfig.parse({"data": {"repository": "https://me:token@example.org/data.git"}})
     for plain in ("https://example.org/data.git", "git@example.org:data.git", "."):
         assert ExperimentConfig.parse({"data": {"repository": plain}})
+
+
+# -- ablations --------------------------------------------------------------------------------------------------------------
+
+
+def test_cells_of_an_ablation_differ_in_their_switches_and_seed_alone():
+    config = AblationConfig.parse({"work_folder": "w", "experiment": {"training": {"iterations": 7}}})
+    assert (config.variants, config.seeds) == (("full", "no-el", "no-cl", "neither"), (0, 1, 2))
+    switches = {}
+    for variant in config.variants:
+        cell = config.cell(variant, 5)
+        switches[variant] = (cell.objective.external_learning, cell.objective.contrastive_learning)
+        assert (cell.training.seed, cell.training.iterations, cell.work_folder) == (5, 7, "w")
+        same = {"objective": {"external_learning": True, "contrastive_learning": True}, "training": {"seed": 0}}
+        assert ExperimentConfig.parse(merged(cell.model_dump(mode="json"), same)) == config.cell("full", 0)
+    assert switches == {"full": (True, True), "no-el": (False, True), "no-cl": (True, False), "neither": (False, False)}
+
+
+def merged(values, over):
+    return values | {section: values[section] | change for section, change in over.items()}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seeds": [1, 1]}, "seeds [1, 1] holds something twice"),
+        ({"variants": ["full", "full"]}, "variants ['full', 'full'] holds something twice"),
+        ({"seeds": [-1]}, "seeds [-1] holds a negative one"),
+        ({"seeds": []}, "seeds: "),
+        ({"variants": ["half"]}, "variants.0: "),
+        ({}, "experiment: "),
+    ],
+)
+def test_ablations_that_make_no_sense_are_refused(values, message):
+    experiment = {} if not values else {"experiment": {}}
+    with pytest.raises(ConfigError) as caught:
+        AblationConfig.parse(experiment | values)
+    assert message in str(caught.value)
