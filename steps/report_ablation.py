@@ -94,8 +94,9 @@ def _fetch(run: Run, name: str, folder: Path) -> bool:
     parent = str(Path(name).parent)
     if all(entry.path != name for entry in client.list_artifacts(run.info.run_id, None if parent == "." else parent)):
         return False
-    folder.mkdir(parents=True, exist_ok=True)
-    client.download_artifacts(run.info.run_id, name, str(folder))
+    target = folder / parent
+    target.mkdir(parents=True, exist_ok=True)
+    client.download_artifacts(run.info.run_id, name, str(target))  # which drops the artifact's own folders
     return True
 
 
