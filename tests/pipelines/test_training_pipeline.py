@@ -89,6 +89,10 @@ def test_the_first_model_becomes_champion_and_the_last_lines_say_so(project, fir
     version = first.get_model_version("ieast", "1")
     assert version.tags["gate.decision"] == "promoted"
     assert "there is no champion yet" in version.tags["gate.reasons"]
+    assert version.tags["gate.run"] == run_named(first, "first").info.run_id
+    assert version.tags["gate.data.md5"] == yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
+    # The shipped encoder has scored the model already, since it was trained on that one.
+    assert version.tags["gate.score.style_distance"] == version.tags["score.style_distance"]
     last = project.run("ieast", "last-run").stdout
     run = run_named(first, "first")
     assert f"MLflow run          {run.info.run_id} ({run.info.run_name}) in {project.store}" in last
@@ -101,10 +105,12 @@ def test_the_first_model_becomes_champion_and_the_last_lines_say_so(project, fir
 def test_zenml_mirrors_the_alias_and_records_the_data(project, first):
     code = (
         "from zenml.client import Client; c = Client(); v = c.get_model_version('ieast', 'production'); "
-        "d = c.get_artifact_version('data'); print(v.number, d.run_metadata['data']['md5'])"
+        "d = c.get_artifact_version('data'); g = v.run_metadata['gate']; "
+        "print(v.number, d.run_metadata['data']['md5'], g['data']['md5'], g['promoted'], g['encoder'])"
     )
     answer = project.run(sys.executable, "-c", code).stdout.split()
-    assert answer[-2:] == ["1", yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]]
+    md5 = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
+    assert answer[-6:-1] == ["1", md5, md5, "True", "vgg19-compact"]
 
 
 def test_the_champion_stylises_in_a_fresh_process(project, first):
@@ -132,8 +138,25 @@ def test_a_second_run_reuses_the_preparation_and_must_beat_the_champion(project,
     tags = first.get_model_version("ieast", "2").tags
     assert tags["gate.decision"] == "kept"
     assert "asked: fails" in tags["gate.reasons"]
-    assert run_named(first, "second").data.metrics["champion/style_distance"] > 0
+    metrics = run_named(first, "second").data.metrics
+    assert metrics["champion/style_distance"] > 0
+    assert float(tags["gate.score.style_distance"]) == pytest.approx(metrics["candidate/style_distance"], rel=1e-5)
+    # Not by the candidate's own features, which are random.
+    assert metrics["candidate/style_distance"] != metrics["evaluation/style_distance"]
     assert "The encoder is untrained" in project.run("ieast", "last-run").stdout
+
+
+def test_the_command_line_finds_the_registry_and_asks_the_gate_again(project, first):
+    if "challenger" not in aliases(first):
+        pytest.skip("goes on from the second run")
+    kept = project.run("ieast", "promote", "ieast", "2", "-c", "config.yaml", check=False)
+    assert kept.returncode == 3, kept.stderr
+    assert "kept: the champion stays" in kept.stdout
+    assert f"models:/ieast/2 in {project.store}" in kept.stdout
+    assert first.get_model_version("ieast", "2").tags["gate.run"] == "ieast promote -c config.yaml"
+    project.run("ieast", "promote", "ieast", "2", "--force", "--reason", "a test")
+    assert aliases(first) == {"champion": "2"}
+    assert "forced" in project.run("ieast", "models", "ieast").stdout
 
 
 def test_a_bad_configuration_is_refused_before_anything_runs(project):
@@ -174,11 +197,17 @@ def test_no_clips_are_said_so_and_do_not_stop_the_run(project, first, tmp_path):
     )  # fmt: skip
     subprocess.run([*git, "add", "-A"], cwd=repository, check=True)
     subprocess.run([*git, "commit", "-qm", "data"], cwd=repository, check=True)
-    project.train("no-clips", data={"repository": str(repository), "revision": "HEAD"})
+    impossible = [{"metric": "style_distance", "at_most": 0}]
+    project.train("no-clips", data={"repository": str(repository), "revision": "HEAD"}, promotion={"thresholds": impossible})
     run = run_named(first, "no-clips")
     assert run.data.tags["evaluation.skipped"] == "the dataset has no clips: temporal stability was not scored"
     assert not [name for name in run.data.metrics if "temporal" in name]
     assert "no clips, so temporal stability was not scored" in project.run("ieast", "last-run").stdout
+    # The champion, of whom the command line may have decided, is now ZenML's too.
+    code = (
+        "from zenml.client import Client; print(Client().get_model_version('ieast', 'production').run_metadata['mlflow_model'])"
+    )
+    assert project.run(sys.executable, "-c", code).stdout.splitlines()[-1] == f"ieast v{aliases(first)['champion']}"
 
 
 def test_the_stack_is_registered_once(project):
