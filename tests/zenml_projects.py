@@ -13,7 +13,9 @@ class Project:
 
     def __init__(self, folder):
         self.folder = folder
-        self.environment = os.environ | {
+        # MLflow leaves the store that other tests in this process used in the variables; a new shell has none.
+        inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        self.environment = inherited | {
             "ZENML_CONFIG_PATH": str(folder / "zenml"),
             "ZENML_ANALYTICS_OPT_IN": "false",
             "AUTO_OPEN_DASHBOARD": "false",
