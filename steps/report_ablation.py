@@ -19,7 +19,7 @@ from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.errors import PipelineError
 from ieast.evaluation.comparison import Comparison, Figure, Report, Scored, compare_scored, report_page
-from ieast.evaluation.figures import pairs_sheet, stability_sheet
+from ieast.evaluation.figures import flicker_plot, pairs_sheet, stability_sheet
 from ieast.evaluation.pairs import spread
 from ieast.models.checkpoint import load_model
 from ieast.models.stylizer import Stylizer
@@ -129,8 +129,8 @@ def _facts(data: DataRef, config: AblationConfig, scored: list[Scored]) -> dict[
         "data": f"{data.md5} (revision {data.revision})",
         "code": ", ".join(sorted({each.code for each in scored})) or "none",
         "encoder": f"{config.experiment.encoder.name}, {config.experiment.encoder.source}",
-        "training": f"{training.reconstruction_iterations} iterations of reconstruction, {training.iterations} of all, "
-        f"batch {training.batch_size}, crop {training.crop}",
+        "training": f"{training.reconstruction_iterations} iterations of reconstruction, {training.iterations} of the whole "
+        f"objective, batch {training.batch_size}, crop {training.crop}",
         "seeds": ", ".join(map(str, config.seeds)),
     }
 
@@ -164,12 +164,14 @@ def _table(runs: list[Run]) -> pd.DataFrame:
 def _figures(finished: list[Run], prepared: PreparedDataset, config: AblationConfig) -> list[Figure]:
     """Of the first seed that every finished variant shares, or else each variant's first."""
     models: dict[str, Stylizer] = {}
+    flicker: dict[str, pd.DataFrame] = {}
     for variant in config.variants:
         runs = sorted(
             (run for run in finished if run.data.tags["variant"] == variant), key=lambda run: int(run.data.tags["seed"])
         )
         if runs:
             models[variant] = load_model(fetch_model(runs[0].data.tags["model_uri"]))[0]
+            flicker[variant] = _csv(runs[0], "evaluation/flicker.csv") if prepared.clips_folder else pd.DataFrame()
     size = config.experiment.evaluation.size
     contents = [picture for _, picture in spread(prepared.scoring_paths("content"), SHOWN_PAIRS, size)]
     styles = [picture for _, picture in spread(prepared.scoring_paths("style"), SHOWN_PAIRS, size)]
@@ -188,6 +190,14 @@ def _figures(finished: list[Run], prepared: PreparedDataset, config: AblationCon
                 f"Stability on {clip.name}",
                 "As in the paper's Figure 4: adjacent frames, then where they differ; brighter is more, on one scale.",
                 stability_sheet(models, frames, style),
+            )
+        )
+    if clips:
+        shown.append(
+            Figure(
+                "Flicker over time",
+                "Perceptual distances between adjacent frames, by each variant's first seed; dashed, the clip as it is.",
+                flicker_plot(flicker),
             )
         )
     return shown

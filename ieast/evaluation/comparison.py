@@ -14,6 +14,8 @@ from ieast.evaluation.statistics import compare, summarise
 
 UNITS = {"pairs": ("content", "style"), "clips": ("clip", "style")}
 """What names a row of each table of scores."""
+INPUTS = "inputs"
+"""Stands among the variants for the clips as they are: the floor of what is measured on clips."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,10 @@ def compare_scored(scored: Sequence[Scored], baseline: str) -> Comparison:
     scores, differences, seeds = [], [], []
     for kind, unit in UNITS.items():
         table = pd.concat([_labelled(each, getattr(each, kind)) for each in scored], ignore_index=True)
-        metrics = [column for column in table.columns if column not in (*unit, "variant", "seed", "frames")]
+        metrics = [name for name in table.columns if name not in (*unit, "variant", "seed", "frames") and not _is_floor(name)]
         if not metrics:  # a dataset without clips
             continue
-        scores.append(summarise(table, metrics, unit))
+        scores += [_floors(scored[0], table, unit), summarise(table, metrics, unit)]
         if table["variant"].nunique() > 1:
             differences.append(compare(table, baseline, metrics, unit))
         means = table.groupby(["variant", "seed"], sort=False)[metrics].mean()
@@ -60,6 +62,18 @@ def compare_scored(scored: Sequence[Scored], baseline: str) -> Comparison:
     return Comparison(
         *(pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (scores, differences, seeds))
     )
+
+
+def _is_floor(name: str) -> bool:
+    return name.endswith("_inputs")
+
+
+def _floors(any_of_them: Scored, table: pd.DataFrame, unit: Sequence[str]) -> pd.DataFrame:
+    """The scores of the clips as they are, which are the same whatever stylised them, as those of a variant `inputs`."""
+    one = table[(table["variant"] == any_of_them.variant) & (table["seed"] == any_of_them.seed)].assign(variant=INPUTS)
+    floors = [name for name in table.columns if _is_floor(name)]
+    found = summarise(one, floors, unit) if floors else pd.DataFrame(columns=["variant", "metric"])
+    return found.assign(metric=found["metric"].str.removesuffix("_inputs"))
 
 
 def _labelled(each: Scored, table: pd.DataFrame) -> pd.DataFrame:
@@ -112,7 +126,7 @@ def _variant_and_seed(seeds: pd.DataFrame) -> pd.Series:
 def _wide(table: pd.DataFrame, cell: Callable[[pd.Series], str]) -> pd.DataFrame:
     """A row a metric, a column a variant, in the order they come."""
     shown = table.assign(cell=table.apply(cell, axis=1)).pivot(index="metric", columns="variant", values="cell")
-    return shown.reindex(index=table["metric"].unique(), columns=table["variant"].unique())
+    return shown.reindex(index=table["metric"].unique(), columns=table["variant"].unique()).fillna("")
 
 
 def _interval(row: pd.Series) -> str:

@@ -26,7 +26,13 @@ def scored(variant: str, seed: int, shift: float, pairs: int = 12, clips: int = 
             }
         ),
         clips=pd.DataFrame(
-            {"clip": [f"k{n}" for n in range(clips)], "style": "s0", "frames": 4, "temporal_x": random.uniform(0, 1, clips)}
+            {
+                "clip": [f"k{n}" for n in range(clips)],
+                "style": "s0",
+                "frames": 4,
+                "temporal_x": random.uniform(0, 1, clips),
+                "temporal_x_inputs": random.uniform(0, 0.1, clips),
+            }
         ),
     )
 
@@ -62,6 +68,15 @@ def test_differences_are_paired(comparison):
     assert (row["difference"], row["low"], row["high"]) == pytest.approx((0.4, 0.4, 0.4))
     assert row["wins"] == 0
     assert row_of(comparison.differences, variant="neither", metric="content_ssim")["wins"] == 0.5  # all ties
+
+
+def test_the_clips_themselves_are_a_column_of_their_own(comparison):
+    floor = row_of(comparison.scores, variant="inputs", metric="temporal_x")
+    assert floor["mean"] == pytest.approx(scored("full", 0, 0).clips["temporal_x_inputs"].mean())
+    assert list(comparison.scores["variant"].unique()) == ["full", "neither", "inputs"]
+    for table in (comparison.differences, comparison.seeds):
+        assert "inputs" not in set(table["variant"])
+        assert "temporal_x_inputs" not in set(table["metric"])
 
 
 def test_each_seed_has_its_own_row(comparison):

@@ -1,8 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from ieast.evaluation.figures import pairs_sheet, stability_sheet
+from ieast.evaluation.figures import flicker_plot, pairs_sheet, stability_sheet
 from ieast.sheet import CAPTION, GAP
 
 CELL = 32
@@ -46,3 +47,22 @@ def test_heat_maps_of_all_models_share_one_scale():
     inputs, calm, wild = (at(page, row, 3).astype(int).sum() for row in range(3))  # after three frames, the first heat map
     assert inputs == calm
     assert wild > calm + 300
+
+
+def test_flicker_has_a_line_for_every_model_and_one_for_the_clip(monkeypatch):
+    drawn = []
+    from matplotlib.axes import Axes
+
+    ours = Axes.plot
+    monkeypatch.setattr(
+        Axes, "plot", lambda self, x, y, *a, **k: (drawn.append((k["label"], list(y))), ours(self, x, y, *a, **k))[1]
+    )
+
+    def table(value):
+        return pd.DataFrame(
+            {"clip": ["k"] * 3 + ["l"] * 3, "frame": [1, 2, 3] * 2, "temporal_x": [value] * 6, "temporal_x_inputs": [0.1] * 6}
+        )
+
+    page = flicker_plot({"a": table(0.2), "b": table(0.4)}, clips=1)
+    assert page.mode == "RGB"
+    assert drawn == [("a", [0.2] * 3), ("b", [0.4] * 3), ("inputs", [0.1] * 3)]

@@ -152,11 +152,11 @@ def test_the_report_is_self_contained_and_linked_at_the_end(project, client, men
     said = result.stdout + result.stderr
     assert str(folder.relative_to(project.folder) / "report.html") in said
     assert "http" not in page
-    assert page.count("data:image/jpeg;base64,") == 3
+    assert page.count("data:image/jpeg;base64,") == 4
     for text in ("full", "neither", "Compared with full", "warping_error_1", "content_ssim", "every", "Fewer than three seeds"):
         assert text.lower() in page.lower()
     scores = pd.read_csv(folder / "tables" / "scores.csv")
-    assert set(scores["variant"]) == set(VARIANTS)
+    assert set(scores["variant"]) == {*VARIANTS, "inputs"}
     row = scores[(scores["variant"] == "full") & (scores["metric"] == "style_distance")].iloc[0]
     found = [
         run.data.metrics["evaluation/style_distance"] for run in children(client, parent) if run.data.tags["variant"] == "full"
