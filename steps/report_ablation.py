@@ -19,7 +19,8 @@ from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.errors import PipelineError
 from ieast.evaluation.comparison import Comparison, Figure, Report, Scored, compare_scored, report_page
-from ieast.evaluation.figures import flicker_plot, pairs_sheet, stability_sheet
+from ieast.evaluation.figures import as_picture, pairs_sheet, stability_sheet
+from ieast.evaluation.heatmaps import plot_flicker
 from ieast.evaluation.pairs import spread
 from ieast.models.checkpoint import load_model
 from ieast.models.stylizer import Stylizer
@@ -197,7 +198,7 @@ def _figures(finished: list[Run], prepared: PreparedDataset, config: AblationCon
             Figure(
                 "Flicker over time",
                 "Perceptual distances between adjacent frames, by each variant's first seed; dashed, the clip as it is.",
-                flicker_plot(flicker),
+                as_picture(plot_flicker(flicker, SHOWN_PAIRS)),
             )
         )
     return shown

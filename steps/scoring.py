@@ -19,7 +19,7 @@ def log_evaluation(evaluation: Evaluation, card: ModelCard) -> str:
     mlflow.log_text(evaluation.clips.to_csv(index=False), "evaluation/clips.csv")
     if len(evaluation.flicker):
         mlflow.log_text(evaluation.flicker.to_csv(index=False), "evaluation/flicker.csv")
-        mlflow.log_figure(plot_flicker(evaluation.flicker), "evaluation/flicker.png")
+        mlflow.log_figure(plot_flicker({"stylized": evaluation.flicker}), "evaluation/flicker.png")
     for clip, picture in evaluation.heatmaps.items():
         mlflow.log_image(picture, f"evaluation/heatmaps/{clip}.png")
     if evaluation.skipped:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -57,33 +56,8 @@ def stability_sheet(stylizers: Mapping[str, Stylizer], frames: Sequence[Tensor],
     return sheet(rows, cell)
 
 
-def flicker_plot(tables: Mapping[str, pd.DataFrame], clips: int = 6) -> Image.Image:
-    """Distances between adjacent frames over time, a line a model and a plot a clip, axes shared; dashed, the clip as it is.
-
-    Args:
-        tables: `Evaluation.flicker` of each model, all of the same clips.
-        clips: How many to show, from the first.
-    """
-    any_table = next(iter(tables.values()))
-    name, floor = (column for column in any_table.columns if column.startswith("temporal_"))
-    shown = list(any_table["clip"].unique()[:clips])
-    columns = min(3, len(shown))
-    rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(4.5 * columns, 2.6 * rows), dpi=100, layout="constrained")
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axis, clip in zip(axes, shown, strict=False):
-        for model, table in tables.items():
-            steps = table[table["clip"] == clip]
-            axis.plot(steps["frame"], steps[name], label=model)
-        steps = any_table[any_table["clip"] == clip]
-        axis.plot(steps["frame"], steps[floor], "--", color="grey", label="inputs")
-        axis.set_title(str(clip), fontsize="small")
-    for axis in axes[len(shown) :]:
-        axis.set_axis_off()
-    axes[0].set_ylim(bottom=0)
-    axes[0].legend(fontsize="small")
-    figure.supxlabel("frame")
-    figure.supylabel(name)
+def as_picture(figure: Figure) -> Image.Image:
+    """A plot as a picture."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())

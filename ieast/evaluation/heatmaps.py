@@ -1,6 +1,6 @@
 """Pictures of flicker: where frames differ (the paper's Figure 4), and when."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,21 +78,26 @@ def clip_heat_map(differences: Differences, limit: float) -> Image.Image:
     return both
 
 
-def plot_flicker(flicker: pd.DataFrame) -> Figure:
-    """Distances between adjacent frames over time: one plot a clip, solid stylized, dashed the clip itself, axes shared.
+def plot_flicker(flicker: Mapping[str, pd.DataFrame], at_most: int | None = None) -> Figure:
+    """Distances between adjacent frames over time: a plot a clip, a line a model, axes shared; dashed, the clip itself.
 
     Args:
-        flicker: `Evaluation.flicker`: `clip`, `frame`, `temporal_<distance>` and `temporal_<distance>_inputs`.
+        flicker: By model, `Evaluation.flicker` (`clip`, `frame`, `temporal_<distance>`, `temporal_<distance>_inputs`), all of
+            the same clips.
+        at_most: Clips to show, from the first; None shows all.
     """
-    name, name_inputs = (column for column in flicker.columns if column.startswith("temporal_"))
-    clips = list(flicker.groupby("clip", sort=False))
+    tables = {model: dict(list(table.groupby("clip", sort=False))) for model, table in flicker.items()}
+    first = next(iter(tables.values()))
+    clips = list(first)[:at_most]
+    name, floor = (column for column in next(iter(flicker.values())).columns if column.startswith("temporal_"))
     columns = min(3, max(1, len(clips)))
     rows = -(-len(clips) // columns) or 1
     figure = Figure(figsize=(4 * columns, 2.5 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axis, (clip, steps) in zip(axes, clips, strict=False):
-        axis.plot(steps["frame"], steps[name], label="stylized")
-        axis.plot(steps["frame"], steps[name_inputs], "--", label="inputs")
+    for axis, clip in zip(axes, clips, strict=False):
+        for model, by_clip in tables.items():
+            axis.plot(by_clip[clip]["frame"], by_clip[clip][name], label=model)
+        axis.plot(first[clip]["frame"], first[clip][floor], "--", color="grey", label="inputs")
         axis.set_title(str(clip), fontsize="small")
     for axis in axes[len(clips) :]:
         axis.set_axis_off()

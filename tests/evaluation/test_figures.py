@@ -1,9 +1,9 @@
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
-from ieast.evaluation.figures import flicker_plot, pairs_sheet, stability_sheet
+from ieast.evaluation.figures import as_picture, pairs_sheet, stability_sheet
 from ieast.sheet import CAPTION, GAP
 
 CELL = 32
@@ -49,20 +49,8 @@ def test_heat_maps_of_all_models_share_one_scale():
     assert wild > calm + 300
 
 
-def test_flicker_has_a_line_for_every_model_and_one_for_the_clip(monkeypatch):
-    drawn = []
-    from matplotlib.axes import Axes
-
-    ours = Axes.plot
-    monkeypatch.setattr(
-        Axes, "plot", lambda self, x, y, *a, **k: (drawn.append((k["label"], list(y))), ours(self, x, y, *a, **k))[1]
-    )
-
-    def table(value):
-        return pd.DataFrame(
-            {"clip": ["k"] * 3 + ["l"] * 3, "frame": [1, 2, 3] * 2, "temporal_x": [value] * 6, "temporal_x_inputs": [0.1] * 6}
-        )
-
-    page = flicker_plot({"a": table(0.2), "b": table(0.4)}, clips=1)
-    assert page.mode == "RGB"
-    assert drawn == [("a", [0.2] * 3), ("b", [0.4] * 3), ("inputs", [0.1] * 3)]
+def test_a_plot_becomes_a_picture():
+    figure = Figure(figsize=(2, 1), dpi=50, facecolor="red")
+    page = as_picture(figure)
+    assert (page.size, page.mode) == ((100, 50), "RGB")
+    assert page.getpixel((0, 0)) == (255, 0, 0)

@@ -66,7 +66,7 @@ def test_flicker_is_plotted_for_each_clip(tmp_path, clips):
         for c in range(clips)
         for k in range(1, 4)
     ]
-    figure = plot_flicker(pd.DataFrame(rows))
+    figure = plot_flicker({"stylized": pd.DataFrame(rows)})
     shown = [axis for axis in figure.axes if axis.lines]
     assert [axis.get_title() for axis in shown] == [f"clip{c}" for c in range(clips)]
     for c, axis in enumerate(shown):
@@ -80,5 +80,18 @@ def test_flicker_is_plotted_for_each_clip(tmp_path, clips):
 def test_plotting_leaves_no_figure_open_in_pyplot():
     import matplotlib.pyplot as plt
 
-    plot_flicker(pd.DataFrame({"clip": ["a"], "frame": [1], "temporal_x": [0.1], "temporal_x_inputs": [0.1]}))
+    plot_flicker({"a": pd.DataFrame({"clip": ["a"], "frame": [1], "temporal_x": [0.1], "temporal_x_inputs": [0.1]})})
     assert plt.get_fignums() == []
+
+
+def test_models_share_a_plot_and_as_many_clips_are_shown_as_asked():
+    def table(value):
+        rows = {"clip": ["k"] * 2 + ["l"] * 2, "frame": [1, 2] * 2, "temporal_x": [value] * 4, "temporal_x_inputs": [0.1] * 4}
+        return pd.DataFrame(rows)
+
+    (axis,) = plot_flicker({"a": table(0.2), "b": table(0.4)}, at_most=1).axes
+    assert {line.get_label(): line.get_ydata().tolist() for line in axis.lines} == {
+        "a": [0.2, 0.2],
+        "b": [0.4, 0.4],
+        "inputs": [0.1, 0.1],
+    }
