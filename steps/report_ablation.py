@@ -163,7 +163,7 @@ def _table(runs: list[Run]) -> pd.DataFrame:
 
 
 def _figures(finished: list[Run], prepared: PreparedDataset, config: AblationConfig) -> list[Figure]:
-    """Of the first seed that every finished variant shares, or else each variant's first."""
+    """By each variant's first seed that finished."""
     models: dict[str, Stylizer] = {}
     flicker: dict[str, pd.DataFrame] = {}
     for variant in config.variants:

@@ -3,7 +3,7 @@
 import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 
 import jinja2
@@ -100,7 +100,7 @@ class Report:
     baseline: str
     runs: pd.DataFrame
     figures: Sequence[Figure] = ()
-    warnings: Sequence[str] = field(default_factory=tuple)
+    warnings: Sequence[str] = ()
 
 
 def report_page(report: Report) -> str:
