@@ -37,13 +37,13 @@ def measure_here(
 
     from ieast.config import EncoderConfig
     from ieast.memory import stylization_bytes
+    from ieast.methods.sanet import Sanet
     from ieast.models.encoder import build_encoder
-    from ieast.models.stylizer import Stylizer
     from ieast.models.tiling import Tile
 
     tile: Tile = None if whole else "auto"
     torch.manual_seed(0)
-    stylizer = Stylizer(build_encoder(EncoderConfig(name=encoder, weights="untrained"))).eval()
+    stylizer = Sanet(build_encoder(EncoderConfig(name=encoder, weights="untrained"))).eval()
     content, style = torch.rand(1, 3, height, width), torch.rand(1, 3, style_side, style_side)
     before, start = resident_bytes("VmRSS"), time.perf_counter()
     stylizer.stylize(content, style, tile=tile)

@@ -10,8 +10,8 @@ from ieast.colour import PRESERVE_COLOUR, PreserveColour
 from ieast.errors import ConfigError, ImageError
 from ieast.images import resize_smallest_side, to_image, to_tensor
 from ieast.models.blending import check_weights
-from ieast.models.stylizer import Style, Stylizer
-from ieast.models.tiling import StyleTaps
+from ieast.models.style import EncodedStyle, Style
+from ieast.models.stylizer import Stylizer
 
 MIN_STYLE_SIZE = 16
 
@@ -80,12 +80,14 @@ class Brush:
             MemoryLimitError: There is not enough memory to encode a style.
         """
         look.check(len(styles), len(masks))
+        if (lacking := stylizer.lacks(look.alpha, len(styles), len(masks))) is not None:
+            raise ConfigError(lacking)
         self.stylizer, self.look = stylizer, look
         self.device = next(stylizer.parameters()).device
         pixels = [self._pixels(style) for style in styles]
         # CORAL changes a style for each content, so there is nothing to encode beforehand.
         encode = encode and look.preserve_colour != "coral"
-        self.styles: list[Tensor | StyleTaps] = [stylizer.encode_style(style) if encode else style for style in pixels]
+        self.styles: list[Tensor | EncodedStyle] = [stylizer.encode_style(style) if encode else style for style in pixels]
         # (1, 1, H, W) in [0, 1]: white 1, black 0
         self.masks = [self._pixels(mask).mean(dim=1, keepdim=True) for mask in masks]
 

@@ -8,12 +8,15 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from ieast.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ieast.models.stylizer import Stylizer
 
 # Reflection padding needs two positions at relu5_1, a sixteenth of the crop.
 SMALLEST_CROP = 32
@@ -22,6 +25,7 @@ SMALLEST_CROP = 32
 SMALLEST_ARTFID_SIDE = 75
 
 OptimizerName = Literal["adam", "soap"]
+StyleLayer = Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
 
 
 class Settings(BaseModel):
@@ -140,7 +144,11 @@ class EncoderConfig(Settings):
 
 
 class ModelConfig(Settings):
-    """Transform, decoder and what attaches to them in training."""
+    """The method's network and what attaches to it in training."""
+
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="what the method can be told besides, see its file in ieast/methods"
+    )
 
     start: str | None = Field(
         None,
@@ -168,6 +176,7 @@ class LossWeights(Settings):
     content_contrastive: float = Field(0.3, ge=0)
     identity_pixels: float = Field(50.0, ge=0, description="λ_identity1")
     identity_taps: float = Field(1.0, ge=0, description="λ_identity2")
+    total_variation: float = Field(0.0, ge=0, description="of the stylized pictures, or of what decoders reconstruct")
 
 
 class ObjectiveConfig(Settings):
@@ -179,17 +188,23 @@ class ObjectiveConfig(Settings):
     unit: Literal["layer", "picture"] = Field(
         "layer", description="of taps in Eq. 1 and 4: the encoder's scale, as published, or the mean of the picture to match"
     )
-    content_layers: Literal["conv4_2", "normalised-relu4_1-relu5_1"] = "conv4_2"
+    content_layers: Literal["conv4_2", "normalised-relu4_1-relu5_1", "relu3_1", "relu4_1", "target"] = Field(
+        "conv4_2", description="`target`: relu4_1 of the stylized picture against the features it was decoded from"
+    )
+    style_layers: tuple[StyleLayer, ...] = Field(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), min_length=1)
+    style_statistics: Literal["mean-std", "gram", "mean-gram"] = Field(
+        "mean-std", description="what is compared in Eq. 1: means and deviations, or other methods' Gram matrices"
+    )
     adversarial: Literal["log", "least-squares"] = "log"
     contrastive_reduction: Literal["mean", "sum"] = "mean"
     temperature: PositiveFloat = Field(0.2, description="τ of Eq. 5 and 6")
     weights: LossWeights = LossWeights()
 
     @property
-    def method(self) -> str:
-        """What a model trained so is called: without both switches the method is its backbone, SANet."""
-        names = {(True, True): "ieast", (True, False): "ieast-without-cl", (False, True): "ieast-without-el"}
-        return names.get((self.external_learning, self.contrastive_learning), "sanet")
+    def has_identity(self) -> bool:
+        """Whether Eq. 4 has any weight."""
+        w = self.weights
+        return w.identity * w.identity_pixels > 0 or w.identity * w.identity_taps > 0
 
 
 class TrainingConfig(Settings):
@@ -318,6 +333,11 @@ class RegistryConfig(Settings):
 class ExperimentConfig(Document):
     """One run of the training pipeline: everything that decides its outcome."""
 
+    method: str = Field(
+        "ieast",
+        description="a file in ieast/methods; `+el` and `+cl` after its name switch the two terms on. Brings its publication's "
+        "settings as defaults",
+    )
     preset: Literal["paper", "official"] = "paper"
     data: DataConfig = DataConfig()
     prepare: PrepareConfig = PrepareConfig()
@@ -331,10 +351,50 @@ class ExperimentConfig(Document):
 
     @model_validator(mode="before")
     @classmethod
-    def _lay_over_preset(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and values.get("preset") == "official":
-            return _merge(OFFICIAL, values)
-        return values
+    def _lay_over_defaults(cls, values: Any) -> Any:
+        """Given values over the method's, these over the preset's."""
+        if not isinstance(values, Mapping):
+            return values
+        method, on = _find(values.get("method", "ieast"))
+        base = OFFICIAL if values.get("preset") == "official" else {}
+        return _merge(_merge(_merge(base, method.recipe), {"objective": on}), values)
+
+    @model_validator(mode="after")
+    def _fits_method(self) -> Self:
+        method, on = _find(self.method)
+        objective, training = self.objective, self.training
+        method.parse_options(self.model.options)
+        for switch in on:
+            if not getattr(objective, switch):
+                raise ValueError(f"method is {self.method}, but objective.{switch} is false; remove one of them")
+        if (objective.external_learning or objective.contrastive_learning) and method.learns != "stylization":
+            raise ValueError(f"method {self.method}: EL and CL need a method that learns to stylise (paper, section 5)")
+        if not method.reconstructs and (objective.has_identity or training.reconstruction_iterations):
+            raise ValueError(
+                f"method {self.method} cannot reconstruct pictures: set objective.weights.identity and "
+                "training.reconstruction_iterations to 0"
+            )
+        if method.learns != "stylization" and training.reconstruction_iterations:
+            raise ValueError(
+                f"method {self.method} does not learn to stylise, so there is no stage before it: set "
+                "training.reconstruction_iterations to 0"
+            )
+        if self.model.attention_start != "random" and not method.has_attention:
+            start = self.model.attention_start
+            raise ValueError(f"model.attention_start is {start}, but method {self.method} has no attention")
+        return self
+
+    @property
+    def method_name(self) -> str:
+        """What the model is called: the method with its switches as they stand, whether by name or by setting."""
+        from ieast.methods import full_name
+
+        objective = self.objective
+        return full_name(
+            _find(self.method)[0].name,
+            external_learning=objective.external_learning,
+            contrastive_learning=objective.contrastive_learning,
+        )
 
     @model_validator(mode="after")
     def _start_brings_its_encoder(self) -> Self:
@@ -470,6 +530,17 @@ def describe(error: ValidationError, source: str) -> str:
         else:
             lines.append(f"  {place}: {finding['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)
+
+
+def _find(name: Any) -> tuple["type[Stylizer]", dict[str, bool]]:
+    """The method called `name`, and the switches that its name turns on."""
+    from ieast.methods import find, split_name  # which import torch, and this file
+
+    try:
+        base, on = split_name(str(name))
+        return find(base), on
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

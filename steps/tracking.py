@@ -31,7 +31,7 @@ def log_settings(config: ExperimentConfig) -> None:
     objective, start = config.objective, config.model.start
     mlflow.set_tags(
         {
-            "method": objective.method,
+            "method": config.method_name,
             "preset": config.preset,
             "EL": str(objective.external_learning),
             "CL": str(objective.contrastive_learning),

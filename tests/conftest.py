@@ -11,8 +11,9 @@ from PIL import Image
 
 from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset, prepare_dataset
+from ieast.methods import new_model
 from ieast.models.encoder import Encoder, build_encoder
-from ieast.models.stylizer import Stylizer, build_stylizer
+from ieast.models.stylizer import Stylizer
 
 pytest_plugins = ["dvc_repositories"]
 
@@ -113,7 +114,7 @@ def stylizer(encoder, make_config) -> Stylizer:
     """A stylizer with random weights whose pictures have contrast, and differ from style to style."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
-        stylizer = build_stylizer(encoder, make_config().model).eval()
+        stylizer = new_model("ieast", encoder, make_config().model).eval()
         for layer in stylizer.decoder.children():
             torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         content, style = torch.rand(2, 1, 3, 48, 48)

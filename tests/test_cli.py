@@ -19,9 +19,9 @@ from ieast.config import EncoderConfig, ModelConfig
 from ieast.errors import IeastError
 from ieast.images import list_frames, read_image, to_tensor
 from ieast.memory import stylization_bytes
+from ieast.methods import new_model
 from ieast.models.checkpoint import load_model, save_model
 from ieast.models.encoder import WIDTHS, build_encoder
-from ieast.models.stylizer import build_stylizer
 from ieast.video import probe, read_video_frames
 
 runner = CliRunner()
@@ -32,7 +32,7 @@ def model(tmp_path_factory):
     torch.manual_seed(0)
     encoder = build_encoder(EncoderConfig(name="vgg19-compact", weights="untrained"))
     encoder.normalise_taps([torch.rand(2, 3, 64, 64)])
-    stylizer = build_stylizer(encoder, ModelConfig(attention_start="identity"))
+    stylizer = new_model("ieast", encoder, ModelConfig(attention_start="identity"))
     with torch.no_grad():  # spread the untrained decoder's output over the range of a picture
         stylizer.decoder.conv1_1.weight.mul_(8)
         stylizer.decoder.conv1_1.bias.fill_(0.5)

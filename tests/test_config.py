@@ -71,6 +71,7 @@ def test_loss_weights_are_those_of_eq_7_and_4(preset):
         "content_contrastive": 0.3,
         "identity_pixels": 50,
         "identity_taps": 1,
+        "total_variation": 0,
     }
 
 
@@ -227,7 +228,7 @@ def test_where_an_encoder_comes_from_decides_whether_its_taps_are_scaled(encoder
 )
 def test_the_switches_name_the_method(external, contrastive, method):
     objective = {"external_learning": external, "contrastive_learning": contrastive}
-    assert parse(objective=objective).objective.method == method
+    assert parse(objective=objective).method_name == method
 
 
 @pytest.mark.parametrize("name", ["vgg19", "vgg19-normalised"])

@@ -23,14 +23,15 @@ MEASURE = """
 import json, sys
 import torch
 from ieast.models.encoder import Encoder
-from ieast.models.stylizer import Style, Stylizer
+from ieast.methods.sanet import Sanet
+from ieast.models.style import Style
 
 def resident(field):
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
 
 height, width, alpha, options = json.loads(sys.argv[1])
-stylizer = Stylizer(Encoder("vgg19-compact")).eval()
+stylizer = Sanet(Encoder("vgg19-compact")).eval()
 content, style = torch.rand(1, 3, height, width), torch.rand(1, 3, 256, 256)
 before = resident("VmRSS")
 stylizer.stylize(content, [Style(style), Style(style)], alpha, **options)

@@ -11,7 +11,7 @@ from videos import draw_frame, write_video
 from ieast.brush import Brush, Look, check_mask
 from ieast.errors import ConfigError, ImageError, MemoryLimitError, VideoError
 from ieast.images import read_image, to_image, to_tensor, write_image
-from ieast.models.stylizer import Style
+from ieast.models.style import Style
 from ieast.stylization import SETTINGS, FolderResult, is_video, read_style, stylize_folder, stylize_picture, stylize_video
 from ieast.video import probe, read_video_frames
 

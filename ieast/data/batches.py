@@ -56,8 +56,12 @@ class PairBatches(Dataset[dict[str, Tensor]]):
                 )
 
     def __getitem__(self, iteration: int) -> dict[str, Tensor]:
-        """Content and style crops (distinct, 3, crop, crop) as uint8."""
-        return {"content": self._draw(CONTENT, iteration), "style": self._draw(STYLE, iteration)}
+        """Content and style crops (distinct, 3, crop, crop) as uint8, and which of the styles these are (distinct,)."""
+        return {
+            "content": self._draw(CONTENT, iteration),
+            "style": self._draw(STYLE, iteration),
+            "style_index": torch.from_numpy(self._dealt(STYLE, iteration)),
+        }
 
     def _draw(self, side: int, iteration: int) -> Tensor:
         random = np.random.default_rng((self.seed, side, self.rank, iteration))
@@ -65,11 +69,14 @@ class PairBatches(Dataset[dict[str, Tensor]]):
 
     def paths_of(self, side: int, iteration: int) -> list[Path]:
         """The pictures that `iteration` shows on `side` (0 content, 1 style)."""
-        paths = self.sides[side]
+        return [self.sides[side][k] for k in self._dealt(side, iteration)]
+
+    def _dealt(self, side: int, iteration: int) -> np.ndarray:
+        count = len(self.sides[side])
         per_iteration = self.distinct * self.world_size
-        epoch, position = divmod(iteration, len(paths) // per_iteration)
+        epoch, position = divmod(iteration, count // per_iteration)
         start = position * per_iteration + self.rank * self.distinct
-        return [paths[k] for k in _permutation(len(paths), self.seed, side, epoch)[start : start + self.distinct]]
+        return _permutation(count, self.seed, side, epoch)[start : start + self.distinct]
 
 
 @lru_cache(maxsize=4)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 Distance = Literal["l2", "mse"]
 Unit = Literal["layer", "picture"]
+Statistics = Literal["mean-std", "gram", "mean-gram"]
 EPSILON = 1e-5
 
 
@@ -59,12 +60,44 @@ def in_units(made: Tensor, wanted: Tensor, unit: Unit) -> tuple[Tensor, Tensor]:
     return made / own, wanted / own
 
 
-def style_loss(stylized: Sequence[Tensor], style: Sequence[Tensor], distance: Distance, unit: Unit = "layer") -> Tensor:
-    """L_s, Eq. 1: distances between μ and between σ of the stylized picture's and the style's taps, summed over taps."""
+def gram_matrix(features: Tensor) -> Tensor:
+    """F Fᵀ / (C H W) of features (B, C, H, W) as F (B, C, HW): symmetric (B, C, C).
+
+    Gatys et al. (2016, Eq. 3), divided as by Johnson et al. (2016, Eq. 3).
+    """
+    flat = features.float().flatten(2)
+    return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels, across plus down, of pictures (B, 3, H, W) (Rudin et al. 1992)."""
+    across, down = images.diff(dim=3), images.diff(dim=2)
+    return across.abs().mean() + down.abs().mean()
+
+
+def _statistics(tap: Tensor, kind: Statistics) -> tuple[Tensor, ...]:
+    if kind == "mean-std":
+        return mean_std(tap)
+    gram = gram_matrix(tap)
+    return (gram,) if kind == "gram" else (mean_std(tap)[0], gram)
+
+
+def style_loss(
+    stylized: Sequence[Tensor],
+    style: Sequence[Tensor],
+    distance: Distance,
+    unit: Unit = "layer",
+    statistics: Statistics = "mean-std",
+) -> Tensor:
+    """L_s, Eq. 1: distances between μ and between σ of the stylized picture's and the style's taps, summed over taps.
+
+    Other methods compare Gram matrices instead (`gram`), or beside μ (`mean-gram`).
+    """
     loss = stylized[0].new_zeros(())
     for a, b in zip(stylized, style, strict=True):
-        (mean_a, std_a), (mean_b, std_b) = (mean_std(tap) for tap in in_units(a, b, unit))
-        loss = loss + feature_distance(mean_a, mean_b, distance) + feature_distance(std_a, std_b, distance)
+        made, wanted = (_statistics(tap, statistics) for tap in in_units(a, b, unit))
+        for x, y in zip(made, wanted, strict=True):
+            loss = loss + feature_distance(x, y, distance)
     return loss
 
 

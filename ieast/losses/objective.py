@@ -8,9 +8,7 @@ from torch import Tensor
 from ieast.config import ObjectiveConfig
 from ieast.losses import functional
 from ieast.losses.pairs import PairBatch
-from ieast.models.encoder import STYLE_TAPS
-
-Taps = dict[str, Tensor]
+from ieast.models.encoder import STYLE_TAPS, Taps
 
 
 @dataclass(frozen=True)
@@ -26,11 +24,20 @@ class GeneratedBatch:
     style: Tensor  # (b/2, ...)  I_s
     content_taps: Taps
     style_taps: Taps
-    stylized_taps: Taps  # of I_sc, b pictures
-    content_identity: Tensor  # (b/2, ...)  I_cc
-    style_identity: Tensor  # (b/2, ...)  I_ss
-    content_identity_taps: Taps
-    style_identity_taps: Taps
+    stylized: Tensor  # (b, ...)  I_sc
+    stylized_taps: Taps
+    target: Tensor | None  # (b, C, h, w)  the features that I_sc were decoded from, where there are such
+    identity: "Identity | None"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Identity reconstructions, where the objective asks for them."""
+
+    content: Tensor  # (b/2, ...)  I_cc
+    style: Tensor  # (b/2, ...)  I_ss
+    content_taps: Taps
+    style_taps: Taps
 
 
 class Objective:
@@ -42,9 +49,11 @@ class Objective:
         self.weights = {
             "style": w.style,
             "content": w.content,
-            "identity_pixels": w.identity * w.identity_pixels,
-            "identity_taps": w.identity * w.identity_taps,
         }
+        if config.has_identity:
+            self.weights |= {"identity_pixels": w.identity * w.identity_pixels, "identity_taps": w.identity * w.identity_taps}
+        if w.total_variation:
+            self.weights["total_variation"] = w.total_variation
         if config.external_learning:
             self.weights["adversarial"] = w.adversarial
         if config.contrastive_learning:
@@ -56,27 +65,45 @@ class Objective:
         return self.config.content_layers == "conv4_2"
 
     def internal_terms(self, batch: GeneratedBatch) -> dict[str, Tensor]:
-        """L_s, L_c and the two sums of L_identity."""
+        """L_s, L_c, and where they have weight the two sums of L_identity and the total variation."""
         config = self.config
-        wanted_style = [batch.style_taps[tap][batch.pairs.style] for tap in STYLE_TAPS]
-        style = functional.style_loss(
-            [batch.stylized_taps[tap] for tap in STYLE_TAPS], wanted_style, config.distance, config.unit
-        )
-        layers = ("conv4_2",) if self.needs_conv4_2 else ("relu4_1", "relu5_1")
-        content = functional.content_loss(
-            [batch.stylized_taps[layer] for layer in layers],
-            [batch.content_taps[layer][batch.pairs.content] for layer in layers],
-            config.distance,
-            normalise=not self.needs_conv4_2,
-        )
-        pixels, taps = self.identity_terms(batch)
-        return {"style": style, "content": content, "identity_pixels": pixels, "identity_taps": taps}
+        terms = {"style": self.style_term(batch), "content": self.content_term(batch)}
+        if batch.identity is not None:
+            terms["identity_pixels"], terms["identity_taps"] = self.identity_terms(batch, batch.identity)
+        if config.weights.total_variation:
+            terms["total_variation"] = functional.total_variation(batch.stylized)
+        return terms
 
-    def identity_terms(self, batch: GeneratedBatch) -> tuple[Tensor, Tensor]:
+    def style_term(self, batch: GeneratedBatch) -> Tensor:
+        """L_s."""
+        config = self.config
+        return functional.style_loss(
+            [batch.stylized_taps[tap] for tap in config.style_layers],
+            [batch.style_taps[tap][batch.pairs.style] for tap in config.style_layers],
+            config.distance,
+            config.unit,
+            config.style_statistics,
+        )
+
+    def content_term(self, batch: GeneratedBatch) -> Tensor:
+        """L_c, or what other methods have in its place."""
+        layers, distance = self.config.content_layers, self.config.distance
+        if layers == "target":
+            assert batch.target is not None
+            return functional.feature_distance(batch.stylized_taps["relu4_1"], batch.target, distance)
+        chosen = ("relu4_1", "relu5_1") if layers == "normalised-relu4_1-relu5_1" else (layers,)
+        return functional.content_loss(
+            [batch.stylized_taps[layer] for layer in chosen],
+            [batch.content_taps[layer][batch.pairs.content] for layer in chosen],
+            distance,
+            normalise=layers == "normalised-relu4_1-relu5_1",
+        )
+
+    def identity_terms(self, batch: GeneratedBatch, identity: Identity) -> tuple[Tensor, Tensor]:
         """Both sums of Eq. 4 over I_cc and I_ss."""
         reconstructions = (
-            (batch.content_identity, batch.content, batch.content_identity_taps, batch.content_taps),
-            (batch.style_identity, batch.style, batch.style_identity_taps, batch.style_taps),
+            (identity.content, batch.content, identity.content_taps, batch.content_taps),
+            (identity.style, batch.style, identity.style_taps, batch.style_taps),
         )
         config = self.config
         (pixels_c, taps_c), (pixels_s, taps_s) = (

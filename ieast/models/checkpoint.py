@@ -1,7 +1,7 @@
 """Exported models: a folder of safetensors and a JSON that says what they are and proves that they belong together.
 
 config.json           method, encoder, provenance, and a digest for each file
-model.safetensors     transform and decoder
+model.safetensors     what was trained: transform and decoder, or what else the method has
 encoder.safetensors   the encoder they were trained on; left out where that is the one the package ships
 """
 
@@ -21,13 +21,15 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ieast.config import describe
-from ieast.errors import WeightsError
+from ieast.errors import ConfigError, WeightsError
 from ieast.files import disk_full_explained, sha256
+from ieast.methods import build
+from ieast.methods.sanet import Sanet
 from ieast.models import pretrained
-from ieast.models.encoder import WIDTHS, read_encoder_file, read_weights, weights_digest
-from ieast.models.stylizer import Stylizer, empty_stylizer
+from ieast.models.encoder import WIDTHS, Encoder, read_encoder_file, read_weights, weights_digest
+from ieast.models.stylizer import Stylizer
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"
 
 # Index of each convolution in the published decoder's Sequential, in the order they are applied.
@@ -51,6 +53,9 @@ class ModelCard(BaseModel):
 
     format: int = FORMAT
     method: str
+    network: str = "sanet"
+    """The file in `ieast.methods` that reads it; formats below 2 held nothing else."""
+    options: dict[str, Any] = {}
     encoder: EncoderCard
     files: dict[str, str]
     provenance: dict[str, Any]
@@ -89,6 +94,8 @@ def save_model(
             files.append(ENCODER)
         card = ModelCard(
             method=method,
+            network=stylizer.name,
+            options=stylizer.options.model_dump(mode="json"),
             encoder=EncoderCard(name=stylizer.encoder.name, digest=digest, source=encoder_source),
             files={name: sha256(temporary / name) for name in files},
             provenance=provenance,
@@ -118,7 +125,10 @@ def load_model(folder: Path | str, encoder: nn.Module | None = None) -> tuple[St
             raise WeightsError(
                 f"{folder / name} is not the file that was saved (its SHA-256 differs from {CONFIG}); copy it again"
             )
-    stylizer = empty_stylizer(card.encoder.name)
+    try:
+        stylizer = build(card.network, Encoder(card.encoder.name), card.options)
+    except ConfigError as error:
+        raise WeightsError(f"{folder / CONFIG}: {error}. Update ieast, or add the method's file") from None
     if encoder is not None:
         encoder_state = encoder.state_dict()
     else:
@@ -191,7 +201,7 @@ def import_published(vgg: Path, transform: Path, decoder: Path, folder: Path) ->
     Raises:
         WeightsError: A file is missing, is not plain tensors, or does not fit.
     """
-    stylizer = empty_stylizer("vgg19-normalised")
+    stylizer = Sanet(Encoder("vgg19-normalised"))
     parts: list[tuple[nn.Module, dict[str, Tensor], Path]] = [
         (stylizer.encoder, read_encoder_file(vgg, "vgg19-normalised"), vgg),
         (stylizer.transform, read_weights(transform), transform),

@@ -16,6 +16,9 @@ from ieast.errors import WeightsError
 from ieast.models import pretrained
 from ieast.models.untrained import draw_weights
 
+Taps = dict[str, Tensor]
+"""Features (B, C, h, w) by the name of the layer they come from."""
+
 STYLE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 WIDTHS = {
     "vgg19": (64, 128, 256, 512, 512),
@@ -60,11 +63,13 @@ class Encoder(nn.Module):
             previous = width
         self.requires_grad_(False)
 
-    def forward(self, images: Tensor, conv4_2: bool = False) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, conv4_2: bool = False, deepest: str = "relu5_1") -> Taps:
         """Features of `images` (B, 3, H, W) in [0, 1]: the five relu taps, and conv4_2 (before its ReLU) on request.
 
-        relu1_1 has the picture's size; each next tap halves it, rounding up.
+        relu1_1 has the picture's size; each next tap halves it, rounding up. What lies beyond the tap `deepest` is not
+        computed, unless it is conv4_2.
         """
+        last = "4_2" if conv4_2 and deepest < "relu4_2" else deepest.removeprefix("relu")
         taps = {}
         x = self.conv0(images)
         for layer in CONVOLUTIONS:
@@ -76,6 +81,8 @@ class Encoder(nn.Module):
             x = F.relu(x)
             if layer.endswith("_1"):
                 taps[f"relu{layer}"] = x
+            if layer == last:
+                break
         return taps
 
     def _conv(self, layer: str) -> Convolution:

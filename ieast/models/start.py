@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ieast.losses.functional import mean_std, mean_variance_norm
+from ieast.models.adain import adain
 from ieast.models.attention import StyleAttentionTransform
 from ieast.models.encoder import Encoder
 
@@ -39,7 +39,7 @@ def start_near_adain(transform: StyleAttentionTransform, encoder: Encoder, pairs
         inputs = F.pad(transform.attend(content, style), (1, 1, 1, 1), mode="reflect")
         rows = F.unfold(inputs, merge.kernel_size)[0].T.double()  # (HW, 9C), in the order of the weights
         rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)  # the bias
-        goal = _adain(content["relu4_1"], style["relu4_1"]).flatten(2)[0].T.double()  # (HW, C)
+        goal = adain(content["relu4_1"], style["relu4_1"]).flatten(2)[0].T.double()  # (HW, C)
         gram, product = gram + rows.T @ rows, product + rows.T @ goal
         square, total, count = square + goal.square().sum(0), total + goal.sum(0), count + len(goal)
     if not count:
@@ -53,8 +53,3 @@ def start_near_adain(transform: StyleAttentionTransform, encoder: Encoder, pairs
     merge.bias.copy_(solution[-1])
     residual = square.sum() - 2 * (solution * product).sum() + (solution * (gram @ solution)).sum()
     return float(1 - residual / (square - total.square() / count).sum())
-
-
-def _adain(content: Tensor, style: Tensor) -> Tensor:
-    mean, std = mean_std(style)
-    return mean_variance_norm(content) * std[:, :, None, None] + mean[:, :, None, None]

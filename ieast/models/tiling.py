@@ -7,8 +7,7 @@ on these; and merge convolution and decoder run on tiles again. Interior edges n
 padded as ever.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Literal
 
@@ -18,13 +17,16 @@ from torch import Tensor
 
 from ieast.losses.functional import mean_std
 from ieast.models.attention import StyleAttention, StyleAttentionTransform
-from ieast.models.decoder import Decoder
-from ieast.models.encoder import REDUCTION, SMALLEST_SIDE, Encoder
+from ieast.models.encoder import REDUCTION, SMALLEST_SIDE, STYLE_TAPS, Encoder, Taps
 
 Tile = int | None | Literal["auto"]
 
 CELL = 8
 """Pixels a side of one position of relu4_1."""
+CELLS = {name: 2**level for level, name in enumerate(STYLE_TAPS)}
+"""Pixels a side of one position of each tap."""
+TRANSFORM_TAPS = ("relu4_1", "relu5_1")
+"""What style attention looks at."""
 
 # How far relu5_1 sees: convolutions with radius 1, at every level as many as lie on the way (2, 2, 4, 4, 1), are
 # 2·1 + 2·2 + 4·4 + 4·8 + 1·16 = 70 pixels, here rounded up to whole positions of relu5_1.
@@ -39,22 +41,6 @@ AUTO_TILE = 1024
 
 # Content positions whose attention is computed at once.
 BAND_TOKENS = 16384
-
-
-@dataclass(frozen=True)
-class StyleTaps:
-    """Features of a style that stylisation needs: encode it once and stylise many contents with it.
-
-    Attributes:
-        relu4_1: (B, C, ⌈H/8⌉, ⌈W/8⌉).
-        relu5_1: (B, C, ⌈H/16⌉, ⌈W/16⌉).
-    """
-
-    relu4_1: Tensor
-    relu5_1: Tensor
-
-    def __len__(self) -> int:
-        return len(self.relu4_1)
 
 
 def check_tile(tile: Tile) -> None:
@@ -84,8 +70,8 @@ def largest_window(height: int, width: int, tile: Tile, halo: int) -> tuple[int,
     return rows, columns
 
 
-def encode(encoder: Encoder, images: Tensor, multiple: int, tile: Tile) -> StyleTaps:
-    """relu4_1 and relu5_1 of `images` continued to the right and below, by their borders, to `extended_size`.
+def encode(encoder: Encoder, images: Tensor, multiple: int, tile: Tile, names: Sequence[str] = TRANSFORM_TAPS) -> Taps:
+    """Taps of `images` continued to the right and below, by their borders, to `extended_size`.
 
     Args:
         encoder: φ.
@@ -93,28 +79,29 @@ def encode(encoder: Encoder, images: Tensor, multiple: int, tile: Tile) -> Style
         multiple: Of pixels, to which sides are continued. With 16, the rounding up of ceil-mode pooling does not show as a
             band along the right and lower edges of what is made from the taps.
         tile: Side of a tile in pixels, None for the whole picture at once, or `auto`.
+        names: The taps wanted.
     """
     height, width = extended_size(images, multiple)
     side = _side(height, width, tile)
-    maps: StyleTaps | None = None
+    maps: Taps = {}
     for (top, bottom), (left, right) in product(_parts(height, side, REDUCTION), _parts(width, side, REDUCTION)):
         upper, lower = max(0, top - ENCODER_HALO), min(height, bottom + ENCODER_HALO)
         first, last = max(0, left - ENCODER_HALO), min(width, right + ENCODER_HALO)
-        taps = encoder(_window(images, (upper, lower), (first, last)))
+        taps = encoder(_window(images, (upper, lower), (first, last)), deepest=max(names))
         if (lower - upper, last - first) == (height, width):
-            return StyleTaps(taps["relu4_1"], taps["relu5_1"])
-        if maps is None:
-            maps = StyleTaps(*(_empty_map(taps[name], height, width, cell) for name, cell in _CELLS.items()))
-        for name, cell in _CELLS.items():
+            return {name: taps[name] for name in names}
+        for name in names:
+            cell = CELLS[name]
+            if name not in maps:
+                maps[name] = _empty_map(taps[name], height, width, cell)
             rows, columns = slice(top // cell, -(-bottom // cell)), slice(left // cell, -(-right // cell))
             y, x = upper // cell, first // cell
             part = taps[name][..., rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
-            getattr(maps, name)[..., rows, columns] = part
-    assert maps is not None
+            maps[name][..., rows, columns] = part
     return maps
 
 
-def attend(transform: StyleAttentionTransform, content: StyleTaps, style: StyleTaps) -> Tensor:
+def attend(transform: StyleAttentionTransform, content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
     """What `transform` merges, (B, C, H/8, W/8), in bands of content positions.
 
     Args:
@@ -122,24 +109,23 @@ def attend(transform: StyleAttentionTransform, content: StyleTaps, style: StyleT
         content: Taps of contents whose sides are multiples of 16, so that relu4_1 has twice the sides of relu5_1.
         style: Taps of as many styles, or of one for all contents.
     """
-    coarse = _attend_block(transform.sanet5_1, content.relu5_1, style.relu5_1)
-    return _attend_block(transform.sanet4_1, content.relu4_1, style.relu4_1, coarse)
+    coarse = _attend_block(transform.sanet5_1, content["relu5_1"], style["relu5_1"])
+    return _attend_block(transform.sanet4_1, content["relu4_1"], style["relu4_1"], coarse)
 
 
 def decode(
-    transform: StyleAttentionTransform,
-    decoder: Decoder,
+    to_pixels: Callable[[Tensor], Tensor],
     features: Tensor,
     size: Sequence[int],
     tile: Tile,
     finish: Callable[[Tensor, slice, slice], Tensor] | None = None,
 ) -> Tensor:
-    """Merge convolution and decoder: pictures (B, 3, H, W) in [0, 1].
+    """Pictures (B, 3, H, W) in [0, 1].
 
     Args:
-        transform: T, whose merge convolution is applied.
-        decoder: D.
-        features: What `attend` returned, (B, C, h, w) with 8h >= H and 8w >= W.
+        to_pixels: Decodes features (B, C, h, w), or a part of them, to pictures (B, 3, 8h, 8w); a pixel may depend on
+            `DECODER_HALO` positions around its own.
+        features: (B, C, h, w) with 8h >= H and 8w >= W.
         size: H and W; what lies beyond in `features` is cut off.
         tile: Side of a tile in pixels, None for the whole picture at once, or `auto`.
         finish: Called with each tile's pixels, cut off at 0 and 1, and its rows and columns in the picture; returns what is
@@ -152,7 +138,7 @@ def decode(
         y, x = max(0, top // CELL - DECODER_HALO), max(0, left // CELL - DECODER_HALO)
         lower, last = (-(-stop // CELL) + DECODER_HALO for stop in (bottom, right))
         window = features if side is None else features[..., y:lower, x:last]
-        pixels = decoder(transform.merge_conv(window))
+        pixels = to_pixels(window)
         pixels = pixels[..., top - CELL * y : bottom - CELL * y, left - CELL * x : right - CELL * x].clamp(0, 1)
         rows, columns = slice(top, bottom), slice(left, right)
         if finish is not None:
@@ -164,9 +150,6 @@ def decode(
         pictures[..., rows, columns] = pixels
     assert pictures is not None
     return pictures
-
-
-_CELLS = {"relu4_1": CELL, "relu5_1": REDUCTION}
 
 
 def _side(height: int, width: int, tile: Tile) -> int | None:

@@ -18,10 +18,11 @@ from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import ConfigError
 from ieast.images import read_image, resize_smallest_side, to_tensor
+from ieast.methods import find, new_model, split_name
 from ieast.models.checkpoint import load_model, save_model
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.models.pretrained import released_or_folder
-from ieast.models.stylizer import Stylizer, build_stylizer
+from ieast.models.stylizer import Stylizer
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Pictures, Progress
 from ieast.training.folders import DECISIVE, FREE_SETTINGS
 from ieast.training.loop import CHECKPOINT, check_resumable, make_trainer, run_to_end
@@ -39,7 +40,7 @@ class TrainingResult(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
     model_folder: str
-    checkpoint: str
+    checkpoint: str | None
     pictures: list[str]
     iterations: int
     started_at: int
@@ -77,6 +78,8 @@ def fit(
     L.seed_everything(training.seed, verbose=False)
     facts = (provenance or {}) | make_provenance(config, prepared)  # now: the code may have changed by the time training ends
     stylizer, encoder_source = _stylizer(config, prepared)
+    if stylizer.learns == "nothing":
+        return _export_untrained(stylizer, config, folder, encoder_source, facts, started)
     module = StyleTransferModule(stylizer, config)
     if training.channels_last:
         module.to(memory_format=torch.channels_last)
@@ -94,7 +97,7 @@ def fit(
         **_hardware(config),
     )
     if training.compile:
-        for part in (stylizer.encoder, stylizer.transform, stylizer.decoder):
+        for part in (stylizer.encoder, *stylizer.parts().values()):
             part.compile()
     if started_at >= total:  # finished earlier, but what came after it was not
         module.load_state_dict(AtomicCheckpointIO().load_checkpoint(checkpoint)["state_dict"])
@@ -105,7 +108,7 @@ def fit(
         save_model(
             stylizer,
             folder / "model",
-            method=config.objective.method,
+            method=config.method_name,
             encoder_source=encoder_source,
             provenance=facts | {"iterations": module.finished},
         )
@@ -116,6 +119,27 @@ def fit(
         pictures=[str(path) for path in sorted((folder / "pictures").glob("*.jpg"))],
         iterations=module.finished,
         started_at=started_at,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _export_untrained(
+    stylizer: Stylizer, config: ExperimentConfig, folder: Path, encoder_source: str, facts: dict[str, Any], started: float
+) -> TrainingResult:
+    """A method that learns nothing is a model as it is, and goes the same way from here on."""
+    save_model(
+        stylizer,
+        folder / "model",
+        method=config.method_name,
+        encoder_source=encoder_source,
+        provenance=facts | {"iterations": 0},
+    )
+    return TrainingResult(
+        model_folder=str(folder / "model"),
+        checkpoint=None,
+        pictures=[],
+        iterations=0,
+        started_at=0,
         seconds=time.perf_counter() - started,
     )
 
@@ -139,10 +163,16 @@ def _loader(config: ExperimentConfig, prepared: PreparedDataset, module: StyleTr
 
 def _stylizer(config: ExperimentConfig, prepared: PreparedDataset) -> tuple[Stylizer, str]:
     """The model to train, and where its encoder came from."""
+    method = find(split_name(config.method)[0])
     if config.model.start is None:
-        return build_stylizer(_encoder(config, prepared), config.model, lambda: _pairs(config, prepared)), config.encoder.source
+        stylizer = new_model(method.name, _encoder(config, prepared), config.model, lambda: _pairs(config, prepared))
+        return stylizer, config.encoder.source
     # With the encoder it was trained on as it is: scaled to other pictures, it would be another.
     stylizer, card = load_model(released_or_folder(config.model.start))
+    if not (isinstance(stylizer, method) or issubclass(method, type(stylizer))):
+        raise ConfigError(
+            f"model.start is {config.model.start}, a model of {card.network}, but method is {config.method}: another network"
+        )
     if card.encoder.name != config.encoder.name:
         raise ConfigError(
             f"model.start is {config.model.start}, a model on the encoder {card.encoder.name}, but encoder.name is "

@@ -7,7 +7,7 @@ from pathlib import Path
 from ieast.config import ExperimentConfig
 
 # What decides the outcome of training; evaluation, promotion and names do not ...
-DECISIVE = ("encoder", "model", "objective", "training")
+DECISIVE = ("method", "encoder", "model", "objective", "training")
 # ... and neither do these settings of the section `training`, which may change when a run is continued.
 FREE_SETTINGS = frozenset(
     {"accelerator", "cache_gb", "channels_last", "compile", "loader_workers", "log_every", "picture_every", "checkpoint_every"}

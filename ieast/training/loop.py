@@ -5,7 +5,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
@@ -103,16 +103,23 @@ def check_resumable(path: Path, config: Document, decisive: Sequence[str], free:
         ) from error
     except (RuntimeError, KeyError, IndexError, EOFError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is not a usable training checkpoint ({error}); move it away to start afresh") from error
+    current = config.model_dump(mode="json")
     for section in decisive:
-        before, now = saved[section], config.model_dump(mode="json")[section]
+        before, now = _settings(section, saved), _settings(section, current)
         for key in before:
             # A setting that came or went with a version of the code says nothing.
-            if key in now and before[key] != now[key] and not (section == "training" and key in free):
+            if key in now and before[key] != now[key] and not (section == "training" and key.split(".")[-1] in free):
                 raise ConfigError(
-                    f"{path} was made with {section}.{key} = {before[key]!r}, now it is {now[key]!r}: that would be another "
+                    f"{path} was made with {key} = {before[key]!r}, now it is {now[key]!r}: that would be another "
                     "training. Restore the setting, or give another folder"
                 )
     return finished
+
+
+def _settings(section: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in `section` of `document`, by full name; the section may also be a single setting."""
+    found = document.get(section, {})
+    return {f"{section}.{key}": value for key, value in found.items()} if isinstance(found, dict) else {section: found}
 
 
 @contextmanager

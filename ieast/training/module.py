@@ -11,11 +11,12 @@ from torch.optim import Adam, Optimizer
 
 from ieast.config import ExperimentConfig
 from ieast.losses import functional
-from ieast.losses.objective import GeneratedBatch, Objective, Taps
+from ieast.losses.objective import GeneratedBatch, Identity, Objective
 from ieast.losses.pairs import PairBatch
 from ieast.models.discriminator import MultiScaleDiscriminator
+from ieast.models.encoder import STYLE_TAPS, Taps
 from ieast.models.heads import ProjectionHead
-from ieast.models.stylizer import Stylizer
+from ieast.models.stylizer import Originals, Stylizer
 from ieast.training.iterations import IterationModule
 from ieast.training.optimizers import make_optimizer
 
@@ -45,10 +46,10 @@ class StyleTransferModule(IterationModule):
     def configure_optimizers(self) -> list[Optimizer]:
         """One for the generator with its heads and, under EL, Adam for the discriminator."""
         training = self.config.training
-        transform_rate = training.transform_learning_rate or training.learning_rate
+        rates = {"transform": training.transform_learning_rate or training.learning_rate}
         groups = [
-            _group("decoder", self.stylizer.decoder.parameters(), training.learning_rate),
-            _group("transform", self.stylizer.transform.parameters(), transform_rate),
+            _group(name, part.parameters(), rates.get(name, training.learning_rate))
+            for name, part in self.stylizer.parts().items()
         ]
         if self.config.objective.contrastive_learning:
             heads = [*self.style_head.parameters(), *self.content_head.parameters()]
@@ -64,14 +65,14 @@ class StyleTransferModule(IterationModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip the generator's gradients; here, because under fp16 they have just been unscaled."""
         clip = self.config.training.gradient_clip
-        if clip is not None and optimizer.param_groups[0]["name"] == "decoder":
+        if clip is not None and optimizer.param_groups[0]["name"] != "discriminator":
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(parameters, clip)
 
     def _set_learning_rates(self) -> None:
         # A function of the iteration alone, so that there is no schedule to restore.
         training = self.config.training
-        if self.in_reconstruction:
+        if self.finished < training.reconstruction_iterations:
             rate = training.reconstruction_learning_rate or training.learning_rate
             rate *= annealing(self.finished, training.reconstruction_iterations, training.anneal)
             for group in self._param_groups():
@@ -80,12 +81,13 @@ class StyleTransferModule(IterationModule):
         done = self.finished - training.reconstruction_iterations
         factor = annealing(done, training.iterations, training.anneal) / (1 + training.learning_rate_decay * done)
         for group in self._param_groups():
-            group["lr"] = group["base_lr"] * factor
+            group["lr"] = 0.0 if group["name"] in self.stylizer.frozen else group["base_lr"] * factor
 
     @property
     def in_reconstruction(self) -> bool:
-        """Whether the next iteration belongs to the reconstruction stage."""
-        return self.finished < self.config.training.reconstruction_iterations
+        """Whether the next iteration reconstructs: in the stage before, or because the method learns nothing else."""
+        before = self.finished < self.config.training.reconstruction_iterations
+        return before or self.stylizer.learns == "reconstruction"
 
     # -- one iteration --------------------------------------------------------------------------------------------------
 
@@ -93,20 +95,28 @@ class StyleTransferModule(IterationModule):
         """Learn from one batch: content and style crops (b/2, 3, H, W), uint8."""
         content, style = (self._as_images(batch[side]) for side in ("content", "style"))
         self._set_learning_rates()
-        terms = self._reconstruct(content, style) if self.in_reconstruction else self._stylise(content, style)
+        if self.in_reconstruction:
+            terms = self._reconstruct(torch.cat([content, style]))
+        else:
+            self._freeze()
+            terms = self._stylise(content, style, batch["style_index"])
         self.count(terms)
 
-    def _stylise(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+    def _freeze(self) -> None:
+        for name in self.stylizer.frozen:  # what learnt to reconstruct and stays; without gradients it costs less
+            self.stylizer.parts()[name].requires_grad_(False)
+
+    def _stylise(self, content: Tensor, style: Tensor, style_index: Tensor) -> dict[str, Tensor]:
         generator, *adversary = self._optimizers()
-        stylized, batch = self._generate(content, style)
+        batch = self._generate(content, style, style_index)
         terms: dict[str, Tensor] = {}
         if adversary:
-            terms["discriminator"] = self._train_discriminator(adversary[0], real=style, fake=stylized.detach())
+            terms["discriminator"] = self._train_discriminator(adversary[0], real=style, fake=batch.stylized.detach())
         terms |= self.objective.internal_terms(batch)
         if self.config.objective.external_learning:
             # The generator answers the discriminator that has just learnt; gradients pass through it, not into it.
             self.discriminator.requires_grad_(False)
-            scores = self.discriminator(stylized)
+            scores = self.discriminator(batch.stylized)
             terms["adversarial"] = functional.generator_adversarial_loss(scores, self.config.objective.adversarial)
         if self.config.objective.contrastive_learning:
             style_embeddings = self.style_head(batch.stylized_taps["relu3_1"])
@@ -116,32 +126,34 @@ class StyleTransferModule(IterationModule):
         self._step(generator, terms["total"])
         return terms
 
-    def _generate(self, content: Tensor, style: Tensor) -> tuple[Tensor, GeneratedBatch]:
-        """I_sc of the pair batch, I_cc and I_ss of the distinct pictures, and the taps of all of them."""
+    def _generate(self, content: Tensor, style: Tensor, style_index: Tensor) -> GeneratedBatch:
+        """I_sc of the pair batch, where asked for I_cc and I_ss of the distinct pictures, and the taps of all of them."""
         encoder, n = self.stylizer.encoder, len(content)
         conv4_2 = self.objective.needs_conv4_2
         with torch.no_grad():
-            originals = encoder(torch.cat([content, style]), conv4_2)  # each distinct picture once
-        content_taps, style_taps = _split(originals, [n, n])
+            taps = encoder(torch.cat([content, style]), conv4_2)  # each distinct picture once
+        originals = Originals(torch.cat([content, style]), taps, torch.cat([style_index, style_index]))
+        content_taps, style_taps = _split(taps, [n, n])
         pairs = PairBatch.of(n, content.device)
         # One pass for b stylizations and b identity reconstructions: contents 0..n-1, styles n..2n-1 of the originals.
-        both = torch.arange(2 * n, device=content.device)
+        has_identity = self.config.objective.has_identity
+        both = torch.arange(2 * n if has_identity else 0, device=content.device)
         as_content, as_style = torch.cat([pairs.content, both]), torch.cat([pairs.style + n, both])
-        features = self.stylizer.transform(_pick(originals, as_content), _pick(originals, as_style))
-        images = self.stylizer.decoder(features)
-        stylized, content_identity, style_identity = images.split([2 * n, n, n])
-        stylized_taps, content_identity_taps, style_identity_taps = _split(encoder(images, conv4_2), [2 * n, n, n])
-        return stylized, GeneratedBatch(
+        images, features = self.stylizer.generate(
+            *(originals.pick(chosen, self.stylizer.taps) for chosen in (as_content, as_style))
+        )
+        sizes = [2 * n, n, n] if has_identity else [2 * n]
+        pictures, made_taps = images.split(sizes), _split(encoder(images, conv4_2), sizes)
+        return GeneratedBatch(
             pairs=pairs,
             content=content,
             style=style,
             content_taps=content_taps,
             style_taps=style_taps,
-            stylized_taps=stylized_taps,
-            content_identity=content_identity,
-            style_identity=style_identity,
-            content_identity_taps=content_identity_taps,
-            style_identity_taps=style_identity_taps,
+            stylized=pictures[0],
+            stylized_taps=made_taps[0],
+            target=None if features is None else features[: 2 * n],
+            identity=Identity(*pictures[1:], *made_taps[1:]) if has_identity else None,
         )
 
     def _train_discriminator(self, optimizer: Any, real: Tensor, fake: Tensor) -> Tensor:
@@ -153,25 +165,32 @@ class StyleTransferModule(IterationModule):
         self._step(optimizer, loss)
         return loss
 
-    def _reconstruct(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
-        """D(E(x)) = x: the decoder alone, with the identity terms of Eq. 4 on the encoder's own features."""
+    def _reconstruct(self, images: Tensor) -> dict[str, Tensor]:
+        """D(E(x)) = x: the decoders alone, with the identity terms of Eq. 4 on the encoder's own features."""
         generator = self._optimizers()[0]
-        images = torch.cat([content, style])
         with torch.no_grad():
             taps = self.stylizer.encoder(images)
-        reconstructed = self.stylizer.decoder(taps["relu4_1"])
-        pixels, features = functional.identity_loss(
-            reconstructed,
-            images,
-            list(self.stylizer.encoder(reconstructed).values()),
-            list(taps.values()),
-            self.config.objective.distance,
-            self.config.objective.unit,
-        )
-        weights = self.config.objective.weights
+        objective, weights = self.config.objective, self.config.objective.weights
+        pixels = features = variation = images.new_zeros(())
+        for reconstructed in self.stylizer.reconstruct(Originals(images, taps)):
+            made = self.stylizer.encoder(reconstructed)
+            in_pixels, in_taps = functional.identity_loss(
+                reconstructed,
+                images,
+                [made[tap] for tap in STYLE_TAPS],
+                [taps[tap] for tap in STYLE_TAPS],
+                objective.distance,
+                objective.unit,
+            )
+            pixels, features = pixels + in_pixels, features + in_taps
+            variation = variation + functional.total_variation(reconstructed)
         total = weights.identity_pixels * pixels + weights.identity_taps * features
+        terms = {"reconstruction_pixels": pixels, "reconstruction_taps": features}
+        if weights.total_variation:
+            total = total + weights.total_variation * variation
+            terms["reconstruction_variation"] = variation
         self._step(generator, total)
-        return {"reconstruction_pixels": pixels, "reconstruction_taps": features, "reconstruction": total}
+        return terms | {"reconstruction": total}
 
 
 def annealing(finished: int, iterations: int, share: float) -> float:
@@ -187,7 +206,3 @@ def _group(name: str, parameters: Iterable[Parameter], rate: float) -> dict[str,
 def _split(taps: Taps, sizes: list[int]) -> list[Taps]:
     parts = {name: tap.split(sizes) for name, tap in taps.items()}
     return [{name: part[k] for name, part in parts.items()} for k in range(len(sizes))]
-
-
-def _pick(taps: Taps, index: Tensor) -> Taps:
-    return {name: taps[name][index] for name in ("relu4_1", "relu5_1")}

@@ -39,6 +39,7 @@ def test_a_batch_holds_distinct_crops_of_both_sides_as_bytes(paths):
     assert {side: (tuple(crops.shape), crops.dtype) for side, crops in batch.items()} == {
         "content": ((3, 3, CROP, CROP), torch.uint8),
         "style": ((3, 3, CROP, CROP), torch.uint8),
+        "style_index": ((3,), torch.int64),
     }
 
 

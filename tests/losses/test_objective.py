@@ -6,8 +6,8 @@ import torch
 
 from ieast.config import ExperimentConfig, ObjectiveConfig
 from ieast.losses.objective import Objective
+from ieast.methods import new_model
 from ieast.models.encoder import Encoder
-from ieast.models.stylizer import build_stylizer
 from ieast.training.module import StyleTransferModule
 
 DISTINCT, SIDE = 3, 32  # the least that leaves a discriminator of one scale a 2x2 map before its head
@@ -22,6 +22,9 @@ TERMS = {
 }
 
 
+INDEX = torch.arange(DISTINCT)  # of the styles, which this method does not look at
+
+
 def make_module(scales=1, **objective):
     config = ExperimentConfig.parse(
         {
@@ -32,7 +35,7 @@ def make_module(scales=1, **objective):
         }
     )
     torch.manual_seed(0)
-    stylizer = build_stylizer(reference.draw(Encoder("vgg19-compact"), seed=1).eval(), config.model)
+    stylizer = new_model("ieast", reference.draw(Encoder("vgg19-compact"), seed=1).eval(), config.model)
     reference.draw(stylizer.decoder, seed=2)
     module = StyleTransferModule(stylizer, config)
     steps = []
@@ -77,7 +80,7 @@ def test_an_iterations_terms_and_gradients_equal_the_full_duplicated_batchs(obje
     content, style = draw_batch()
     trained = {**dict(module.stylizer.transform.named_parameters()), **dict(module.stylizer.decoder.named_parameters())}
 
-    terms = module._stylise(content, style)
+    terms = module._stylise(content, style, INDEX)
     expected = compute_reference(module, content, style)
     for name in expected:
         assert terms[name].item() == pytest.approx(expected[name].item(), rel=1e-4), name
@@ -100,7 +103,7 @@ def test_each_terms_gradient_equals_the_full_duplicated_batchs(objective):
     module, _ = make_module(**objective)
     content, style = draw_batch()
     trained = list(module.stylizer.transform.parameters()) + list(module.stylizer.decoder.parameters())
-    terms, expected = module._stylise(content, style), compute_reference(module, content, style)
+    terms, expected = module._stylise(content, style, INDEX), compute_reference(module, content, style)
     for name in sorted(TERMS):
         found = torch.autograd.grad(terms[name], trained, retain_graph=True)
         wanted = torch.autograd.grad(expected[name], trained, retain_graph=True)
@@ -111,7 +114,7 @@ def test_each_terms_gradient_equals_the_full_duplicated_batchs(objective):
 
 def test_the_discriminators_step_leaves_the_generator_alone():
     module, steps = make_module()
-    module._stylise(*draw_batch())
+    module._stylise(*draw_batch(), INDEX)
     steps[0][1].backward()
     assert all(p.grad is None for p in module.stylizer.parameters())
 
@@ -119,7 +122,7 @@ def test_the_discriminators_step_leaves_the_generator_alone():
 def test_discriminators_gradient_equals_the_full_duplicated_batchs_and_reaches_nothing_else():
     module, steps = make_module(scales=2)
     content, style = draw_batch(side=2 * SIDE)
-    stylized, _ = module._generate(content, style)
+    stylized = module._generate(content, style, INDEX).stylized
     module._train_discriminator("discriminator", real=style, fake=stylized.detach())
     i_s = torch.cat([style, style])  # the full batch's real artworks
     expected = reference.discriminator_loss(module.discriminator(i_s), module.discriminator(stylized.detach()), "log")
@@ -133,7 +136,7 @@ def test_discriminators_gradient_equals_the_full_duplicated_batchs_and_reaches_n
 
 def test_the_generators_step_leaves_the_discriminator_and_the_encoder_alone():
     module, steps = make_module()
-    module._stylise(*draw_batch())
+    module._stylise(*draw_batch(), INDEX)
     steps[1][1].backward()
     assert all(p.grad is None for p in module.discriminator.parameters())
     assert all(p.grad is None for p in module.stylizer.encoder.parameters())
@@ -145,23 +148,23 @@ def test_generate_pairs_pictures_as_the_paper_arranges_them():
     module, _ = make_module()
     content, style = draw_batch()
     stylizer = module.stylizer
-    stylized, batch = module._generate(content, style)
+    batch = module._generate(content, style, INDEX)
 
     def generate(c, s):
         return stylizer.decoder(stylizer.transform(stylizer.encoder(c[None]), stylizer.encoder(s[None])))[0]
 
     with torch.no_grad():
         for k, (i, j) in enumerate(reference.arrangement(2 * DISTINCT)):
-            torch.testing.assert_close(stylized[k], generate(content[j - 1], style[i - 1]), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(batch.stylized[k], generate(content[j - 1], style[i - 1]), rtol=1e-3, atol=1e-4)
         for k in range(DISTINCT):
-            torch.testing.assert_close(batch.content_identity[k], generate(content[k], content[k]), rtol=1e-3, atol=1e-4)
-            torch.testing.assert_close(batch.style_identity[k], generate(style[k], style[k]), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(batch.identity.content[k], generate(content[k], content[k]), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(batch.identity.style[k], generate(style[k], style[k]), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("layers", "needed"), [("conv4_2", True), ("normalised-relu4_1-relu5_1", False)])
 def test_conv4_2_is_computed_only_where_the_content_loss_reads_it(layers, needed):
     module, _ = make_module(content_layers=layers)
-    _, batch = module._generate(*draw_batch())
+    batch = module._generate(*draw_batch(), INDEX)
     assert module.objective.needs_conv4_2 == needed
     assert ("conv4_2" in batch.stylized_taps) == ("conv4_2" in batch.content_taps) == needed
 
@@ -171,7 +174,7 @@ def test_reconstruction_stage_minimises_the_identity_terms_of_the_decoder_alone(
     weights = {"identity_pixels": 7, "identity_taps": 3}
     module, steps = make_module(distance=distance, weights=weights)
     content, style = draw_batch()
-    terms = module._reconstruct(content, style)
+    terms = module._reconstruct(torch.cat([content, style]))
     encoder, decoder = module.stylizer.encoder, module.stylizer.decoder
     images = torch.cat([content, style])
     made = decoder(encoder(images)["relu4_1"])
@@ -191,7 +194,7 @@ def test_reconstruction_stage_minimises_the_identity_terms_of_the_decoder_alone(
 @pytest.mark.parametrize("contrastive", [True, False])
 def test_switches_take_terms_and_their_networks_out(external, contrastive):
     module, steps = make_module(external_learning=external, contrastive_learning=contrastive)
-    terms = module._stylise(*draw_batch())
+    terms = module._stylise(*draw_batch(), INDEX)
     expected = set(TERMS)
     if not external:
         expected -= {"adversarial"}
@@ -244,6 +247,6 @@ def test_a_batch_in_another_order_has_the_same_loss():
     module, _ = make_module()
     content, style = draw_batch()
     moved = copy.deepcopy(module)
-    terms, again = module._stylise(content, style), moved._stylise(content.roll(1, 0), style.roll(1, 0))
+    terms, again = module._stylise(content, style, INDEX), moved._stylise(content.roll(1, 0), style.roll(1, 0), INDEX)
     for name in terms:
         assert terms[name].item() == pytest.approx(again[name].item(), rel=1e-4), name

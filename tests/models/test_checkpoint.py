@@ -13,16 +13,17 @@ from safetensors.torch import load_file, save_file
 from ieast.config import EncoderConfig, ModelConfig
 from ieast.errors import WeightsError
 from ieast.files import DiskFullError, sha256
+from ieast.methods import new_model
+from ieast.methods.sanet import Sanet
 from ieast.models import checkpoint
 from ieast.models.checkpoint import ModelCard, import_published, load_model, read_card, save_model
 from ieast.models.encoder import Encoder, build_encoder
-from ieast.models.stylizer import Stylizer, build_stylizer
 
 PROVENANCE = {"seed": 3, "data": {"revision": "abc"}, "versions": ["torch 2"]}
 
 
 def make_stylizer(seed=0):
-    return reference.draw(Stylizer(Encoder("vgg19-compact")), seed)
+    return reference.draw(Sanet(Encoder("vgg19-compact")), seed)
 
 
 def save(folder, seed=0):
@@ -65,7 +66,7 @@ def test_folder_holds_three_files_that_anyone_may_read(model):
 
 def test_card_says_what_the_model_is(model):
     card = read_card(model)
-    assert (card.format, card.method) == (1, "ieast")
+    assert (card.format, card.method) == (2, "ieast")
     assert (card.encoder.name, card.encoder.source) == ("vgg19-compact", "drawn")
     assert card.encoder.digest == make_stylizer().encoder.digest()
     assert card.provenance == PROVENANCE
@@ -206,8 +207,8 @@ def test_json_that_is_no_card(model, text):
 
 def test_newer_format(model):
     # What a newer format adds must not be reported as a misspelt key.
-    change_card(model, format=2, quantised=True)
-    with pytest.raises(WeightsError, match=r"config\.json is of format 2; this version reads up to 1: update ieast"):
+    change_card(model, format=3, quantised=True)
+    with pytest.raises(WeightsError, match=r"config\.json is of format 3; this version reads up to 2: update ieast"):
         load_model(model)
 
 
@@ -402,7 +403,7 @@ def test_card_is_immutable(model):
 
 
 def test_full_disk_while_exporting_keeps_the_old_model(tmp_path, monkeypatch):
-    stylizer = build_stylizer(build_encoder(EncoderConfig(name="vgg19-compact", weights="untrained")), ModelConfig())
+    stylizer = new_model("ieast", build_encoder(EncoderConfig(name="vgg19-compact", weights="untrained")), ModelConfig())
     arguments = {"method": "ieast", "encoder_source": "untrained", "provenance": {}}
     save_model(stylizer, tmp_path / "model", **arguments)
     before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}

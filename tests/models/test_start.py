@@ -4,9 +4,9 @@ import torch
 
 from ieast.config import ModelConfig
 from ieast.losses.functional import EPSILON
+from ieast.methods import new_model
 from ieast.models.attention import StyleAttentionTransform
 from ieast.models.start import RIDGE, start_near_adain
-from ieast.models.stylizer import build_stylizer
 
 
 def pictures(count: int, seed: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -76,9 +76,9 @@ def test_without_pictures_there_is_no_start(transform, encoder):
     with pytest.raises(ValueError, match="there is no pair of pictures"):
         start_near_adain(transform, encoder, [])
     with pytest.raises(ValueError, match="give pairs"):
-        build_stylizer(encoder, ModelConfig(attention_start="adain"))
+        new_model("ieast", encoder, ModelConfig(attention_start="adain"))
 
 
 def test_a_stylizer_is_built_with_it(encoder):
-    stylizer = build_stylizer(encoder, ModelConfig(attention_start="adain"), lambda: pictures(6, seed=2))
+    stylizer = new_model("ieast", encoder, ModelConfig(attention_start="adain"), lambda: pictures(6, seed=2))
     assert explained(stylizer.transform, encoder, pictures(6, seed=2)) > 0.7

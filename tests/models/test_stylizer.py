@@ -6,15 +6,17 @@ import ieast.memory
 from ieast.colour import match_colours
 from ieast.config import ModelConfig
 from ieast.errors import MemoryLimitError
+from ieast.methods import new_model
+from ieast.methods.sanet import Sanet
 from ieast.models.encoder import Encoder
-from ieast.models.stylizer import Style, Stylizer, build_stylizer, empty_stylizer
+from ieast.models.style import Style
 
 SIZES = [(1, 1), (7, 300), (300, 7), (16, 16), (17, 33), (15, 64), (127, 64), (64, 64), (1, 40), (18, 97)]
 
 
 @pytest.fixture(scope="module")
 def stylizer():
-    made = reference.draw(Stylizer(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
+    made = reference.draw(Sanet(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
     made.encoder.normalise_taps([draw(2, 32, 32)])
     with torch.no_grad():  # pictures mostly inside [0, 1], so that clamping hides nothing
         last = made.decoder.get_submodule("conv1_1")
@@ -162,13 +164,13 @@ def test_what_goes_in_is_not_changed_and_no_gradient_is_kept(stylizer):
 
 @pytest.mark.parametrize(("start", "is_identity"), [("identity", True), ("random", False)])
 def test_build_starts_the_attention_as_configured(start, is_identity):
-    made = build_stylizer(Encoder("vgg19-compact"), ModelConfig(attention_start=start))
+    made = new_model("ieast", Encoder("vgg19-compact"), ModelConfig(attention_start=start))
     assert torch.equal(made.transform.sanet4_1.h.weight[:, :, 0, 0], torch.eye(128)) == is_identity
 
 
 @pytest.mark.parametrize(("name", "channels"), [("vgg19-compact", 128), ("vgg19", 512)])
 def test_transform_is_as_wide_as_the_encoder(name, channels):
-    assert empty_stylizer(name).transform.merge_conv.weight.shape == (channels, channels, 3, 3)
+    assert Sanet(Encoder(name)).transform.merge_conv.weight.shape == (channels, channels, 3, 3)
 
 
 # -- several styles ---------------------------------------------------------------------------------------------------------
@@ -196,8 +198,7 @@ def transformed(stylizer, *styles):
 
 def test_an_encoded_style_serves_as_the_picture_does(stylizer):
     taps = stylizer.encode_style(FIRST)
-    assert taps.relu4_1.shape == (1, 128, 4, 6)
-    assert taps.relu5_1.shape == (1, 128, 2, 3)
+    assert {name: tap.shape for name, tap in taps.values.items()} == {"relu4_1": (1, 128, 4, 6), "relu5_1": (1, 128, 2, 3)}
     for given in (taps, Style(taps), Style(FIRST), [Style(FIRST, weight=7)]):
         assert torch.equal(stylizer.stylize(CONTENT, given, 0.7), stylizer.stylize(CONTENT, FIRST, 0.7))
 
@@ -301,8 +302,8 @@ def test_masks_that_do_not_fit_are_refused(stylizer, mask, message):
 def test_no_style_and_a_strangers_taps_are_refused(stylizer):
     with pytest.raises(ValueError, match="there is no style; give at least one"):
         stylizer.stylize(CONTENT, [])
-    with pytest.raises(ValueError, match="was encoded by another encoder: 512 channels, not 128"):
-        stylizer.stylize(CONTENT, Stylizer(Encoder("vgg19")).encode_style(FIRST))
+    with pytest.raises(ValueError, match="style was encoded by sanet on vgg19, not by sanet on vgg19-compact"):
+        stylizer.stylize(CONTENT, Sanet(Encoder("vgg19")).encode_style(FIRST))
 
 
 # -- colour -----------------------------------------------------------------------------------------------------------------

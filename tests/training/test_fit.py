@@ -167,7 +167,7 @@ def test_the_exported_model_says_where_it_came_from(variant):
     config, _, result, _ = variant
     _, card = load_model(result.model_folder)
     assert (card.method, card.encoder.name, card.encoder.source) == (
-        config.objective.method,
+        config.method_name,
         "vgg19-compact",
         "untrained",
     )

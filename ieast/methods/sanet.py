@@ -1,0 +1,68 @@
+"""SANet: style-attentional network (Park and Lee 2019, arXiv 1812.02342), the backbone of this paper's method."""
+
+import logging
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ieast.config import ModelConfig, Settings
+from ieast.models.attention import StyleAttentionTransform
+from ieast.models.encoder import Encoder, Taps
+from ieast.models.feature_stylizer import FeatureStylizer
+from ieast.models.start import start_near_adain
+from ieast.models.stylizer import Pairs
+from ieast.models.tiling import TRANSFORM_TAPS, attend
+
+log = logging.getLogger(__name__)
+
+
+class Sanet(FeatureStylizer):
+    """Style attention at relu4_1 and relu5_1, trained by the internal objective alone.
+
+    Several styles are summed before the merge convolution of T, which is linear: the same thing but within one position of a
+    mask's edge, and cheaper.
+    """
+
+    name = "sanet"
+    taps = TRANSFORM_TAPS
+    has_attention = True
+    recipe = {
+        "objective": {
+            "external_learning": False,
+            "contrastive_learning": False,
+            "distance": "mse",
+            "content_layers": "normalised-relu4_1-relu5_1",
+            "weights": {"style": 3.0},
+        },
+        "training": {"batch_size": 6, "learning_rate_decay": 5e-5},  # published: 5, which does not fall into pairs
+    }
+
+    transform: StyleAttentionTransform
+
+    def __init__(self, encoder: Encoder, options: Settings | None = None):
+        super().__init__(encoder, StyleAttentionTransform(encoder.widths[3]), options)
+
+    def start(self, config: ModelConfig, pairs: Pairs | None = None) -> None:
+        """Begin at random, near the content, or near AdaIN, as `config.attention_start` says."""
+        if config.attention_start == "identity":
+            self.transform.start_as_identity()
+        elif config.attention_start == "adain":
+            if pairs is None:
+                raise ValueError("attention_start `adain` is fitted on pictures: give pairs")
+            explained = start_near_adain(self.transform, self.encoder, pairs())
+            log.info("T starts with %.0f %% of the variance of AdaIN's features", 100 * explained)
+
+    def transfer(self, content: Taps, style: Mapping[str, Tensor]) -> Tensor:
+        """What the merge convolution gets."""
+        return attend(self.transform, content, style)
+
+    def untransferred(self, content: Taps) -> Tensor:
+        """T(c, c), likewise."""
+        return self.transfer(content, content)
+
+    def to_pixels(self, features: Tensor) -> Tensor:
+        """Merge convolution and decoder."""
+        return self.decoder(self.transform.merge_conv(features))
+
+
+METHOD = Sanet
