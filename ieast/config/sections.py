@@ -1,0 +1,268 @@
+"""The sections of an experiment: every setting and its default, once."""
+
+import re
+from typing import Any, Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from ieast.config.base import Settings
+
+# Reflection padding needs two positions at relu5_1, a sixteenth of the crop.
+SMALLEST_CROP = 32
+
+# Below this nothing is left for the last layers of Inception-v3, which ArtFID takes its features from.
+SMALLEST_ARTFID_SIDE = 75
+
+OptimizerName = Literal["adam", "soap"]
+StyleLayer = Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+
+
+class DataConfig(Settings):
+    """Which version of the dataset to read, through DVC."""
+
+    repository: str = Field(".", description="git repository that tracks the dataset: a folder or a URL")
+    revision: str = Field("workspace", description="tag, branch or commit; `workspace` is data.dvc as it stands on disk")
+    path: str = Field("data", description="folder in the repository that holds content/, style/ and clips/")
+
+    @model_validator(mode="after")
+    def _holds_no_secret(self) -> Self:
+        # Configurations are logged with runs and exported with models.
+        if re.match(r"https?://[^/]*@", self.repository):
+            raise ValueError("data.repository holds credentials, which would be logged; leave them to git's credential helper")
+        return self
+
+
+class PrepareConfig(Settings):
+    """How source pictures become training pictures (paper, section 4: resize 512, crop 256)."""
+
+    resize: Literal["smallest-side", "square"] = "smallest-side"
+    size: PositiveInt = Field(512, description="pixels of the smallest side, or of both sides when square")
+    min_side: PositiveInt = Field(64, description="sources with a smaller side, in pixels, are quarantined")
+    max_pixels: PositiveInt = Field(150_000_000, description="sources with more pixels are quarantined undecoded")
+    jpeg_quality: int = Field(95, ge=1, le=100)
+    max_bad_share: float = Field(0.05, ge=0, le=1, description="stop when more than this share of a side is unusable")
+    held_out: float = Field(
+        0.0, ge=0, lt=1, description="share of each side that training never sees and that models are scored on; 0: no split"
+    )
+    workers: int = Field(0, ge=0, description="threads; 0 is one per core")
+
+
+class EncoderConfig(Settings):
+    """The frozen feature extractor φ."""
+
+    name: Literal["vgg19", "vgg19-normalised", "vgg19-compact"] = "vgg19"
+    weights: str | None = Field(
+        None,
+        description="file of weights; `untrained` for seeded random ones (compact only); none: the shipped vgg19-compact, or "
+        "torchvision's ImageNet vgg19",
+    )
+    unit_mean_taps: bool = Field(
+        True,
+        description="fold one scale per layer into the weights so that mean activations are 1, as the loss weights assume; "
+        "vgg_normalised.pth and the shipped encoder come so",
+    )
+
+    @model_validator(mode="after")
+    def _weights_exist_for_name(self) -> Self:
+        if self.weights is None and self.name == "vgg19-normalised":
+            raise ValueError("encoder vgg19-normalised needs `weights`: the path of its file (vgg_normalised.pth)")
+        if self.weights == "untrained" and self.name != "vgg19-compact":
+            raise ValueError("`untrained` weights are offered for vgg19-compact only: random features make poor styles")
+        return self
+
+    @property
+    def source(self) -> str:
+        """Where the weights come from, for people."""
+        return self.weights or ("shipped" if self.name == "vgg19-compact" else "torchvision ImageNet")
+
+    @property
+    def has_unit_mean_taps(self) -> bool:
+        """Whether the weights come with the scale that `unit_mean_taps` asks for."""
+        return self.name == "vgg19-normalised" or self.source == "shipped"
+
+
+class ModelConfig(Settings):
+    """The method's network and what attaches to it in training."""
+
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="what the method can be told besides, see its file in ieast/methods"
+    )
+
+    start: str | None = Field(
+        None,
+        description="a trained model to go on from, with its encoder: `ieast` or `sanet` as shipped, or a model folder",
+    )
+    attention_start: Literal["random", "identity", "adain"] = Field(
+        "random",
+        description="`identity` lets T(c, s) start near c; `adain` also solves for the merge that comes nearest to AdaIN's "
+        "features, so that a reconstructing decoder shows recognisable pictures from the first iteration",
+    )
+    style_head: tuple[PositiveInt, PositiveInt] = (256, 128)
+    content_head: tuple[PositiveInt, PositiveInt] = (128, 128)
+    discriminator_width: PositiveInt = 64
+    discriminator_scales: PositiveInt = 3
+
+
+class LossWeights(Settings):
+    """λ of Eq. 7 and Eq. 4."""
+
+    style: float = Field(1.0, ge=0)
+    adversarial: float = Field(5.0, ge=0)
+    content: float = Field(1.0, ge=0)
+    identity: float = Field(1.0, ge=0)
+    style_contrastive: float = Field(0.3, ge=0)
+    content_contrastive: float = Field(0.3, ge=0)
+    identity_pixels: float = Field(50.0, ge=0, description="λ_identity1")
+    identity_taps: float = Field(1.0, ge=0, description="λ_identity2")
+    total_variation: float = Field(0.0, ge=0, description="of the stylized pictures, or of what decoders reconstruct")
+
+
+class ObjectiveConfig(Settings):
+    """Eq. 7 with its switches."""
+
+    external_learning: bool = Field(True, description="EL: the adversarial term, Eq. 2")
+    contrastive_learning: bool = Field(True, description="CL: the two contrastive terms, Eq. 5 and 6")
+    distance: Literal["l2", "mse"] = Field("l2", description="distance in Eq. 1, 3 and 4")
+    unit: Literal["layer", "picture"] = Field(
+        "layer", description="of taps in Eq. 1 and 4: the encoder's scale, as published, or the mean of the picture to match"
+    )
+    content_layers: Literal["conv4_2", "normalised-relu4_1-relu5_1", "relu3_1", "relu4_1", "target"] = Field(
+        "conv4_2", description="`target`: relu4_1 of the stylized picture against the features it was decoded from"
+    )
+    style_layers: tuple[StyleLayer, ...] = Field(("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), min_length=1)
+    style_statistics: Literal["mean-std", "gram", "mean-gram"] = Field(
+        "mean-std", description="what is compared in Eq. 1: means and deviations, or other methods' Gram matrices"
+    )
+    adversarial: Literal["log", "least-squares"] = "log"
+    contrastive_reduction: Literal["mean", "sum"] = "mean"
+    temperature: PositiveFloat = Field(0.2, description="τ of Eq. 5 and 6")
+    weights: LossWeights = LossWeights()
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether Eq. 4 has any weight."""
+        w = self.weights
+        return w.identity * w.identity_pixels > 0 or w.identity * w.identity_taps > 0
+
+
+class TrainingConfig(Settings):
+    """The training loop (paper, section 4.1)."""
+
+    iterations: PositiveInt = 160_000
+    reconstruction_iterations: int = Field(
+        0, ge=0, description="iterations before the first of `iterations` in which the decoder alone learns D(E(x)) = x"
+    )
+    batch_size: PositiveInt = Field(16, description="stylizations an iteration, on each device")
+    crop: PositiveInt = Field(256, description="pixels; square random crops")
+    zoom: float = Field(1.0, ge=1, description="crops are cut up to this many times larger, at random, and scaled to `crop`")
+    optimizer: OptimizerName = Field("adam", description="of the generator; the discriminator's is Adam")
+    learning_rate: PositiveFloat = 1e-4
+    transform_learning_rate: PositiveFloat | None = Field(None, description="of the transform, where it differs")
+    reconstruction_learning_rate: PositiveFloat | None = Field(
+        None, description="of the reconstruction stage, where it differs"
+    )
+    learning_rate_decay: float = Field(0.0, ge=0, description="rate at iteration i is rate / (1 + decay · i)")
+    anneal: float = Field(
+        0.0, ge=0, le=1, description="share of each stage, at its end, over which rates fall along half a cosine to 0"
+    )
+    discriminator_betas: tuple[float, float] = (0.5, 0.999)  # the paper is silent: the released code's choice
+    gradient_clip: PositiveFloat | None = Field(None, description="largest gradient norm of the generator")
+    seed: int = Field(0, ge=0)
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: PositiveInt = 1
+    nodes: PositiveInt = 1
+    strategy: str = "auto"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    channels_last: bool = False
+    compile: bool = False
+    loader_workers: int = Field(2, ge=0)
+    cache_gb: float = Field(0.0, ge=0, description="memory for decoded pictures, in each loading process")
+
+    log_every: PositiveInt = Field(50, description="iterations")
+    picture_every: PositiveInt = Field(1000, description="iterations")
+    checkpoint_every: PositiveInt = Field(1000, description="iterations")
+
+    @model_validator(mode="after")
+    def _batch_can_hold_pairs(self) -> Self:
+        if self.batch_size % 2 or self.batch_size < 6:
+            raise ValueError(
+                f"batch_size is {self.batch_size}; it must be even and at least 6, because the contrastive losses pair "
+                "each of b/2 >= 3 styles with two contents (paper, section 3.2)"
+            )
+        if self.crop % 16:
+            raise ValueError(f"crop is {self.crop}; it must be a multiple of 16, the encoder's total reduction")
+        return self
+
+
+class EvaluationConfig(Settings):
+    """What a model is scored on."""
+
+    perceptual_distance: Literal["lpips-alex", "lpips-vgg", "lpips-squeeze", "encoder-taps"] = "lpips-alex"
+    size: PositiveInt = Field(256, description="pixels of the smallest side of frames and pictures")
+    pairs: PositiveInt = Field(20, description="content and style pairs that are scored")
+    grid_contents: PositiveInt = 4
+    grid_styles: PositiveInt = 6
+    max_frames: int = Field(50, ge=2, description="frames scored of each clip")
+    warping_intervals: tuple[PositiveInt, ...] = Field(
+        (1, 10), description="frames between those whose warping error is scored"
+    )
+    artfid_weights: str | None = Field(
+        None, description="file of ArtFID's network (art_inception.pth); none: ArtFID is not scored"
+    )
+    seed: int = Field(0, ge=0, description="of the pairs that are drawn and of the bootstrap")
+
+    @model_validator(mode="after")
+    def _artfid_is_as_published(self) -> Self:
+        if self.artfid_weights is not None and self.perceptual_distance != "lpips-alex":
+            raise ValueError(
+                f"artfid_weights is set, but perceptual_distance is {self.perceptual_distance}: the content term of ArtFID is "
+                "LPIPS on AlexNet, so set perceptual_distance to lpips-alex"
+            )
+        if self.artfid_weights is not None and self.size < SMALLEST_ARTFID_SIDE:
+            raise ValueError(f"artfid_weights is set, but size is {self.size}: its network needs {SMALLEST_ARTFID_SIDE} pixels")
+        return self
+
+
+class Threshold(Settings):
+    """One condition a candidate must meet to be promoted."""
+
+    metric: str = Field(description="a score's name, as in the evaluation's report and `ieast models`")
+    better: Literal["lower", "higher"] = Field("lower", description="which direction `relative_to_champion` takes as better")
+    at_most: float | None = None
+    at_least: float | None = None
+    relative_to_champion: PositiveFloat | None = Field(
+        None,
+        description="limit as a ratio candidate / champion. Where lower is better, 1.0: no worse, 1.05: up to 5 % worse, 0.95: "
+        "at least 5 % better; where higher is better, 0.95: up to 5 % worse, 1.05: at least 5 % better",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.at_most is None and self.at_least is None and self.relative_to_champion is None:
+            raise ValueError(f"threshold on {self.metric} sets none of at_most, at_least, relative_to_champion")
+        if self.at_most is not None and self.at_least is not None and self.at_most < self.at_least:
+            raise ValueError(
+                f"threshold on {self.metric} asks for at most {self.at_most:g} and at least {self.at_least:g}; no value is both"
+            )
+        return self
+
+
+class PromotionConfig(Settings):
+    """The gate between challenger and champion; every condition must hold."""
+
+    thresholds: tuple[Threshold, ...] = (
+        Threshold(metric="style_distance", relative_to_champion=1.0),
+        Threshold(metric="content_distance", relative_to_champion=1.1),
+    )
+    encoder: EncoderConfig = Field(
+        EncoderConfig(name="vgg19-compact"),
+        description="by whose features both sides are scored; the same for every candidate, so that decisions are comparable "
+        "and none is judged by what it brings along. The shipped one is at hand everywhere",
+    )
+
+
+class RegistryConfig(Settings):
+    """Where models are registered."""
+
+    name: str = Field("ieast", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
