@@ -18,12 +18,6 @@ STYLE_SIDE = 512
 MODES = {"tiles (auto)": False, "whole": True}
 
 
-def resident_bytes(field: str) -> int:
-    """`VmHWM`, this process's peak of resident memory so far, or `VmRSS`, what it has now."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
-
-
 def measure_here(
     height: int, width: int, style_side: int, whole: bool = False, encoder: str = "vgg19-compact"
 ) -> dict[str, float]:
@@ -36,7 +30,7 @@ def measure_here(
     import torch
 
     from ieast.config import EncoderConfig
-    from ieast.memory import stylization_bytes
+    from ieast.memory import resident_bytes, stylization_bytes
     from ieast.methods.sanet import Sanet
     from ieast.models.encoder import build_encoder
     from ieast.models.tiling import Tile

@@ -5,6 +5,7 @@ A process that asks for more than there is dies without a word, or takes the mac
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import torch
@@ -93,6 +94,15 @@ def available_bytes(device: torch.device | str = "cpu") -> int:
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
     return min([psutil.virtual_memory().available, *_cgroup_rooms()])
+
+
+def resident_bytes(field: Literal["VmHWM", "VmRSS"]) -> int:
+    """`VmHWM`, this process's peak of resident memory so far, or `VmRSS`, what it has now; Linux only.
+
+    `ru_maxrss` is the same number as VmHWM, but in a child it begins at what its parent held when it forked.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def check_memory(needed: int, device: torch.device | str, doing: str) -> None:

@@ -1,7 +1,8 @@
-"""The MLflow runs of an ablation: one a variant and seed, found again by what it trains and how it is scored."""
+"""The MLflow runs of a comparison: one a variant and seed, found again by what it trains and how it is scored."""
 
 import hashlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,12 +10,19 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
 from pydantic import BaseModel, ConfigDict
+from zenml import log_metadata
 
 from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset
+from ieast.data.versions import DataRef
+from ieast.errors import InterruptedTrainingError
 from ieast.training.folders import training_folder
+from ieast.training.launch import Tracking, TrainingJob, train
+from steps.tracking import active_run
 
-CELL = "ablation.cell"
+CELL = "comparison.cell"
+
+log = logging.getLogger(__name__)
 
 
 class Outcome(BaseModel):
@@ -28,10 +36,49 @@ class Outcome(BaseModel):
     error: str | None = None
 
 
-def cell_key(config: ExperimentConfig, prepared: PreparedDataset) -> str:
-    """Equal for equal training and scoring of the same prepared pictures."""
-    scoring = hashlib.sha256(config.evaluation.model_dump_json().encode()).hexdigest()[:8]
-    return f"{training_folder(Path(), config, prepared.key).name}-{scoring}"
+def cell_key(config: ExperimentConfig, prepared: PreparedDataset, *also: BaseModel) -> str:
+    """Equal for equal training and scoring, and whatever else is measured, of the same prepared pictures."""
+    scoring = "".join(part.model_dump_json() for part in (config.evaluation, *also))
+    return f"{training_folder(Path(), config, prepared.key).name}-{hashlib.sha256(scoring.encode()).hexdigest()[:8]}"
+
+
+def run_cell(cell: str, variant: str, seed: int, tags: Mapping[str, str], work: Callable[[str], None]) -> Outcome:
+    """Do `work`, which is given the id of an MLflow run below that of the pipeline; or take what an earlier run finished.
+
+    An error is part of the outcome, so that other variants and the report go on; only a stop that was asked for stops.
+    """
+    parent = active_run()
+    if (done := finished_run(parent, cell)) is not None:
+        MlflowClient().set_tag(done.info.run_id, "mlflow.parentRunId", parent.info.run_id)
+        log.info("%s seed %d was finished by an earlier run: %s", variant, seed, done.info.run_id)
+        return Outcome(variant=variant, seed=seed, run_id=done.info.run_id)
+    with child_run(parent, cell, f"{variant} seed {seed}") as run_id:
+        mlflow.set_tags({"variant": variant, "seed": str(seed), **tags})
+        try:
+            work(run_id)
+        except InterruptedTrainingError:
+            raise
+        except Exception as error:
+            log.exception("%s seed %d failed", variant, seed)
+            mlflow.set_tag("error", f"{type(error).__name__}: {error}"[:4000])
+            MlflowClient().set_terminated(run_id, "FAILED")
+            return Outcome(variant=variant, seed=seed, run_id=run_id, error=f"{type(error).__name__}: {error}")
+        mlflow.set_tag("error", "")
+    log_metadata(metadata={"mlflow_run": run_id}, infer_artifact=True)
+    return Outcome(variant=variant, seed=seed, run_id=run_id)
+
+
+def train_cell(prepared: PreparedDataset, data: DataRef, config: ExperimentConfig, run_id: str) -> tuple[Path, Path]:
+    """Train into the active run `run_id`; the model's folder, and that of the training, to `retire` when all is kept."""
+    folder = training_folder(Path(config.work_folder), config, prepared.key)
+    job = TrainingJob(
+        config=config,
+        prepared=prepared,
+        folder=folder,
+        tracking=Tracking(uri=mlflow.get_tracking_uri(), run_id=run_id),
+        provenance={"data": data.model_dump(mode="json", exclude={"folder"}), "mlflow_run": run_id},
+    )
+    return Path(train(job).model_folder), folder
 
 
 def finished_run(parent: Run, cell: str) -> Run | None:

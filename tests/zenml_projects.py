@@ -28,5 +28,5 @@ class Project:
 
     def run(self, *command, check=True):
         result = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
-        assert result.returncode == 0 or not check, result.stdout[-4000:] + result.stderr[-4000:]
+        assert result.returncode == 0 or not check, result.stdout[-12000:] + result.stderr[-4000:]
         return result

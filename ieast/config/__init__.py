@@ -13,6 +13,10 @@ from ieast.config.base import (
 from ieast.config.comparisons import (
     SWITCHES,
     AblationConfig,
+    BenchmarkConfig,
+    MethodEntry,
+    ShowcaseConfig,
+    SpeedConfig,
     VariantName,
 )
 from ieast.config.distillation import (
@@ -48,6 +52,7 @@ __all__ = [
     "SMALLEST_CROP",
     "SWITCHES",
     "AblationConfig",
+    "BenchmarkConfig",
     "DataConfig",
     "DistillationConfig",
     "DistillationTrainingConfig",
@@ -56,6 +61,7 @@ __all__ = [
     "EvaluationConfig",
     "ExperimentConfig",
     "LossWeights",
+    "MethodEntry",
     "ModelConfig",
     "ObjectiveConfig",
     "OptimizerName",
@@ -63,6 +69,8 @@ __all__ = [
     "PromotionConfig",
     "RegistryConfig",
     "Settings",
+    "ShowcaseConfig",
+    "SpeedConfig",
     "StyleLayer",
     "TeacherConfig",
     "Threshold",

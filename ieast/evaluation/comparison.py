@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -90,6 +91,16 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table of the report, beside those of the comparison."""
+
+    title: str
+    note: str
+    values: pd.DataFrame
+    """Shown as it is, its index first; numbers with four significant digits."""
+
+
+@dataclass(frozen=True)
 class Report:
     """All that the page shows."""
 
@@ -100,6 +111,7 @@ class Report:
     baseline: str
     runs: pd.DataFrame
     figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
     warnings: Sequence[str] = ()
 
 
@@ -115,6 +127,7 @@ def report_page(report: Report) -> str:
         seeds=_wide(comparison.seeds.assign(variant=_variant_and_seed), lambda row: _number(row["mean"]))
         if comparison
         else None,
+        tables=[(table, table.values.map(_shown)) for table in report.tables],
         figures=[(figure, _data_uri(figure.picture)) for figure in report.figures],
     )
 
@@ -135,6 +148,12 @@ def _interval(row: pd.Series) -> str:
 
 def _difference(row: pd.Series) -> str:
     return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}], better on {row['wins']:.0%}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4g}"
+    return str(value)
 
 
 def _number(value: float) -> str:

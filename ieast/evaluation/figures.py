@@ -31,6 +31,16 @@ def pairs_sheet(stylizers: Mapping[str, Stylizer], pairs: Sequence[tuple[Tensor,
     return sheet(rows, cell)
 
 
+def showcase_sheet(rows: Sequence[Mapping[str, Image.Image]], cell: int = 220) -> Image.Image:
+    """A row a pair, as in Figure 3: pictures by the caption to show below them.
+
+    Args:
+        rows: `content`, `style`, and each method's stylization.
+        cell: Pixels of a cell's side.
+    """
+    return sheet([[Cell(picture, caption) for caption, picture in row.items()] for row in rows], cell)
+
+
 def stability_sheet(stylizers: Mapping[str, Stylizer], frames: Sequence[Tensor], style: Tensor, cell: int = 220) -> Image.Image:
     """A row a model, as in Figure 4: `frames` stylized, then heat maps of the differences of adjacent ones, all on one scale.
 

@@ -1,0 +1,85 @@
+"""The pictures of a benchmark that people look at: the same contents in the same styles by every method.
+
+A benchmark folder, which `ieast study` asks people about:
+
+pairs.csv              pair, content, style
+contents/CONTENT.png   styles/STYLE.png
+methods/METHOD/PAIR.png
+artworks/NAME.png      real artworks that are no style of these
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from torch import Tensor
+
+from ieast.config import ShowcaseConfig
+from ieast.data.prepare import PreparedDataset
+from ieast.errors import DataError
+from ieast.evaluation.pairs import progress
+from ieast.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
+from ieast.models.stylizer import Stylizer
+
+
+def showcase_pairs(prepared: PreparedDataset, config: ShowcaseConfig) -> pd.DataFrame:
+    """A row a pair: `pair` (an id), `content` and `style` (file names' stems), and the paths of both.
+
+    Raises:
+        DataError: Two pictures of a side have the same stem.
+    """
+    contents = _spread(prepared.scoring_paths("content"), config.contents)
+    styles = _spread(prepared.scoring_paths("style"), config.styles)
+    for side in (contents, styles):
+        if len({path.stem for path in side}) < len(side):
+            raise DataError(f"pictures of the showcase have the same name but for their suffix: {sorted(p.name for p in side)}")
+    rows = [
+        {"pair": f"{number:03d}", "content": c.stem, "style": s.stem, "content_path": str(c), "style_path": str(s)}
+        for number, (c, s) in enumerate(product(contents, styles))
+    ]
+    return pd.DataFrame(rows)
+
+
+def stylize_pairs(stylizer: Stylizer, pairs: pd.DataFrame, size: int) -> Iterator[tuple[str, Image.Image]]:
+    """The id and stylization of each of `pairs`, their smallest side `size`; each style is encoded once."""
+    device = next(stylizer.parameters()).device
+    for style_path, group in progress(list(pairs.groupby("style_path", sort=False)), "showcase"):
+        style = stylizer.encode_style(_tensor(style_path, size).to(device))
+        for row in group.itertuples():
+            yield row.pair, to_image(stylizer.stylize(_tensor(row.content_path, size).to(device), style).cpu())
+
+
+def write_originals(pairs: pd.DataFrame, prepared: PreparedDataset, config: ShowcaseConfig, folder: Path) -> None:
+    """Put `pairs.csv`, the contents, the styles and the real artworks into the benchmark folder `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pairs[["pair", "content", "style"]].to_csv(folder / "pairs.csv", index=False)
+    for side in ("content", "style"):
+        for path in map(Path, pairs[f"{side}_path"].unique()):
+            _write(path, folder / f"{side}s" / f"{path.stem}.png", config.size)
+    shown = set(pairs["style_path"])
+    others = [path for path in prepared.scoring_paths("style") if str(path) not in shown]
+    if len(others) < config.artworks:  # no person has seen the model, so pictures of training are as real
+        others += [path for path in prepared.training_paths("style") if str(path) not in shown and path not in others]
+    for path in _spread(others, config.artworks):
+        _write(path, folder / "artworks" / f"{path.stem}.png", config.size)
+
+
+def _spread(paths: Sequence[Path], count: int) -> list[Path]:
+    chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
+    return [paths[k] for k in chosen]
+
+
+def _picture(path: Path | str, size: int) -> Image.Image:
+    return resize_smallest_side(read_image(Path(path), smallest_side=size), size)
+
+
+def _tensor(path: Path | str, size: int) -> Tensor:
+    return to_tensor(_picture(path, size))
+
+
+def _write(path: Path, target: Path, size: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_image(_picture(path, size), target)

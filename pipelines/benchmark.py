@@ -1,0 +1,37 @@
+"""Every method of the paper's tables on the same data, encoder, pairs and clips."""
+
+from typing import Any
+
+from zenml import pipeline
+from zenml.enums import ExecutionMode
+
+from ieast.config import BenchmarkConfig
+from steps.benchmark_method import benchmark_method
+from steps.load_data import load_data
+from steps.prepare_images import prepare_images
+from steps.report_benchmark import conclude_benchmark, report_benchmark
+
+
+# A method's error is an outcome and no failure of its step; what fails a step, such as Ctrl-C, is to stop the rest too.
+@pipeline(name="benchmark_pipeline", execution_mode=ExecutionMode.STOP_ON_FAILURE)
+def benchmark_pipeline(config: dict[str, Any]) -> None:
+    """One prepared dataset, one MLflow run a method below that of the pipeline, one report, one folder of pictures.
+
+    Methods do not depend on each other: orchestrators that can, run them in parallel. One that fails does not stop the others;
+    the same command then makes what is missing.
+
+    Args:
+        config: The section `parameters: config:` of configs/benchmark.yaml, see `ieast.config.BenchmarkConfig`.
+
+    Raises:
+        ConfigError: An unknown key or an unusable value, before anything runs.
+    """
+    settings = BenchmarkConfig.parse(config, "parameters.config")
+    shared = settings.cell(settings.methods[0])
+    data = load_data(shared.data, settings.work_folder)
+    prepared = prepare_images(data, shared.prepare, settings.work_folder)
+    for entry in settings.methods:
+        benchmark_method(prepared, data, settings, entry, id=entry.name.replace("+", "-"))
+    names = [entry.name.replace("+", "-") for entry in settings.methods]
+    _report, outcomes, showcase = report_benchmark(prepared, data, settings, after=names)
+    conclude_benchmark(outcomes, showcase, settings.work_folder)

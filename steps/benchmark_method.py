@@ -1,0 +1,72 @@
+"""Step: one row of the benchmark, trained or fetched, scored, timed and shown in an MLflow run of its own."""
+
+import hashlib
+import logging
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import mlflow
+from zenml import step
+
+from ieast.config import BenchmarkConfig, MethodEntry
+from ieast.data.prepare import PreparedDataset
+from ieast.data.versions import DataRef
+from ieast.evaluation.evaluate import evaluate, require_evaluation_weights
+from ieast.evaluation.showcase import showcase_pairs, stylize_pairs
+from ieast.evaluation.speed import measure_speed
+from ieast.images import write_image
+from ieast.models.checkpoint import load_model, read_card
+from ieast.models.encoder import build_encoder
+from ieast.models.pretrained import released_or_folder
+from ieast.registry.register import fetch_model, log_model
+from ieast.training.folders import retire
+from steps.scoring import log_evaluation
+from steps.tracking import log_settings
+from steps.variant_runs import Outcome, cell_key, run_cell, train_cell
+
+log = logging.getLogger(__name__)
+
+
+@step(experiment_tracker=True, enable_cache=False)
+def benchmark_method(
+    prepared: PreparedDataset, data: DataRef, config: BenchmarkConfig, entry: MethodEntry
+) -> Annotated[Outcome, "outcome"]:
+    """Make one row; what an earlier run of the same benchmark finished is taken as it is."""
+    cell = config.cell(entry)
+    taken = None if entry.model is None else _fetch(entry.model)
+    key = cell_key(cell, prepared, config.speed, config.showcase)
+    if taken is not None:
+        key = f"{_digest(taken)}-{key}"
+
+    def work(run_id: str) -> None:
+        require_evaluation_weights(cell.evaluation)  # now, not after days of training
+        metric_encoder = build_encoder(cell.promotion.encoder)
+        log_settings(cell)
+        model, folder = (taken, None) if taken is not None else train_cell(prepared, data, cell, run_id)
+        stylizer, card = load_model(model)
+        mlflow.set_tags({"method": card.method, "encoder": card.encoder.name})
+        log_evaluation(evaluate(stylizer, prepared, cell.evaluation, metric_encoder), card)
+        pairs = showcase_pairs(prepared, config.showcase)
+        speed = measure_speed(model, Path(pairs["content_path"][0]), Path(pairs["style_path"][0]), config.speed)
+        mlflow.log_text(speed.to_csv(index=False), "speed.csv")
+        for row in speed.dropna().to_dict("records"):
+            mlflow.log_metrics({f"speed/{name}_{row['size']}": row[name] for name in ("seconds", "peak_mb")})
+        with tempfile.TemporaryDirectory() as pictures:
+            for pair, picture in stylize_pairs(stylizer, pairs, config.showcase.size):
+                write_image(picture, Path(pictures, f"{pair}.png"))
+            mlflow.log_artifacts(pictures, "showcase")
+        mlflow.set_tag("model_uri", log_model(model).model_uri)
+        if folder is not None:
+            retire(folder, run_id)
+
+    tags = {"data.md5": data.md5, "prepared.key": prepared.key}
+    return run_cell(key, entry.name, cell.training.seed, tags, work)
+
+
+def _fetch(model: str) -> Path:
+    return fetch_model(model) if "://" in model or model.startswith(("models:/", "runs:/")) else released_or_folder(model)
+
+
+def _digest(model: Path) -> str:
+    return hashlib.sha256(read_card(model).model_dump_json().encode()).hexdigest()[:16]
