@@ -14,7 +14,7 @@ from ieast.config import AblationConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.comparison import Figure, Report, Scored, compare_scored
-from ieast.evaluation.figures import as_picture, pairs_sheet, stability_sheet
+from ieast.evaluation.figures import as_picture, difference_figures, pairs_sheet, stability_sheet
 from ieast.evaluation.heatmaps import plot_flicker
 from ieast.evaluation.pairs import spread
 from ieast.models.checkpoint import load_model
@@ -40,13 +40,14 @@ def report_ablation(
     finished = [run for run in runs if run.info.status == "FINISHED"]
     scored = [scored_of(run) for run in finished]
     baseline = next((name for name in config.variants if name in {each.variant for each in scored}), "")
+    comparison = compare_scored(scored, baseline) if scored else None
     report = Report(
         title="Ablation of external and contrastive learning",
         facts=_facts(data, config, scored),
-        comparison=compare_scored(scored, baseline) if scored else None,
+        comparison=comparison,
         baseline=baseline,
         runs=runs_table(runs),
-        figures=_figures(finished, prepared, config) if finished else (),
+        figures=[*difference_figures(comparison, baseline), *(_figures(finished, prepared, config) if finished else [])],
         warnings=_warnings(outcomes, scored, config),
     )
     return HTMLString(log_report(report)), outcomes

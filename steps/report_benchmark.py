@@ -17,7 +17,7 @@ from ieast.config import BenchmarkConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.comparison import Comparison, Figure, Report, Table, compare_scored
-from ieast.evaluation.figures import as_picture, showcase_sheet, stability_sheet
+from ieast.evaluation.figures import as_picture, difference_figures, showcase_sheet, stability_sheet
 from ieast.evaluation.heatmaps import plot_flicker
 from ieast.evaluation.pairs import spread
 from ieast.evaluation.published import INPUTS, TABLE_2
@@ -66,7 +66,10 @@ def report_benchmark(
         baseline=baseline,
         runs=runs_table(runs),
         tables=_tables(finished, comparison) if comparison else (),
-        figures=_figures(finished, prepared, config, pairs, folder) if finished else (),
+        figures=[
+            *difference_figures(comparison, baseline),
+            *(_figures(finished, prepared, config, pairs, folder) if finished else []),
+        ],
         warnings=[f"{each.variant} failed: {each.error}" for each in outcomes if each.error],
     )
     return HTMLString(log_report(report)), outcomes, str(folder)

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from ieast.evaluation.comparison import Comparison
+from ieast.evaluation.comparison import Figure as ReportFigure
 from ieast.evaluation.heatmaps import heat_map
 from ieast.images import to_image
 from ieast.models.stylizer import Stylizer
@@ -71,3 +73,40 @@ def as_picture(figure: Figure) -> Image.Image:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+
+
+def plot_differences(comparison: Comparison, baseline: str) -> Figure:
+    """How far variants lie from `baseline`, in percent of its mean: a row a metric, a colour a variant.
+
+    Points with lines are means with their 95 % intervals over pairs or clips; small marks are single seeds, so that what is a
+    difference between trainings shows as well.
+    """
+    means = comparison.scores[comparison.scores["variant"] == baseline].set_index("metric")["mean"]
+    metrics = list(comparison.differences["metric"].unique())[::-1]
+    variants = list(comparison.differences["variant"].unique())
+    seeds = comparison.seeds.pivot(index=["metric", "seed"], columns="variant", values="mean")
+    figure = Figure(figsize=(8, 0.55 * len(metrics) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    for place, variant in enumerate(variants):
+        shift = 0.22 * ((len(variants) - 1) / 2 - place)
+        rows = comparison.differences[comparison.differences["variant"] == variant].set_index("metric").loc[metrics]
+        percent = 100 / means[metrics]
+        middle, low, high = (rows[name] * percent for name in ("difference", "low", "high"))
+        heights = np.arange(len(metrics)) + shift
+        line = axes.errorbar(middle, heights, xerr=(middle - low, high - middle), fmt="o", markersize=5, label=variant)
+        for height, metric in zip(heights, metrics, strict=True):
+            each = (seeds.loc[metric, variant] - seeds.loc[metric, baseline]) * percent[metric]
+            axes.plot(each, np.full(len(each), height), "|", markersize=7, alpha=0.6, color=line[0].get_color())
+    axes.axvline(0, color="grey", linewidth=1)
+    axes.set_yticks(range(len(metrics)), metrics)
+    axes.set_xlabel(f"difference to {baseline}, % of its mean (left is better, but for ssim)")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def difference_figures(comparison: Comparison | None, baseline: str) -> list[ReportFigure]:
+    """`plot_differences` for the report; none where there is nothing to compare with."""
+    if comparison is None or comparison.differences.empty:
+        return []
+    note = f"Means with 95 % intervals over pairs or clips, and each seed as a small mark, in percent of {baseline}."
+    return [ReportFigure(f"Differences to {baseline}", note, as_picture(plot_differences(comparison, baseline)))]
