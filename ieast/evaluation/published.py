@@ -15,7 +15,7 @@ class UserStudy(NamedTuple):
     """A column of Table 1; higher is better.
 
     Attributes:
-        preference: Share of 1000 votes of 50 people that prefer this method's picture; real artworks did not stand for election.
+        preference: Share of 1000 votes of 50 people that prefer this method's picture; none for real artworks.
         deception: Share of the times that this method's pictures were taken for a human artist's.
     """
 
