@@ -14,7 +14,7 @@ from ieast.data.prepare import PreparedDataset, prepare_dataset
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.models.stylizer import Stylizer, build_stylizer
 
-pytest_plugins = ["dvc_repositories"]
+pytest_plugins = ["dvc_repositories", "studies"]
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.yaml"
 PICTURES = 13

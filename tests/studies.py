@@ -12,14 +12,29 @@ from http.cookiejar import CookieJar
 from pathlib import Path
 
 import numpy as np
-import uvicorn
+import pytest
 from conftest import draw_picture
 from PIL import Image
 
+from ieast.study.build import build_study
+from ieast.study.plan import Plan
 from ieast.study.store import Store
-from ieast.study.web import listen, make_app
 
 METHODS = ("adain+el+cl", "ieast", "sanet")
+PLAN = Plan(participants=6, pairs=4, per_method=2, real=3, seed=3)
+
+
+@pytest.fixture(scope="session")
+def benchmark_folder(tmp_path_factory) -> Path:
+    """Nine pairs by three methods, and four artworks."""
+    return draw_benchmark(tmp_path_factory.mktemp("benchmark"))
+
+
+@pytest.fixture
+def study(benchmark_folder, tmp_path) -> Path:
+    """Six places, each of nine deception and then four preference questions."""
+    build_study(benchmark_folder, tmp_path / "study", PLAN)
+    return tmp_path / "study"
 
 
 def draw_benchmark(folder: Path, methods=METHODS, contents=3, styles=3, artworks=4, size=(40, 32)) -> Path:
@@ -62,6 +77,10 @@ def save(image: Image.Image, path: Path) -> None:
 @contextlib.contextmanager
 def served(study: Path):
     """The address of a page on which people vote on `study`."""
+    import uvicorn
+
+    from ieast.study.web import listen, make_app
+
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(make_app(Store(study)), log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -11,7 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ieast.errors import StudyError
-from ieast.files import disk_full_explained, replace_folder, temporary_folder
+from ieast.files import disk_full_explained, temporary_folder
 from ieast.images import encode_jpeg, read_image
 from ieast.study.benchmark import Benchmark, Source, read_benchmark
 from ieast.study.layout import Question, lay_out
@@ -30,7 +30,7 @@ def build_study(benchmark: Path, output: Path, plan: Plan, artworks: Path | None
 
     Args:
         benchmark: A folder as `ieast.study.benchmark` describes.
-        output: The study's folder. A study that is already there is replaced if nobody has begun it.
+        output: The study's folder, which must not be there yet, or be empty.
         plan: Its size and seed; the same plan and benchmark give the same study.
         artworks: Where real artworks lie; by default `benchmark`/artworks.
 
@@ -42,7 +42,7 @@ def build_study(benchmark: Path, output: Path, plan: Plan, artworks: Path | None
         ImageError: A picture is damaged.
         DiskFullError: No space was left.
     """
-    _check_output(output)
+    _refuse_to_overwrite(output)
     found = read_benchmark(benchmark, artworks)
     layout = lay_out(plan, found.methods, list(found.pairs), list(found.artworks))
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -50,39 +50,23 @@ def build_study(benchmark: Path, output: Path, plan: Plan, artworks: Path | None
         pictures = _write_pictures(found, layout, temporary / PICTURES, plan.seed)
         with closing(sqlite3.connect(temporary / DATABASE)) as db:
             _write_questions(db, found, layout, pictures)
-        _replace(temporary, output)
+        _refuse_to_overwrite(output)
+        temporary.rename(output)
     return found
 
 
-def _check_output(output: Path) -> None:
+def _refuse_to_overwrite(output: Path) -> None:
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / DATABASE).is_file():
         raise StudyError(f"{output}: is there already and is not a study. Name another folder with -o")
+    # Not even one without votes: somebody may be serving it, and SQLite's files must not be moved under those who use them.
     with Store(output).reading() as db:
-        _refuse_begun(db, output)
-
-
-def _refuse_begun(db: sqlite3.Connection, output: Path) -> None:
-    begun, votes = db.execute(
-        "SELECT (SELECT count(*) FROM participant WHERE token IS NOT NULL), (SELECT count(*) FROM vote)"
-    ).fetchone()
-    if begun or votes:
-        raise StudyError(
-            f"{output}: is a study that {begun} people have begun, with {votes} votes. Name another folder with -o, or "
-            "move this one away"
-        )
-
-
-def _replace(new: Path, output: Path) -> None:
-    if not (output / DATABASE).is_file():
-        replace_folder(new, output)
-        return
-    # Somebody may have begun it meanwhile. While we hold the lock nobody can, and who waits for it finds the new study.
-    with Store(output).reading() as db:
-        db.execute("BEGIN EXCLUSIVE")
-        _refuse_begun(db, output)
-        replace_folder(new, output)
+        begun, votes = db.execute("SELECT count(token), (SELECT count(*) FROM vote) FROM participant").fetchone()
+    raise StudyError(
+        f"{output}: is a study already, begun by {begun} people, with {votes} votes. Name another folder with -o, or move "
+        "this one away"
+    )
 
 
 def _write_pictures(

@@ -1,5 +1,5 @@
 from collections import Counter
-from itertools import product
+from itertools import chain, product
 
 import pytest
 
@@ -46,7 +46,7 @@ def test_everybody_is_asked_as_much_as_was_planned(laid_out):
         deception = plan.per_method * len(methods) + plan.real
         assert kinds == ["deception"] * deception + ["preference"] * plan.pairs
         counts = Counter(picture.name if picture.kind == "stylized" else "" for picture in shown(questions, "deception"))
-        assert counts == Counter({method: plan.per_method for method in methods} | {"": plan.real}) + Counter()
+        assert counts == Counter(dict.fromkeys(methods, plan.per_method) | {"": plan.real}) + Counter()
 
 
 def test_a_preference_question_shows_every_method_on_one_pair(laid_out):
@@ -62,11 +62,11 @@ def test_every_pair_is_preferred_on_equally_often_and_by_nobody_twice(laid_out):
     plan, _, pairs, _, layout = laid_out
     asked = [[question.pictures[0].pair for question in questions if question.kind == "preference"] for questions in layout]
     assert all(len(set(each)) == plan.pairs for each in asked)
-    assert spread(Counter(sum(asked, [])), pairs) <= 1
+    assert spread(Counter(chain.from_iterable(asked)), pairs) <= 1
 
 
 def test_every_method_stands_in_every_place_equally_often(laid_out):
-    plan, methods, _, _, layout = laid_out
+    _, methods, _, _, layout = laid_out
     orders = [question.pictures for questions in layout for question in questions if question.kind == "preference"]
     places = Counter((place, picture.name) for order in orders for place, picture in enumerate(order))
     assert spread(places, product(range(len(methods)), methods)) <= 1
