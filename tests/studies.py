@@ -75,14 +75,14 @@ def save(image: Image.Image, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def served(study: Path):
-    """The address of a page on which people vote on `study`."""
+def served(study: Path, haste=0.0):
+    """The address of a page on which people vote on `study`; tests are faster than people."""
     import uvicorn
 
     from ieast.study.web import listen, make_app
 
     listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(make_app(Store(study)), log_level="warning", access_log=False))
+    server = uvicorn.Server(uvicorn.Config(make_app(Store(study, haste)), log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

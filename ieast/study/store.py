@@ -20,6 +20,10 @@ DATABASE, PICTURES = "study.db", "pictures"
 PATIENCE = 30.0
 """Seconds to wait for another writer."""
 
+HASTE = 0.5
+"""Seconds after a question was shown within which an answer is no answer, but the second click of a double click: the first has
+already brought the next question, with its buttons in the same place."""
+
 ABANDONED = 30 * 60.0
 """Seconds after which a place whose holder has not answered anything goes to somebody else, once there are no others."""
 
@@ -71,13 +75,14 @@ class Store:
 
     Args:
         folder: What `ieast study build` wrote.
+        haste: See `HASTE`.
 
     Raises:
         StudyError: It is not a study, or of another version of this program.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, haste: float = HASTE) -> None:
+        self.folder, self.haste = folder, haste
         path = folder / DATABASE
         if not path.is_file():
             raise StudyError(f"{folder}: is not a study, it has no {DATABASE}. Make one with `ieast study build`")
@@ -150,7 +155,12 @@ class Store:
             number = db.execute(_NEXT, (participant, participant)).fetchone()[0]
             if number is None:
                 return None
-            db.execute("UPDATE participant SET shown = ?, shown_at = ? WHERE id = ?", (number, time.time(), participant))
+            now = time.time()
+            # Not again after a hasty answer: who clicks on and on would never be heard.
+            db.execute(
+                "UPDATE participant SET shown = ?, shown_at = ? WHERE id = ? AND (shown IS NOT ? OR shown_at < ?)",
+                (number, now, participant, number, now - self.haste),
+            )
             total = db.execute("SELECT count(*) FROM question WHERE participant = ?", (participant,)).fetchone()[0]
             kind, content, style = db.execute(
                 "SELECT kind, content, style FROM question WHERE participant = ? AND number = ?", (participant, number)
@@ -162,7 +172,7 @@ class Store:
             return Asked(number, total, kind, tuple(_picture(db, key) for (key,) in choices.fetchall()), *context)
 
     def vote(self, token: str, number: int, answer: int) -> bool:
-        """Record an answer to the question that comes next; one to any other, such as a second click's, changes nothing.
+        """Record an answer to the question that comes next; one to any other, or a hasty one, changes nothing.
 
         Args:
             token: Of the participant's link.
@@ -190,6 +200,8 @@ class Store:
             shown, shown_at = db.execute("SELECT shown, shown_at FROM participant WHERE id = ?", (participant,)).fetchone()
             now = time.time()
             seconds = max(0.0, now - shown_at) if shown == number else None
+            if seconds is not None and seconds < self.haste:
+                return False
             db.execute("INSERT INTO vote VALUES (?, ?, ?, ?, ?)", (participant, number, answer, seconds, now))
             return True
 

@@ -24,7 +24,7 @@ def votes(study):
 
 
 def test_places_are_given_in_order_each_with_a_secret_of_its_own(study):
-    store = Store(study)
+    store = Store(study, haste=0)
     tokens = [store.claim(visit(number)) for number in range(6)]
     assert len(set(tokens)) == 6
     assert all(len(token) == 32 for token in tokens)
@@ -35,13 +35,13 @@ def test_places_are_given_in_order_each_with_a_secret_of_its_own(study):
 
 
 def test_the_same_visit_gets_the_same_place(study):
-    store = Store(study)
+    store = Store(study, haste=0)
     assert store.claim(visit(1)) == store.claim(visit(1))
     assert store.claim(visit(2)) != store.claim(visit(1))
 
 
 def test_a_place_nobody_used_goes_to_somebody_else_once_there_are_no_others(study, monkeypatch):
-    store = Store(study)
+    store = Store(study, haste=0)
     tokens = [store.claim(visit(number)) for number in range(6)]
     store.vote(tokens[0], 1, 1)
     assert store.claim(visit(7)) is None
@@ -55,7 +55,7 @@ def test_a_place_nobody_used_goes_to_somebody_else_once_there_are_no_others(stud
 
 
 def test_questions_come_in_order_and_end(study):
-    store = Store(study)
+    store = Store(study, haste=0)
     token = store.claim(visit(0))
     assert store.counts() == {"deception": 9, "preference": 4}
     for number in range(1, 14):
@@ -71,7 +71,7 @@ def test_questions_come_in_order_and_end(study):
 
 
 def test_an_answer_counts_once_and_only_to_the_open_question(study):
-    store = Store(study)
+    store = Store(study, haste=0)
     token = store.claim(visit(0))
     assert store.vote(token, 1, 1)
     assert not store.vote(token, 1, 0)
@@ -81,7 +81,7 @@ def test_an_answer_counts_once_and_only_to_the_open_question(study):
 
 @pytest.mark.parametrize(("number", "answer"), [(1, 2), (1, -1), (10, 0), (10, 4)])
 def test_an_answer_that_was_not_offered_is_refused(study, number, answer):
-    store = Store(study)
+    store = Store(study, haste=0)
     token = store.claim(visit(0))
     for before in range(1, number):
         store.vote(token, before, 1)
@@ -92,7 +92,7 @@ def test_an_answer_that_was_not_offered_is_refused(study, number, answer):
 
 @pytest.mark.parametrize("token", ["", "0" * 32, "' OR 1=1 --"])
 def test_an_unknown_token_may_do_nothing(study, token):
-    store = Store(study)
+    store = Store(study, haste=0)
     store.claim(visit(0))
     for use in (store.show, store.progress, lambda it: store.vote(it, 1, 1)):
         with pytest.raises(UnknownLinkError):
@@ -103,7 +103,7 @@ def test_an_unknown_token_may_do_nothing(study, token):
 def test_the_time_taken_runs_from_the_last_showing(study, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(module.time, "time", lambda: now[0])
-    store = Store(study)
+    store = Store(study, haste=0)
     token = store.claim(visit(0))
     store.show(token)
     now[0] += 3600  # a break, and then the page once more
@@ -115,8 +115,22 @@ def test_the_time_taken_runs_from_the_last_showing(study, monkeypatch):
         assert db.execute("SELECT seconds FROM vote ORDER BY number").fetchall() == [(2.5,), (None,)]
 
 
-def test_the_tables_themselves_refuse_a_second_vote_and_one_on_no_question(study):
+def test_what_is_answered_sooner_than_anybody_can_look_is_no_answer(study, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "time", lambda: now[0])
     store = Store(study)
+    token = store.claim(visit(0))
+    store.show(token)
+    now[0] += 0.4
+    assert not store.vote(token, 1, 1)
+    assert store.show(token).number == 1
+    now[0] += 0.2
+    assert store.vote(token, 1, 0)
+    assert votes(study) == [(1, 1, 0)]
+
+
+def test_the_tables_themselves_refuse_a_second_vote_and_one_on_no_question(study):
+    store = Store(study, haste=0)
     store.vote(store.claim(visit(0)), 1, 1)
     for row in ((1, 1, 0), (1, 99, 0), (77, 1, 0)):
         with store.reading() as db, pytest.raises(sqlite3.IntegrityError):
@@ -133,12 +147,12 @@ def test_what_is_no_study_is_refused(study, tmp_path):
     with sqlite3.connect(study / "study.db") as db:
         db.execute("PRAGMA user_version = 9")
     with pytest.raises(StudyError, match="has format 9, and this program knows 1"):
-        Store(study)
+        Store(study, haste=0)
 
 
 def hurry(folder, first, people, tokens):
     """Several people of one process at once, each clicking twice on everything, in two threads each."""
-    store = Store(folder)
+    store = Store(folder, haste=0)
     gate = threading.Barrier(2 * people)
 
     def vote(number):

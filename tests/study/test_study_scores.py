@@ -26,7 +26,7 @@ def shown(study, participant, number):
 
 def vote(study, participant, choose, until=99):
     """One more person answers: `choose(names)` gives the method preferred, or whether one picture is taken for human."""
-    store = Store(study)
+    store = Store(study, haste=0)
     token = store.claim(f"{participant:032x}")
     while (asked := store.show(token)) and asked.number <= until:
         pictures = shown(study, participant, asked.number)
