@@ -10,6 +10,7 @@ import typer
 
 from ieast.errors import ConfigError, IeastError, ImageError
 from ieast.registry_commands import connect_registry, list_versions, promote, rollback
+from ieast.study_commands import study_app
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Datasets: draw the sample, or bring your own under DVC.")
 app.add_typer(data_app, name="data")
+app.add_typer(study_app, name="study")
 app.command()(promote)
 app.command()(rollback)
 app.command("models")(list_versions)

@@ -43,3 +43,7 @@ class RegistryError(IeastError):
 
 class PipelineError(IeastError):
     """A pipeline ended without all that it was to make; what it made is kept."""
+
+
+class StudyError(IeastError):
+    """A user study, or the benchmark it is made from, is incomplete, in use or unusable."""

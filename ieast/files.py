@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,32 @@ def disk_full_explained(path: Path) -> Iterator[None]:
                 f"Free some space on {path.parent} and run the same command again."
             ) from error
         raise
+
+
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """Give an empty folder next to `beside`, on the same disk; whatever is still in it at the end is removed."""
+    temporary = Path(tempfile.mkdtemp(dir=beside.parent, prefix=f".{beside.name}-"))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(new: Path, old: Path) -> None:
+    """Put `new` in the place of `old`; a folder cannot be replaced in one call, so the old one steps aside first."""
+    if not old.exists():
+        new.rename(old)
+        return
+    aside = old.with_name(f".{old.name}-replaced-{os.getpid()}")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except BaseException:  # Ctrl-C too must leave something whole at this path
+        aside.rename(old)
+        raise
+    shutil.rmtree(aside)
 
 
 def sha256(path: Path | str) -> str:

@@ -222,6 +222,16 @@ def encode_png(image: Image.Image) -> bytes:
     return _encode(image, "PNG", quality=100)
 
 
+def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
+    """An RGB picture as the content of a JPEG file in full colour resolution (4:4:4), without metadata.
+
+    Args:
+        image: The picture, with no side above `MAX_SIDE` pixels.
+        quality: 1 to 100.
+    """
+    return _encode(image, "JPEG", quality)
+
+
 def _counting_order(path: Path) -> tuple[list[int | str], str]:
     # Every second part is a number, so that like is compared with like.
     parts = re.split(r"([0-9]+)", path.name)

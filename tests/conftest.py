@@ -15,7 +15,7 @@ from ieast.methods import new_model
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.models.stylizer import Stylizer
 
-pytest_plugins = ["dvc_repositories"]
+pytest_plugins = ["dvc_repositories", "studies"]
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.yaml"
 PICTURES = 13

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap
 
 from ieast.errors import DataError
@@ -26,7 +26,7 @@ HIGHER_IS_BETTER = frozenset({"content_ssim"})
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, and where it would lie with this confidence had other units been drawn."""
+    """A mean or a share, and where it would lie with this confidence had other units been drawn."""
 
     mean: float
     low: float
@@ -51,19 +51,42 @@ def mean_interval(values: Iterable[float], seed: int = 0, confidence: float = CO
     sample = np.asarray(list(values), dtype=float)
     if not len(sample) or not np.isfinite(sample).all():
         return Interval(mean=np.nan, low=np.nan, high=np.nan, count=len(sample))
-    mean = float(sample.mean())
-    if len(sample) == 1:
-        return Interval(mean=mean, low=np.nan, high=np.nan, count=1)
+    return ratio_interval(sample, np.ones_like(sample), seed, confidence)
+
+
+def ratio_interval(parts: ArrayLike, wholes: ArrayLike, seed: int = 0, confidence: float = CONFIDENCE) -> Interval:
+    """The sum of `parts` over the sum of `wholes`, with the percentile bootstrap interval over units.
+
+    Whole units are resampled, so what hangs together within one, such as the votes of one person, stays together; units with
+    larger wholes weigh more (Cochran 1977, section 6, the ratio estimator).
+
+    Args:
+        parts: One a unit, such as how often a person voted for something.
+        wholes: One a unit and positive, such as how often that person was asked.
+        seed: Of the resampling; the same seed and values give the same interval.
+        confidence: Between 0 and 1.
+
+    Returns:
+        With one unit `low` and `high` are NaN, for one says nothing about others; with none, all are NaN. Where all units have
+        the same ratio the interval has no width.
+    """
+    part, whole = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
+    if not len(part):
+        return Interval(mean=np.nan, low=np.nan, high=np.nan, count=0)
+    ratio = float(_ratio(part, whole))
+    if len(part) == 1:
+        return Interval(mean=ratio, low=np.nan, high=np.nan, count=1)
     found = bootstrap(
-        (sample,),
-        np.mean,
+        (part, whole),
+        _ratio,
+        paired=True,
         n_resamples=RESAMPLES,
-        batch=max(1, 2**22 // len(sample)),  # bounds memory, whatever the number of units
+        batch=max(1, 2**22 // len(part)),  # bounds memory, whatever the number of units
         confidence_level=confidence,
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Interval(mean=mean, low=float(found.low), high=float(found.high), count=len(sample))
+    return Interval(mean=ratio, low=float(found.low), high=float(found.high), count=len(part))
 
 
 def summarise(
@@ -160,6 +183,10 @@ def _by_unit(table: pd.DataFrame, metrics: Sequence[str], unit: Sequence[str], v
     # Not `mean`, which would pass over a seed that failed.
     means = table.groupby([*unit, variant], sort=False)[list(metrics)].agg(_strict_mean)
     return means.reset_index().pivot(index=list(unit), columns=variant, values=list(metrics))
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    return part.sum(axis=axis) / whole.sum(axis=axis)
 
 
 def _strict_mean(column: pd.Series) -> float:

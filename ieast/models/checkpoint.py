@@ -7,10 +7,6 @@ encoder.safetensors   the encoder they were trained on; left out where that is t
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +18,7 @@ from torch import Tensor, nn
 
 from ieast.config import describe
 from ieast.errors import ConfigError, WeightsError
-from ieast.files import disk_full_explained, sha256
+from ieast.files import disk_full_explained, replace_folder, sha256, temporary_folder
 from ieast.methods import build
 from ieast.methods.sanet import Sanet
 from ieast.models import pretrained
@@ -84,7 +80,7 @@ def save_model(
         DiskFullError: No space was left; a model that was there is intact.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with disk_full_explained(folder), _temporary_folder(beside=folder) as temporary:
+    with disk_full_explained(folder), temporary_folder(beside=folder) as temporary:
         trained = {k: v for k, v in stylizer.state_dict().items() if not k.startswith("encoder.")}
         digest = stylizer.encoder.digest()
         _save(trained, temporary / MODEL, half=compact)
@@ -101,7 +97,7 @@ def save_model(
             provenance=provenance,
         )
         (temporary / CONFIG).write_text(card.model_dump_json(indent=2) + "\n")
-        _replace_folder(temporary, folder)
+        replace_folder(temporary, folder)
     return card
 
 
@@ -227,16 +223,6 @@ def _decoder_names(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} is not a published decoder: it has no {error}") from None
 
 
-@contextmanager
-def _temporary_folder(beside: Path) -> Iterator[Path]:
-    temporary = Path(tempfile.mkdtemp(dir=beside.parent, prefix=f".{beside.name}-"))
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 def _shipped_encoder_digest() -> str | None:
     return weights_digest(_load(pretrained.ENCODER)) if pretrained.ENCODER.is_file() else None
 
@@ -255,18 +241,3 @@ def _load(path: Path) -> dict[str, Tensor]:
         return {name: value.float() for name, value in load_file(path).items()}
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read ({error}); copy the model again") from error
-
-
-def _replace_folder(new: Path, old: Path) -> None:
-    """Put `new` in the place of `old`; a folder cannot be replaced in one call, so the old one steps aside first."""
-    if not old.exists():
-        new.rename(old)
-        return
-    aside = old.with_name(f".{old.name}-replaced-{os.getpid()}")
-    old.rename(aside)
-    try:
-        new.rename(old)
-    except BaseException:  # Ctrl-C too must leave a model at this path
-        aside.rename(old)
-        raise
-    shutil.rmtree(aside)

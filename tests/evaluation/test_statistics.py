@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ieast.errors import DataError
-from ieast.evaluation.statistics import compare, mean_interval, summarise
+from ieast.evaluation.statistics import compare, mean_interval, ratio_interval, summarise
 
 
 def test_the_interval_is_the_percentiles_of_means_of_resamples():
@@ -162,3 +162,28 @@ def test_a_missing_column_or_baseline_is_named(scores):
         compare(scores, "sanet", ["flicker"], ["clip"])
     with pytest.raises(DataError, match=r"^the table of scores is empty$"):
         summarise(scores.head(0), ["flicker"], ["clip"])
+
+
+def test_a_ratio_weighs_units_by_their_wholes():
+    # By hand: (1 + 6) / (2 + 8); resamples of two units give 1/2, 7/10 twice, and 6/8.
+    found = ratio_interval([1, 6], [2, 8])
+    assert (found.mean, found.low, found.high, found.count) == (0.7, 0.5, 0.75, 2)
+
+
+def test_the_interval_of_a_ratio_is_that_of_resampled_units():
+    random = np.random.default_rng(0)
+    wholes = random.integers(1, 30, size=25)
+    parts = random.binomial(wholes, random.beta(2, 3, size=25))
+    picks = random.integers(25, size=(20_000, 25))
+    ratios = parts[picks].sum(1) / wholes[picks].sum(1)
+    found = ratio_interval(parts, wholes)
+    assert found.mean == pytest.approx(parts.sum() / wholes.sum())
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(ratios, [2.5, 97.5])), rel=0.02)
+
+
+def test_a_ratio_of_one_unit_has_no_interval_and_of_none_no_value():
+    one, none = ratio_interval([1], [4]), ratio_interval([], [])
+    assert one.mean == 0.25
+    assert math.isnan(one.low)
+    assert math.isnan(none.mean)
+    assert none.count == 0

@@ -1,0 +1,164 @@
+"""A headless Chromium, driven by its DevTools protocol; tests that need one skip where there is none."""
+
+import base64
+import contextlib
+import itertools
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+SWITCHES = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+)
+PATIENCE = 60.0
+KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "ArrowRight": (39, ""), "ArrowDown": (40, "")}
+
+
+@contextlib.contextmanager
+def chromium(folder: Path):
+    """A browser with a fresh profile in `folder`; its one page runs no scripts."""
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip("no Chromium or Chrome is on the PATH")
+    client = pytest.importorskip("websockets.sync.client")
+    command = [program, *SWITCHES, f"--user-data-dir={folder}", "about:blank"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            port = until(lambda: _port(folder), "Chromium opens its port")
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE) as response:
+                target = next(each for each in json.load(response) if each["type"] == "page")
+            with client.connect(target["webSocketDebuggerUrl"], max_size=None) as socket:
+                yield Browser(socket)
+        finally:
+            process.terminate()
+            process.wait(timeout=PATIENCE)
+
+
+def _port(folder: Path) -> str:
+    file = folder / "DevToolsActivePort"
+    return file.read_text().split("\n")[0] if file.is_file() else ""
+
+
+def until(condition, what):
+    """The first true value of `condition`, which is asked again and again."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise TimeoutError(f"waited {PATIENCE:.0f} s until {what}")
+
+
+class Browser:
+    """One page: moves, clicks, keys, and what it loaded and complained about."""
+
+    def __init__(self, socket) -> None:
+        self.socket = socket
+        self.numbers = itertools.count(1)
+        self.loads = 0
+        self.complaints: list[str] = []
+        self.responses: dict[str, int] = {}
+        for domain in ("Page", "DOM", "Log", "Network"):
+            self.send(f"{domain}.enable")
+        self.send("Emulation.setScriptExecutionDisabled", value=True)
+
+    def send(self, method, **parameters):
+        number = next(self.numbers)
+        self.socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self.socket.recv(timeout=PATIENCE))
+            if message.get("id") == number:
+                if "error" in message:
+                    raise RuntimeError(f"{method}: {message['error']}")
+                return message["result"]
+            self._note(message)
+
+    def _note(self, message) -> None:
+        parameters = message.get("params", {})
+        if message.get("method") == "Page.loadEventFired":
+            self.loads += 1
+        elif message.get("method") == "Log.entryAdded":
+            self.complaints.append(parameters["entry"]["text"])
+        elif message.get("method") == "Network.responseReceived":
+            self.responses[parameters["response"]["url"]] = parameters["response"]["status"]
+
+    @contextlib.contextmanager
+    def loading(self):
+        """What is done here loads a page; goes on once that is there."""
+        before = self.loads
+        yield
+        while self.loads == before:
+            self._note(json.loads(self.socket.recv(timeout=PATIENCE)))
+
+    def window(self, width, height, mobile=False) -> None:
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+
+    def open(self, url) -> None:
+        with self.loading():
+            self.send("Page.navigate", url=url)
+
+    def back(self) -> None:
+        history = self.send("Page.getNavigationHistory")
+        with self.loading():
+            self.send("Page.navigateToHistoryEntry", entryId=history["entries"][history["currentIndex"] - 1]["id"])
+
+    @property
+    def url(self) -> str:
+        history = self.send("Page.getNavigationHistory")
+        return history["entries"][history["currentIndex"]]["url"]
+
+    @property
+    def page(self) -> str:
+        return self.send("DOM.getOuterHTML", nodeId=self._root())["outerHTML"]
+
+    def _root(self) -> int:
+        return self.send("DOM.getDocument", depth=0)["root"]["nodeId"]
+
+    def boxes(self, selector) -> list[tuple[float, float, float, float]]:
+        """Left, top, width and height of each element, in pixels of the page as it is scrolled."""
+        found = self.send("DOM.querySelectorAll", nodeId=self._root(), selector=selector)["nodeIds"]
+        boxes = []
+        for node in found:
+            corners = self.send("DOM.getBoxModel", nodeId=node)["model"]["border"]
+            left, top, right, bottom = corners[0], corners[1], corners[4], corners[5]
+            boxes.append((left, top, right - left, bottom - top))
+        return boxes
+
+    def click(self, selector, number=0, times=1) -> None:
+        found = self.send("DOM.querySelectorAll", nodeId=self._root(), selector=selector)["nodeIds"]
+        self.send("DOM.scrollIntoViewIfNeeded", nodeId=found[number])
+        left, top, width, height = self.boxes(selector)[number]
+        place = {"x": left + width / 2, "y": top + height / 2}
+        for count in range(1, times + 1):
+            for kind in ("mousePressed", "mouseReleased"):
+                self.send("Input.dispatchMouseEvent", type=kind, button="left", clickCount=count, **place)
+
+    def press(self, key) -> None:
+        code, text = KEYS[key]
+        down = {"type": "keyDown" if text else "rawKeyDown", "key": key, "windowsVirtualKeyCode": code, "text": text}
+        self.send("Input.dispatchKeyEvent", **down)
+        self.send("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+
+    def widths(self) -> tuple[float, float]:
+        """Of the page's content and of the window, in pixels."""
+        metrics = self.send("Page.getLayoutMetrics")
+        return metrics["cssContentSize"]["width"], metrics["cssLayoutViewport"]["clientWidth"]
+
+    def screenshot(self, path: Path) -> None:
+        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))
