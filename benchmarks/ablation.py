@@ -1,8 +1,8 @@
 """Figures of an ablation that may be shown anywhere: `python -m benchmarks.ablation TABLES -o FOLDER --model NAME=FOLDER ...`.
 
-From the tables of its report, how far variants differ; photographs in the public domain in drawn styles by each variant; and, on
-a drawn clip, adjacent frames with heat maps of where they differ. The report's own figures show the dataset's pictures, which
-may not be free.
+From the tables of its report, how far variants differ; photographs in the public domain in drawn styles by each variant; and,
+on a drawn clip, adjacent frames with heat maps of where they differ. The report's own figures show the dataset's pictures,
+which may not be free.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ieast.errors import ConfigError, IeastError, ImageError
-from ieast.registry_commands import connect_registry, list_versions, promote, rollback
+from ieast.registry_commands import connect_registry, list_versions, promote, register, rollback
 from ieast.study_commands import study_app
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ data_app = typer.Typer(no_args_is_help=True, help="Datasets: draw the sample, or
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")
 app.command()(promote)
+app.command()(register)
 app.command()(rollback)
 app.command("models")(list_versions)
 

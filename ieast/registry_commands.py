@@ -52,6 +52,20 @@ def promote(
         raise typer.Exit(KEPT)
 
 
+def register(
+    run: Annotated[str, typer.Argument(help="A variant's or method's MLflow run, as the ablation or benchmark named it last.")],
+    name: Name,
+) -> None:
+    """Make the model of an ablation's or a benchmark's run a version of NAME, the challenger."""
+    store = connect_registry("ieast register")
+    from ieast.registry.register import register_run
+
+    version = register_run(run, name)
+    typer.echo(f"version {version} of {name}, alias challenger, is the model of run {run}")
+    typer.echo(f"let the gate decide   ieast promote {name} {version} --config CONFIG")
+    _say_where(name, version, store)
+
+
 def rollback(
     name: Name,
     to: Annotated[str | None, typer.Option(help="An earlier champion; by default the one before the present.")] = None,

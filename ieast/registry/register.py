@@ -8,6 +8,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.model import ModelInfo
@@ -52,6 +53,39 @@ def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
     return number
 
 
+def register_run(run_id: str, name: str) -> str:
+    """Register the model of a finished run of an ablation or a benchmark as `name`, and point the alias `challenger` at it.
+
+    Returns:
+        The new version's number.
+
+    Raises:
+        RegistryError: There is no such run, it holds no model, or the registry cannot be reached.
+    """
+    client = MlflowClient()
+    with explained(f"registering the model of run {run_id}"):
+        try:
+            run = client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise RegistryError(
+                    f"there is no run {run_id}; the last words of an ablation or a benchmark name the runs of its models"
+                ) from None
+            raise
+        if (uri := run.data.tags.get("model_uri")) is None:
+            raise RegistryError(
+                f"run {run_id} ({run.info.run_name}) holds no model: it did not finish, or it is not a variant's"
+            )
+        found = mlflow.register_model(uri, name)
+        kept = ("data.md5", "code", "encoder", "method", "variant", "seed")
+        tags = {key: run.data.tags[key] for key in kept if key in run.data.tags}
+        scores = {key.removeprefix("evaluation/"): value for key, value in run.data.metrics.items() if key in _scores_of(run)}
+        for key, value in (tags | {f"score.{key}": f"{value:.6g}" for key, value in scores.items()}).items():
+            client.set_model_version_tag(name, found.version, key, value)
+        client.set_registered_model_alias(name, CHALLENGER, found.version)
+    return str(found.version)
+
+
 def champion_version(name: str) -> str | None:
     """The version that `champion` points at, or None before the first promotion.
 
@@ -83,6 +117,12 @@ def fetch_model(uri: str) -> Path:
             f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {redacted(str(error))}. Set "
             "MLFLOW_TRACKING_URI to the store that holds it; the Models page of its UI lists names, versions and aliases"
         ) from error
+
+
+def _scores_of(run: Run) -> list[str]:
+    """Names of its scores, without where their intervals end."""
+    names = [name for name in run.data.metrics if name.startswith("evaluation/")]
+    return [name for name in names if not name.endswith(("_low", "_high"))]
 
 
 def _example() -> pd.DataFrame:

@@ -152,7 +152,7 @@ def test_the_report_is_self_contained_and_linked_at_the_end(project, client, men
     said = result.stdout + result.stderr
     assert str(folder.relative_to(project.folder) / "report.html") in said
     assert "http" not in page
-    assert page.count("data:image/jpeg;base64,") == 4
+    assert page.count("data:image/jpeg;base64,") == 5
     for text in ("full", "neither", "Compared with full", "warping_error_1", "content_ssim", "every", "Fewer than three seeds"):
         assert text.lower() in page.lower()
     scores = pd.read_csv(folder / "tables" / "scores.csv")
@@ -163,3 +163,24 @@ def test_the_report_is_self_contained_and_linked_at_the_end(project, client, men
     ]
     assert row["mean"] == pytest.approx(sum(found) / len(found))
     assert row["low"] <= row["mean"] <= row["high"]
+
+
+def test_a_variants_model_becomes_a_version_that_the_gate_can_decide_on(project, client, mended):
+    (run,) = (run for run in children(client, mended[1]) if run.data.tags["variant"] == "neither")
+    said = project.run("ieast", "register", run.info.run_id, "ablated").stdout
+    assert "version 1 of ablated, alias challenger" in said
+    assert "ieast promote ablated 1 --config CONFIG" in said
+    version = client.get_model_version_by_alias("ablated", "challenger")
+    assert str(version.version) == "1"
+    assert version.tags["method"] == "sanet"
+    assert version.tags["data.md5"] == run.data.tags["data.md5"]
+    assert float(version.tags["score.style_distance"]) == pytest.approx(run.data.metrics["evaluation/style_distance"], rel=1e-5)
+    assert not any(tag.endswith(("_low", "_high")) for tag in version.tags)
+
+
+@pytest.mark.parametrize(("which", "message"), [("parent", "holds no model"), ("none", "there is no run 0000")])
+def test_a_run_without_a_model_cannot_be_registered(project, mended, which, message):
+    run = mended[1].info.run_id if which == "parent" else "0" * 32
+    result = project.run("ieast", "register", run, "ablated-not", check=False)
+    assert result.returncode == 2
+    assert message in result.stderr
