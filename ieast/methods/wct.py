@@ -123,7 +123,7 @@ def mix(features: Tensor, statistics: list[tuple[Tensor, Tensor]], parts: list[S
     for (shift, root), part in zip(statistics, parts, strict=True):
         if is_nowhere(part):
             continue
-        term = move(features, mean, root @ whitening, shift)
+        term = move(features, root @ whitening, mean, shift)
         if isinstance(part, Tensor) or part != 1:
             term.mul_(part)
         mixed = term if mixed is None else mixed.add_(term)

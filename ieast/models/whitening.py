@@ -54,13 +54,13 @@ def powers(covariance: Tensor, *exponents: float) -> tuple[Tensor, ...]:
     return tuple((vectors * (usable**exponent * kept)[:, None, :]) @ vectors.mT for exponent in exponents)
 
 
-def move(features: Tensor, mean: Tensor, matrix: Tensor, shift: Tensor | None = None) -> Tensor:
+def move(features: Tensor, matrix: Tensor, mean: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
     """A (f - μ) + b at every position.
 
     Args:
         features: f, (B, C, h, w).
-        mean: μ, (B, C).
-        matrix: A, (B, C, C).
+        matrix: A, (B, C, C), or (1, C, C) for all.
+        mean: μ, (B, C), or None for 0.
         shift: b, (1|B, C), or None for 0.
 
     Returns:
@@ -68,7 +68,7 @@ def move(features: Tensor, mean: Tensor, matrix: Tensor, shift: Tensor | None = 
     """
     moved = torch.empty_like(features, memory_format=torch.contiguous_format)
     for positions, block in _blocks(features):
-        part = matrix @ block.double().sub_(mean[:, :, None])
+        part = matrix @ (block.double() if mean is None else block.double().sub_(mean[:, :, None]))
         moved.flatten(2)[..., positions] = part if shift is None else part.add_(shift[:, :, None])
     return moved
 
