@@ -21,6 +21,10 @@ class MemoryLimitError(IeastError):
     """A picture needs more memory than there is."""
 
 
+class NumericsError(IeastError):
+    """A computation with a picture's features does not converge or is not finite."""
+
+
 class DataError(IeastError):
     """A dataset, a revision of it or a remote is missing or unusable."""
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ieast.models.tiling import CELL
 
-Share = float | Tensor  # of a style, the same everywhere or (1|B, 1, H/8, W/8)
+Share = float | Tensor  # of a style, the same everywhere or (1|B, 1, H/cell, W/cell)
 
 _ROUNDING = 1e-6
 
@@ -49,11 +49,11 @@ def check_mask(mask: Tensor, number: int, content: Tensor) -> None:
 
 
 def shares(
-    weights: Sequence[float], masks: Sequence[Tensor | None], alpha: float, size: tuple[int, int]
+    weights: Sequence[float], masks: Sequence[Tensor | None], alpha: float, size: tuple[int, int], cell: int = CELL
 ) -> tuple[list[Share], Share]:
     """The share that each style has in the features, and that of the reconstruction T(c, c); together 1 everywhere.
 
-    With m_i a style's mask averaged over each position of relu4_1 (1 without a mask) and w_i its weight, a position is covered
+    With m_i a style's mask averaged over each position of a tap (1 without a mask) and w_i its weight, a position is covered
     to min(1, Σ m_i) and the styles divide that among them as w_i m_i. So only proportions of weights matter, a style alone
     in its region is there in full whatever its weight, soft edges fade into what lies beside, and what no mask covers is
     reconstructed. Without masks the shares are w_i / Σ w.
@@ -63,10 +63,11 @@ def shares(
         masks: (1|B, 1, H, W) in [0, 1], or None for everywhere.
         alpha: What the styles have of a fully covered position; the rest is reconstruction.
         size: Height and width in pixels, multiples of 16, to which masks are continued by their borders, as the content is.
+        cell: Pixels a side of one position of the tap, relu4_1 if not told otherwise.
     """
     if all(mask is None for mask in masks):
         return [alpha * weight / sum(weights) for weight in weights], 1 - alpha
-    parts = [1.0 if mask is None else _at_positions(mask, size) for mask in masks]
+    parts = [1.0 if mask is None else _at_positions(mask, size, cell) for mask in masks]
     covered = torch.as_tensor(sum(parts)).clamp(max=1)
     claims = [weight / max(weights) * part for weight, part in zip(weights, parts, strict=True)]
     claimed = torch.as_tensor(sum(claims))
@@ -79,7 +80,7 @@ def is_nowhere(share: Share) -> bool:
     return not (share > _ROUNDING).any() if isinstance(share, Tensor) else share == 0
 
 
-def _at_positions(mask: Tensor, size: tuple[int, int]) -> Tensor:
+def _at_positions(mask: Tensor, size: tuple[int, int], cell: int) -> Tensor:
     below, beyond = (wanted - found for wanted, found in zip(size, mask.shape[-2:], strict=True))
     mask = mask.float()
-    return F.avg_pool2d(F.pad(mask, (0, beyond, 0, below), mode="replicate") if below or beyond else mask, CELL)
+    return F.avg_pool2d(F.pad(mask, (0, beyond, 0, below), mode="replicate") if below or beyond else mask, cell)

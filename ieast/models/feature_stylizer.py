@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ieast.colour import PreserveColour, match_colours, with_colours_of
+from ieast.colour import PreserveColour, with_colours_of
 from ieast.config import Settings
 from ieast.memory import Size, encoding_bytes, stylization_bytes
 from ieast.models.blending import is_nowhere, shares
@@ -93,13 +93,6 @@ class FeatureStylizer(Stylizer):
             features = term if features is None else features.add_(term)
         assert features is not None  # shares sum to 1
         return features
-
-    def _values(
-        self, style: Tensor | EncodedStyle, content: Tensor, preserve_colour: PreserveColour, tile: Tile
-    ) -> Mapping[str, Tensor]:
-        if isinstance(style, EncodedStyle):
-            return style.values
-        return self._encode(match_colours(style, content) if preserve_colour == "coral" else style, tile)
 
     def encoding_bytes(self, image: Size, tile: Tile) -> int:
         """As measured for style attention, which takes most."""

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ieast.colour import PRESERVE_COLOUR, PreserveColour, with_colours_of
+from ieast.colour import PRESERVE_COLOUR, PreserveColour, match_colours, with_colours_of
 from ieast.config import ModelConfig, Settings, describe
 from ieast.errors import ConfigError
 from ieast.memory import Size, check_memory
@@ -179,6 +179,14 @@ class Stylizer(nn.Module, ABC):
     @abstractmethod
     def _encode(self, image: Tensor, tile: Tile) -> Mapping[str, Tensor]:
         """What `EncodedStyle.values` is to hold of `image`."""
+
+    def _values(
+        self, style: Tensor | EncodedStyle, content: Tensor, preserve_colour: PreserveColour, tile: Tile
+    ) -> Mapping[str, Tensor]:
+        """What `_encode` makes of `style`, or made of it before."""
+        if isinstance(style, EncodedStyle):
+            return style.values
+        return self._encode(match_colours(style, content) if preserve_colour == "coral" else style, tile)
 
     @abstractmethod
     def _paint(self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile) -> Tensor:

@@ -51,3 +51,10 @@ def test_what_rounding_leaves_counts_as_nothing():
     assert not is_nowhere(shares([1.0], [soft], 1.0, (64, 64))[1])
     assert is_nowhere(0.0)
     assert not is_nowhere(0.5)
+
+
+def test_shares_of_another_tap_are_at_its_positions():
+    at_pixels, at_cells = (shares([1.0], [mask(1.0, 0.0)], 1.0, (16, 16), cell)[0][0] for cell in (1, 16))
+    assert at_pixels.shape == (1, 1, 16, 16)
+    assert torch.equal(at_pixels[0, 0, 0], torch.tensor([1.0] * 8 + [0.0] * 8))
+    torch.testing.assert_close(at_cells, torch.full((1, 1, 1, 1), 0.5))

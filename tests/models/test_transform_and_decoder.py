@@ -179,3 +179,13 @@ def test_published_decoder_gives_the_same_pictures_after_import(tmp_path, size):
     expected = published(features)
     assert expected.min() < 0  # nothing cuts the output off
     torch.testing.assert_close(decoder(features), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("tap", "level"), [("relu1_1", 0), ("relu2_1", 1), ("relu3_1", 2), ("relu5_1", 4)])
+@torch.no_grad()
+def test_decoder_from_another_tap_mirrors_the_encoder_from_there(tap, level):
+    decoder, whole = Decoder(COMPACT, tap), Decoder(COMPACT, "relu5_1")
+    assert decoder(torch.rand(1, COMPACT[level], 3, 4)).shape == (1, 3, 3 * 2**level, 4 * 2**level)
+    names = list(decoder.state_dict())
+    assert names == list(whole.state_dict())[-len(names) :]
+    assert names[0] == f"conv{tap.removeprefix('relu')}.weight"
