@@ -21,9 +21,9 @@ from ieast.training.module import StyleTransferModule
 
 def small_config(method: str, **sections: Any) -> ExperimentConfig:
     """`method` by its own recipe, on pictures and networks small enough for a test; keywords are sections that go over it."""
-    small = merge(SMALL, {"encoder": {"name": "vgg19-compact"}, "model": {"attention_start": "random"}})
-    small["training"] = {"batch_size": 6, "loader_workers": 0} | small["training"]
-    return ExperimentConfig.parse(merge(small | {"method": method}, sections))
+    small = {"method": method, "encoder": {"name": "vgg19-compact"}, "model": {"attention_start": "random"}}
+    small = merge(merge(SMALL, small), {"training": {"batch_size": 6, "loader_workers": 0}})
+    return ExperimentConfig.parse(merge(small, sections))
 
 
 class Watch(Callback):

@@ -1,6 +1,7 @@
 """LST: a learned linear transformation (Li et al. 2019, arXiv 1808.04537)."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +20,7 @@ class MatrixNetwork(nn.Module):
         super().__init__()
         sizes = (width, max(channels, width // 2), max(channels, width // 4), channels)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
-            for inputs, outputs in zip(sizes, sizes[1:], strict=False)
+            nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect") for inputs, outputs in pairwise(sizes)
         )
         self.linear = nn.Linear(channels**2, channels**2)
         with torch.no_grad():  # the unit matrix and a little of what the picture says

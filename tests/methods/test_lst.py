@@ -161,7 +161,11 @@ def test_first_the_decoder_learns_and_then_the_transformation_alone(trained):
 
 def test_each_stage_has_its_terms(trained):
     reconstruction = {"reconstruction", "reconstruction_pixels", "reconstruction_taps"}
-    assert trained.terms == dict.fromkeys((1, 2), reconstruction) | dict.fromkeys((3, 4, 5), {"style", "content", "total"})
+    stylization = {"style", "content", "total"}
+    assert trained.terms == {
+        **dict.fromkeys((1, 2), reconstruction),
+        **dict.fromkeys((3, 4, 5), stylization),
+    }
 
 
 def test_a_trained_model_is_read_back_and_stylises_equally(trained):
