@@ -107,6 +107,12 @@ def gradient_bytes(images: Size, widths: Sequence[int], pictures: int) -> int:
     return _with_waste(needed) + _OVERHEAD_OF_GRADIENTS
 
 
+def map_bytes(images: Size, channels: float) -> int:
+    """What maps of as many channels take in fp32, as large as `images`, with what is wasted around them."""
+    batch, height, width = images
+    return _with_waste(_FLOAT * channels * batch * height * width)
+
+
 def available_bytes(device: torch.device | str = "cpu") -> int:
     """Memory that can still be taken on `device`.
 
