@@ -28,6 +28,11 @@ _WASTE = 1.5
 # Tiles leave more behind: their blocks come and go, and are too small for the allocator to map and unmap each by itself.
 _WASTE_OF_TILES = 4 / 3
 _OVERHEAD = 96 << 20
+# Convolutions on each of the encoder's levels, and maps of the first level's width that exist at once on the way back.
+_CONVOLUTIONS = (2, 2, 4, 4, 1)
+_LIVE_GRADIENTS = 4
+# What the first backward pass and the first optimiser of a process load and set up, measured.
+_OVERHEAD_OF_GRADIENTS = 128 << 20
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
@@ -81,6 +86,32 @@ def stylization_bytes(
     result = _FLOAT * 3 * batch * height * width
     stages.append(level + result + _convolutions(content, widths, tile, DECODER_HALO * CELL))
     return _with_waste(max(stages))
+
+
+def gradient_bytes(images: Size, widths: Sequence[int], pictures: int) -> int:
+    """An upper bound of what the encoder takes when the gradient of its five taps goes back to the pictures, in fp32.
+
+    Args:
+        images: The pictures' size.
+        widths: Channels of the encoder's five levels.
+        pictures: As many more of this size exist at the same time.
+    """
+    batch, height, width = images
+    kept = 3.0 * pictures + 6.0  # maps of each level's size, in channels a pixel: conv0's result and its padded copy
+    below = 3
+    for level, (channels, convolutions) in enumerate(zip(widths, _CONVOLUTIONS, strict=True)):
+        # Of every convolution the padded input and what ReLU leaves; of pooling the result and, twice as wide, where from.
+        pooled = 3 * below if level else 0
+        kept += (pooled + below + (2 * convolutions - 1) * channels) / 4**level
+        below = channels
+    needed = _FLOAT * batch * height * width * (kept + _LIVE_GRADIENTS * widths[0])
+    return _with_waste(needed) + _OVERHEAD_OF_GRADIENTS
+
+
+def map_bytes(images: Size, channels: float) -> int:
+    """What maps of as many channels take in fp32, as large as `images`, with what is wasted around them."""
+    batch, height, width = images
+    return _with_waste(_FLOAT * channels * batch * height * width)
 
 
 def available_bytes(device: torch.device | str = "cpu") -> int:

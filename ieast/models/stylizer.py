@@ -1,8 +1,9 @@
 """What every method answers: `stylize`, and the few things that training asks of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -57,6 +58,8 @@ class Stylizer(nn.Module, ABC):
     """The parts that learn in the reconstruction stage only."""
     reconstructs: ClassVar[bool] = True
     """Whether it can be asked for a picture in its own style: identity losses and the reconstruction stage need that."""
+    any_style: ClassVar[bool] = True
+    """Whether it stylises in styles that it was not trained on."""
     has_attention: ClassVar[bool] = False
     """Whether `model.attention_start` says something."""
     has_alpha: ClassVar[bool] = True
@@ -87,6 +90,10 @@ class Stylizer(nn.Module, ABC):
 
     def start(self, config: ModelConfig, pairs: Pairs | None = None) -> None:
         """Set weights to begin training with; `pairs` gives pictures where the start is fitted on some."""
+
+    def choose_styles(self, paths: Sequence[Path]) -> Sequence[Path]:
+        """Those of the styles at `paths` that it is to learn from, if not all; `Originals.index` counts them."""
+        return paths
 
     @abstractmethod
     def parts(self) -> dict[str, nn.Module]:

@@ -1,6 +1,7 @@
 """`fit`: from prepared pictures and a configuration to a trained, exported model."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -80,6 +81,7 @@ def fit(
     stylizer, encoder_source = _stylizer(config, prepared)
     if stylizer.learns == "nothing":
         return _export_untrained(stylizer, config, folder, encoder_source, facts, started)
+    styles = _training_styles(stylizer, config, prepared)
     module = StyleTransferModule(stylizer, config)
     if training.channels_last:
         module.to(memory_format=torch.channels_last)
@@ -92,7 +94,7 @@ def fit(
     total = training.reconstruction_iterations + training.iterations
     trainer = make_trainer(
         folder,
-        _callbacks(config, prepared, folder, total),
+        _callbacks(config, prepared, folder, total, None if stylizer.any_style else styles),
         logger or CSVLogger(folder, name="curves", flush_logs_every_n_steps=1),
         **_hardware(config),
     )
@@ -103,7 +105,7 @@ def fit(
         module.load_state_dict(AtomicCheckpointIO().load_checkpoint(checkpoint)["state_dict"])
         module.finished = started_at
     else:
-        run_to_end(trainer, module, total, lambda: _loader(config, prepared, module, total), resume)
+        run_to_end(trainer, module, total, lambda: _loader(config, prepared, styles, module, total), resume)
     if trainer.is_global_zero:
         save_model(
             stylizer,
@@ -144,11 +146,28 @@ def _export_untrained(
     )
 
 
-def _loader(config: ExperimentConfig, prepared: PreparedDataset, module: StyleTransferModule, total: int) -> Any:
+def _training_styles(stylizer: Stylizer, config: ExperimentConfig, prepared: PreparedDataset) -> Sequence[Path]:
+    """The styles that batches are dealt from. Few are repeated until they fill one, which CL cannot make pairs of."""
+    styles, training = stylizer.choose_styles(prepared.training_paths("style")), config.training
+    wanted = training.batch_size // 2 * training.devices * training.nodes
+    if stylizer.any_style or len(styles) >= wanted:
+        return styles
+    if config.objective.contrastive_learning:
+        raise ConfigError(
+            f"method {config.method} learns {len(styles)} styles, but an iteration with contrastive learning pairs {wanted} "
+            f"different ones (batch_size / 2, times the devices): set model.options.styles to {wanted} or more, or lower "
+            "training.batch_size"
+        )
+    return [*styles] * math.ceil(wanted / len(styles))
+
+
+def _loader(
+    config: ExperimentConfig, prepared: PreparedDataset, styles: Sequence[Path], module: StyleTransferModule, total: int
+) -> Any:
     training, trainer = config.training, module.trainer
     batches = PairBatches(
         prepared.training_paths("content"),
-        prepared.training_paths("style"),
+        styles,
         distinct=training.batch_size // 2,
         crop=training.crop,
         seed=training.seed,
@@ -205,10 +224,14 @@ def calibration_pictures(paths: Sequence[Path], crop: int, zoom: float = 1.0) ->
         yield read_crop(paths[index], crop, random, zoom)[None].float() / 255
 
 
-def _callbacks(config: ExperimentConfig, prepared: PreparedDataset, folder: Path, total: int) -> list[L.Callback]:
+def _callbacks(
+    config: ExperimentConfig, prepared: PreparedDataset, folder: Path, total: int, known: Sequence[Path] | None = None
+) -> list[L.Callback]:
+    """`known` are the styles that pictures can be shown in, if not in all."""
     training = config.training
     cell = min(256, training.crop * 2)
-    contents, styles = (_show(paths, cell) for paths in (prepared.scoring_paths("content"), prepared.scoring_paths("style")))
+    shown = (prepared.scoring_paths("content"), sorted({*known}) if known else prepared.scoring_paths("style"))
+    contents, styles = (_show(paths, cell) for paths in shown)
     return [
         Checkpoints(folder / CHECKPOINT, training.checkpoint_every),
         Pictures(folder / "pictures", contents, styles, training.picture_every, cell),

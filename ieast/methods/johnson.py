@@ -1,0 +1,255 @@
+"""Johnson: one feed-forward network for each style (Johnson, Alahi and Fei-Fei 2016, arXiv 1603.08155).
+
+With instance normalisation (Ulyanov et al. 2016, arXiv 1607.08022), as published since.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from ieast.colour import PreserveColour
+from ieast.config import Settings
+from ieast.errors import ConfigError
+from ieast.images import read_image, to_tensor
+from ieast.losses.functional import mean_std
+from ieast.memory import Size, encoding_bytes, map_bytes
+from ieast.models.encoder import Encoder
+from ieast.models.style import EncodedStyle, Style
+from ieast.models.stylizer import Originals, Stylizer, recoloured, size_of
+from ieast.models.tiling import Tile
+
+SIGNATURE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+SIGNATURE_SIDE = 64
+"""Pixels a side to which a style is brought before it is compared with others."""
+# Measured on 238 paintings and prints: in another size or squeezed into a square a picture moved by up to 0.023, at JPEG
+# quality 30 by 0.027, cut to nine tenths of its sides by 0.1 or less 19 times in 20. Of 20 other pictures 19 were further than
+# 0.12 away from it, and those nearer than 0.1 showed the same work.
+TOLERANCE = 0.1
+
+RESIDUAL_BLOCKS = 5
+LIVE_MAPS = 7
+"""Maps of the first convolution's width that exist at once where a network is largest; measured."""
+SMALLEST = 16
+"""Pixels a side below which reflection padding and instance normalisation have nothing to go by."""
+
+
+class Layer(nn.Sequential):
+    """A reflection-padded convolution with instance normalisation, and ReLU unless it is the last of a block."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, relu: bool = True):
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect")
+        super().__init__(convolution, nn.InstanceNorm2d(outputs, affine=True), *[nn.ReLU()] * relu)
+
+
+class ResidualBlock(nn.Module):
+    """x plus two convolutions of it."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.layers = nn.Sequential(Layer(width, width, 3), Layer(width, width, 3, relu=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w), as it came."""
+        return x + self.layers(x)
+
+
+class StyleNetwork(nn.Sequential):
+    """Pictures (B, 3, H, W) in [0, 1] to as large ones in [0, 1], with H and W multiples of 4.
+
+    The released networks end in a scaled tanh, of which this is a part: σ(x) = (1 + tanh(x / 2)) / 2. They upsample by
+    transposed convolutions; nearest neighbours and a convolution leave no chequerboard (Odena et al. 2016).
+    """
+
+    def __init__(self, width: int):
+        super().__init__(
+            Layer(3, width, 9),
+            Layer(width, 2 * width, 3, 2),
+            Layer(2 * width, 4 * width, 3, 2),
+            *[ResidualBlock(4 * width) for _ in range(RESIDUAL_BLOCKS)],
+            nn.Upsample(scale_factor=2),
+            Layer(4 * width, 2 * width, 3),
+            nn.Upsample(scale_factor=2),
+            Layer(2 * width, width, 3),
+            nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect"),
+            nn.Sigmoid(),
+        )
+
+
+class Johnson(Stylizer):
+    """As many networks as styles, which learn together; a picture goes through that of the style it is asked in.
+
+    The network is found by the style's signature: channel means and deviations of its taps at a fixed size. They are the same
+    but for little whatever size, crop or file the style comes in.
+    """
+
+    name = "johnson"
+    reconstructs = False
+    any_style = False
+    has_alpha = False
+    has_masks = False
+    blends = False
+    recipe = {
+        "objective": {
+            "external_learning": False,
+            "contrastive_learning": False,
+            "distance": "mse",
+            "content_layers": "relu3_1",
+            "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
+            "style_statistics": "gram",
+            "weights": {"style": 1e4, "identity": 0.0, "total_variation": 1.0},
+        },
+        "training": {"iterations": 40_000, "batch_size": 6, "learning_rate": 1e-3},  # published: 4, which CL cannot pair
+    }
+
+    class Options(Settings):
+        """Which styles, and how large the networks are."""
+
+        styles: PositiveInt | tuple[str, ...] = Field(
+            1, description="how many of the training styles, evenly spread over them; or which, by their files' names"
+        )
+        width: PositiveInt = Field(32, description="channels of the first convolution")
+
+        @model_validator(mode="after")
+        def _names_differ(self) -> "Johnson.Options":
+            if not isinstance(self.styles, int) and (not self.styles or len(set(self.styles)) < len(self.styles)):
+                raise ValueError(f"styles {list(self.styles)} must be at least one name, and none twice")
+            return self
+
+    signatures: Tensor
+
+    def __init__(self, encoder: Encoder, options: Settings | None = None):
+        chosen = options if isinstance(options, Johnson.Options) else Johnson.Options()
+        super().__init__(encoder, chosen)
+        self.chosen, self.styles = chosen, chosen.styles
+        count = chosen.styles if isinstance(chosen.styles, int) else len(chosen.styles)
+        self.networks = nn.ModuleList(StyleNetwork(chosen.width) for _ in range(count))
+        # Zeros, which are near no picture's, until `choose_styles`.
+        self.register_buffer("signatures", torch.zeros(count, 2 * sum(encoder.widths[: len(SIGNATURE_TAPS)])))
+
+    # -- training -------------------------------------------------------------------------------------------------------
+
+    def choose_styles(self, paths: Sequence[Path]) -> Sequence[Path]:
+        """As many as there are networks; their names and signatures stay with the model.
+
+        Raises:
+            ConfigError: There are fewer, or none of a name that `model.options.styles` gives.
+        """
+        if isinstance(self.styles, int):
+            if self.styles > len(paths):
+                raise ConfigError(f"model.options.styles is {self.styles}, but there are {len(paths)} styles to train on")
+            chosen = [paths[round((k + 0.5) * len(paths) / self.styles - 0.5)] for k in range(self.styles)]
+        else:
+            by_name = {path.stem: path for path in paths}
+            if missing := [name for name in self.styles if name not in by_name]:
+                raise ConfigError(
+                    f"model.options.styles names {', '.join(missing)}, of which there is no picture among the "
+                    f"{len(paths)} styles to train on; they are {some_of(list(by_name))}"
+                )
+            chosen = [by_name[name] for name in self.styles]
+        self.styles = tuple(path.stem for path in chosen)
+        self.options = self.chosen.model_copy(update={"styles": self.styles})
+        with torch.no_grad():
+            for number, path in enumerate(chosen):
+                self.signatures[number] = self.signature(to_tensor(read_image(path)).to(self.signatures))[0]
+        return chosen
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The networks."""
+        return {"networks": self.networks}
+
+    def generate(self, content: Originals, style: Originals) -> tuple[Tensor, Tensor | None]:
+        """Each content by the network of its style, and no features."""
+        assert style.index is not None
+        return self._through(content.images, style.index % len(self.networks)), None
+
+    def _through(self, images: Tensor, numbers: Tensor) -> Tensor:
+        """`images` (B, 3, H, W), each by the network of its number (B,)."""
+        made, places = [], []
+        for number in numbers.unique().tolist():
+            chosen = (numbers == number).nonzero().flatten()
+            made.append(self.networks[number](images[chosen]))
+            places.append(chosen)
+        return torch.cat(made)[torch.cat(places).argsort()]
+
+    # -- use ------------------------------------------------------------------------------------------------------------
+
+    def signature(self, styles: Tensor) -> Tensor:
+        """Channel means and deviations (B, D) of the taps of `styles` (B, 3, H, W) in [0, 1], of any size."""
+        side = (SIGNATURE_SIDE, SIGNATURE_SIDE)
+        taps = self.encoder(F.interpolate(styles, side, mode="bilinear", antialias=True), deepest=max(SIGNATURE_TAPS))
+        return torch.cat([part for name in SIGNATURE_TAPS for part in mean_std(taps[name])], dim=1)
+
+    def find(self, signatures: Tensor) -> Tensor:
+        """Numbers (B,) of the networks of the styles with these signatures (B, D).
+
+        Raises:
+            ValueError: There is no network for one of them.
+        """
+        if isinstance(self.styles, int):
+            raise ValueError("this johnson model knows no style yet: train it, which gives it one for each of its networks")
+        nearest, numbers = self.distances(signatures).min(dim=1)
+        if (nearest > TOLERANCE).any():
+            which = "the style" if len(signatures) == 1 else f"style {int((nearest > TOLERANCE).nonzero()[0])} of the batch"
+            raise ValueError(
+                f"{which} is none that this johnson model was trained on; it knows {some_of(self.styles)}. Give the whole "
+                "picture of one of them, in any size, or take a method that knows every style"
+            )
+        return numbers
+
+    def distances(self, signatures: Tensor) -> Tensor:
+        """How far signatures (B, D) are from those of the K styles, (B, K): relative to these, in the mean over taps."""
+        sizes = [2 * width for width in self.encoder.widths[: len(SIGNATURE_TAPS)]]
+        found = []
+        for own, known in zip(signatures.float().split(sizes, dim=1), self.signatures.split(sizes, dim=1), strict=True):
+            norms = torch.linalg.vector_norm(known, dim=1).clamp(min=torch.finfo(known.dtype).tiny)
+            found.append(torch.linalg.vector_norm(own[:, None] - known[None], dim=2) / norms)
+        return torch.stack(found).mean(dim=0)
+
+    def _encode(self, image: Tensor, tile: Tile) -> Mapping[str, Tensor]:
+        del tile
+        return {"signature": self.signature(image)}
+
+    @torch.inference_mode()
+    def _paint(self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile) -> Tensor:
+        """At once: every pixel depends on the statistics of all, at every layer."""
+        del alpha
+        (style,) = styles
+        values = style.image.values if isinstance(style.image, EncodedStyle) else self._encode(style.image, tile)
+        numbers = self.find(values["signature"]).expand(len(content))
+        height, width = content.shape[-2:]
+        below, beyond = (-(-max(side, SMALLEST) // 4) * 4 - side for side in (height, width))
+        made = self._through(F.pad(content, (0, beyond, 0, below), mode="replicate"), numbers)
+        return recoloured(made[..., :height, :width], content, preserve_colour)
+
+    def _check(self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile) -> None:
+        super()._check(content, styles, alpha, preserve_colour, tile)
+        if preserve_colour == "coral":
+            raise ValueError("a johnson model has learnt its styles' colours; preserve_colour can be luminance or none")
+
+    # -- memory ---------------------------------------------------------------------------------------------------------
+
+    def encoding_bytes(self, image: Size, tile: Tile) -> int:
+        """Of the small picture that is looked at."""
+        del tile
+        return encoding_bytes((image[0], SIGNATURE_SIDE, SIGNATURE_SIDE), self.encoder.widths)
+
+    def stylization_bytes(
+        self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile
+    ) -> int:
+        """As measured."""
+        del alpha, preserve_colour
+        looking = max(self.encoding_bytes(size_of(style.image), tile) for style in styles)
+        return max(looking, map_bytes(size_of(content), LIVE_MAPS * self.chosen.width))
+
+
+def some_of(names: Sequence[str], count: int = 12) -> str:
+    """`names` for people, at most `count` of them."""
+    rest = len(names) - count
+    return ", ".join(names[:count]) + (f" and {rest} others" if rest > 0 else "")
+
+
+METHOD = Johnson

@@ -1,0 +1,317 @@
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import draw_picture
+from PIL import Image
+from torch import nn
+from trainings import Training, draw, small_config
+
+import ieast.memory
+from ieast.errors import ConfigError, MemoryLimitError
+from ieast.images import resize_smallest_side, to_tensor
+from ieast.methods import build
+from ieast.methods.johnson import StyleNetwork, some_of
+from ieast.models.style import Style
+from ieast.models.stylizer import Originals
+from ieast.training.fit import fit
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTENT = draw(1, 24, 40)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Six styles as files."""
+    folder = tmp_path_factory.mktemp("styles")
+    paths = [folder / f"painting-{number}.png" for number in range(6)]
+    for number, path in enumerate(paths):
+        draw_picture(100 + number, 90, 70).save(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def johnson(encoder, pictures):
+    """Three networks with random weights, for styles 1, 3 and 5 of the six."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = build("johnson", encoder, {"styles": ["painting-1", "painting-3", "painting-5"], "width": 4}).eval()
+    made.choose_styles(pictures)
+    return made
+
+
+def picture_of(path):
+    return to_tensor(Image.open(path))
+
+
+# -- the network ------------------------------------------------------------------------------------------------------------
+
+
+def normalised(x, layer):
+    mean, variance = x.mean(dim=(2, 3), keepdim=True), x.var(dim=(2, 3), keepdim=True, correction=0)
+    return (x - mean) / (variance + 1e-5).sqrt() * layer.weight[:, None, None] + layer.bias[:, None, None]
+
+
+def convolved(x, layer, stride=1):
+    border = layer.kernel_size[0] // 2
+    return F.conv2d(F.pad(x, (border,) * 4, mode="reflect"), layer.weight, layer.bias, stride)
+
+
+@torch.no_grad()
+def test_the_network_is_the_published_one_layer_by_layer():
+    network, images = StyleNetwork(4).eval(), draw(2, 24, 32)
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    norms = [module for module in network.modules() if isinstance(module, nn.InstanceNorm2d)]
+    for layer in norms:
+        nn.init.normal_(layer.weight)
+        nn.init.normal_(layer.bias)
+    assert [layer.kernel_size[0] for layer in convolutions] == [9, 3, 3, *[3] * 10, 3, 3, 9]
+    assert [layer.out_channels for layer in convolutions] == [4, 8, 16, *[16] * 10, 8, 4, 3]
+    assert len(norms) == 15
+    x = images
+    for k, stride in enumerate((1, 2, 2)):
+        x = normalised(convolved(x, convolutions[k], stride), norms[k]).relu()
+    assert x.shape == (2, 16, 6, 8)
+    for k in range(3, 13, 2):
+        inner = normalised(convolved(x, convolutions[k]), norms[k]).relu()
+        x = x + normalised(convolved(inner, convolutions[k + 1]), norms[k + 1])
+    for k in (13, 14):
+        doubled = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+        x = normalised(convolved(doubled, convolutions[k]), norms[k]).relu()
+    expected = 1 / (1 + torch.exp(-convolved(x, convolutions[15])))
+    torch.testing.assert_close(network(images), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_each_content_goes_through_the_network_of_its_style(johnson):
+    images = draw(4, 16, 24)
+    index = torch.tensor([2, 0, 2, 4])  # the list of styles may be repeated: 4 is 1 again
+    made, features = johnson.generate(Originals(images, {}), Originals(images, {}, index))
+    assert features is None
+    for k, number in enumerate((2, 0, 2, 1)):
+        torch.testing.assert_close(made[k], johnson.networks[number](images[k : k + 1])[0], rtol=1e-4, atol=1e-5)
+
+
+# -- which styles -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_number_of_styles_is_spread_evenly_and_their_names_stay(encoder, pictures):
+    for count, expected in ((1, [2]), (2, [1, 4]), (3, [0, 2, 4]), (6, [0, 1, 2, 3, 4, 5])):
+        johnson = build("johnson", encoder, {"styles": count, "width": 4})
+        assert johnson.choose_styles(pictures) == [pictures[k] for k in expected]
+        assert johnson.options.styles == tuple(pictures[k].stem for k in expected)
+
+
+def test_more_styles_than_there_are_are_refused(encoder, pictures):
+    with pytest.raises(ConfigError, match=r"^model\.options\.styles is 7, but there are 6 styles to train on$"):
+        build("johnson", encoder, {"styles": 7, "width": 4}).choose_styles(pictures)
+
+
+def test_a_name_that_no_style_has_is_refused(encoder, pictures):
+    johnson = build("johnson", encoder, {"styles": ["painting-1", "mosaic"], "width": 4})
+    with pytest.raises(ConfigError, match=r"names mosaic, of which there is no picture among the 6 .* they are painting-0, "):
+        johnson.choose_styles(pictures)
+
+
+@pytest.mark.parametrize("styles", [0, [], ["a", "a"]])
+def test_styles_must_be_some_and_differ(encoder, styles):
+    with pytest.raises(ConfigError, match=r"model\.options of johnson is not a valid configuration:"):
+        build("johnson", encoder, {"styles": styles})
+
+
+def test_a_style_is_found_in_any_size_and_as_any_file(johnson, pictures):
+    for number, path in enumerate((pictures[1], pictures[3], pictures[5])):
+        image = Image.open(path)
+        compressed = io.BytesIO()
+        image.save(compressed, "JPEG", quality=75)
+        for version in (image, image.resize((180, 140)), resize_smallest_side(image, 48), Image.open(compressed)):
+            assert johnson.find(johnson.signature(to_tensor(version))).tolist() == [number]
+
+
+def test_another_style_is_refused_and_the_known_ones_named(johnson, pictures):
+    with pytest.raises(ValueError, match=r"^the style is none that .* it knows painting-1, painting-3, painting-5\. Give the"):
+        johnson.stylize(CONTENT, picture_of(pictures[0]))
+    both = torch.cat([picture_of(pictures[k]) for k in (1, 0)])
+    with pytest.raises(ValueError, match=r"^style 1 of the batch is none"):
+        johnson.stylize(CONTENT.expand(2, -1, -1, -1), both)
+
+
+def test_a_model_without_training_knows_no_style(encoder):
+    with pytest.raises(ValueError, match=r"^this johnson model knows no style yet: train it"):
+        build("johnson", encoder, {"width": 4}).stylize(CONTENT, CONTENT)
+
+
+def test_a_signature_is_means_and_deviations_of_four_taps_at_64_pixels(johnson, pictures):
+    image = picture_of(pictures[1])
+    small = F.interpolate(image, (64, 64), mode="bilinear", antialias=True)
+    taps = johnson.encoder(small)
+    parts = []
+    for name in ("relu1_1", "relu2_1", "relu3_1", "relu4_1"):
+        values = taps[name][0].flatten(1).double()
+        parts += [values.mean(dim=1), (values.var(dim=1) + 1e-5).sqrt()]
+    torch.testing.assert_close(johnson.signature(image)[0].double(), torch.cat(parts), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(johnson.signatures[0], johnson.signature(image)[0])
+
+
+def test_distances_are_relative_in_each_tap(johnson):
+    moved = johnson.signatures[:1].clone()
+    moved[:, :32] *= 1.5  # relu1_1: 16 means and deviations
+    moved[:, 32:96] *= 0.8
+    assert float(johnson.distances(moved)[0, 0]) == pytest.approx((0.5 + 0.2) / 4, rel=1e-4)
+
+
+def test_many_names_are_cut_short():
+    assert some_of(["a", "b", "c"], 3) == "a, b, c"
+    assert some_of(["a", "b", "c", "d"], 2) == "a, b and 2 others"
+
+
+# -- use --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_is_painted_by_the_network_of_the_style_given(johnson, pictures):
+    for number, path in enumerate((pictures[1], pictures[3], pictures[5])):
+        with torch.no_grad():
+            expected = johnson.networks[number](CONTENT)
+        torch.testing.assert_close(johnson.stylize(CONTENT, picture_of(path)), expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 50), (16, 16), (33, 21), (18, 18)])
+def test_pictures_of_any_size_are_continued_and_cut(johnson, pictures, height, width):
+    content, style = draw(1, height, width), picture_of(pictures[1])
+    made = johnson.stylize(content, style)
+    rows, columns = (max(16, -(-side // 4) * 4) for side in (height, width))
+    y, x = (torch.arange(extent).clamp(max=side - 1) for extent, side in ((rows, height), (columns, width)))
+    with torch.no_grad():
+        expected = johnson.networks[0](content[:, :, y][..., x])[..., :height, :width]
+    torch.testing.assert_close(made, expected)
+    assert made.isfinite().all()
+
+
+@pytest.mark.parametrize("content", [torch.full((1, 3, 40, 40), 0.5), torch.zeros(1, 3, 16, 16)])
+def test_constant_pictures_give_finite_ones(johnson, pictures, content):
+    assert johnson.stylize(content, picture_of(pictures[3])).isfinite().all()
+
+
+def test_a_batch_equals_one_by_one_and_an_encoded_style_its_picture(johnson, pictures):
+    contents, styles = draw(3, 24, 40), torch.cat([picture_of(pictures[k]) for k in (5, 1, 5)])
+    together = johnson.stylize(contents, styles)
+    for k in range(3):
+        alone = johnson.stylize(contents[k : k + 1], styles[k : k + 1])[0]
+        torch.testing.assert_close(alone, together[k], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(johnson.stylize(contents, johnson.encode_style(styles)), together)
+    in_one = johnson.stylize(contents, styles[:1])
+    torch.testing.assert_close(in_one[0], together[0], rtol=1e-4, atol=1e-5)
+
+
+def test_what_a_network_for_one_style_cannot_do_is_refused(johnson, pictures):
+    style = picture_of(pictures[1])
+    with pytest.raises(ValueError, match=r"^johnson has no alpha"):
+        johnson.stylize(CONTENT, style, 0.5)
+    with pytest.raises(ValueError, match=r"^johnson does not blend styles"):
+        johnson.stylize(CONTENT, [style, picture_of(pictures[3])])
+    with pytest.raises(ValueError, match=r"^johnson takes no masks"):
+        johnson.stylize(CONTENT, [Style(style, mask=torch.ones(1, 1, 24, 40))])
+    with pytest.raises(ValueError, match=r"^a johnson model has learnt its styles' colours"):
+        johnson.stylize(CONTENT, style, preserve_colour="coral")
+
+
+def test_luminance_keeps_the_contents_colours(johnson, pictures):
+    made = johnson.stylize(CONTENT, picture_of(pictures[1]), preserve_colour="luminance")
+    assert not torch.allclose(made, johnson.stylize(CONTENT, picture_of(pictures[1])), atol=0.01)
+
+
+# -- training ---------------------------------------------------------------------------------------------------------------
+
+STAGE = {"iterations": 3, "reconstruction_iterations": 0}
+
+
+@pytest.fixture(scope="module", params=["johnson", "johnson+el+cl"])
+def trained(request, prepared, tmp_path_factory):
+    config = small_config(request.param, model={"options": {"styles": 4, "width": 4}}, training=STAGE)
+    return request.param, Training(config, prepared, tmp_path_factory.mktemp("johnson"))
+
+
+def test_it_trains_with_every_term_of_its_objective(trained):
+    method, training = trained
+    terms = {"style", "content", "total_variation", "total"}
+    if method == "johnson+el+cl":
+        terms |= {"adversarial", "discriminator", "style_contrastive", "content_contrastive"}
+    assert training.terms == dict.fromkeys((1, 2, 3), terms)
+    assert training.changed(1, 3) == {"networks"}
+
+
+def test_a_trained_model_is_read_back_with_its_styles_and_stylises_equally(trained, prepared):
+    _, training = trained
+    known = training.model.options.styles
+    paths = [path for path in prepared.training_paths("style") if path.stem in known]
+    assert len(paths) == 4
+    for path in paths:
+        style = picture_of(path)
+        assert torch.equal(training.model.stylize(CONTENT, style), training.module.stylizer.stylize(CONTENT, style))
+
+
+def test_fewer_styles_than_a_batch_holds_are_repeated(prepared, tmp_path):
+    config = small_config("johnson", model={"options": {"styles": 2, "width": 4}}, training=STAGE)
+    training = Training(config, prepared, tmp_path)
+    last, first = training.weights[2], training.weights[0]
+    for number in range(2):
+        assert any(not torch.equal(last[name], first[name]) for name in last if name.startswith(f"networks.{number}."))
+
+
+def test_contrastive_learning_needs_as_many_styles_as_it_pairs(prepared, tmp_path):
+    config = small_config("johnson+cl", model={"options": {"styles": 2, "width": 4}}, training=STAGE)
+    with pytest.raises(
+        ConfigError, match=r"^method johnson\+cl learns 2 styles, but .* pairs 3 different ones .* to 3 or more"
+    ):
+        fit(config, prepared, tmp_path)
+
+
+def test_it_cannot_be_asked_to_reconstruct():
+    with pytest.raises(ConfigError, match="method johnson cannot reconstruct pictures"):
+        small_config("johnson", training={"reconstruction_iterations": 5})
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------------
+
+# In a process of its own: the peak of this one is that of the largest test before.
+MEASURE = """
+import json, sys
+import torch
+from ieast.methods import build
+from ieast.models.encoder import Encoder
+from ieast.models.style import Style
+
+def resident(field):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
+
+height, width, channels = json.loads(sys.argv[1])
+johnson = build("johnson", Encoder("vgg19-compact"), {"width": channels, "styles": ["a"]}).eval()
+content, style = torch.rand(1, 3, height, width), torch.rand(1, 3, 256, 256)
+johnson.signatures.copy_(johnson.signature(style[..., :64, :64]) + 1e-6)
+johnson.distances = lambda signatures: torch.zeros(1, 1)
+before = resident("VmRSS")
+johnson.stylize(content, style)
+print(resident("VmHWM") - before, johnson.stylization_bytes(content, [Style(style)], 1.0, "none", "auto"))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
+@pytest.mark.parametrize(("height", "width", "channels"), [(512, 512, 32), (900, 700, 8)])
+def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess(height, width, channels):
+    command = [sys.executable, "-c", MEASURE, json.dumps([height, width, channels])]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    peak, estimate = (int(number) for number in output.split())
+    assert peak <= estimate <= 3 * peak
+
+
+def test_what_needs_more_memory_than_there_is_is_refused_before_it_starts(johnson, pictures, monkeypatch):
+    monkeypatch.setattr(ieast.memory, "available_bytes", lambda device: 1 << 20)
+    with pytest.raises(MemoryLimitError, match=r"^stylising 1 x 40x24 pixels needs up to"):
+        johnson.stylize(CONTENT, picture_of(pictures[1]))

@@ -1,0 +1,178 @@
+import pytest
+import torch
+from trainings import Training, draw, small_config
+
+from ieast.errors import ConfigError
+from ieast.methods import build
+from ieast.methods.lst import LinearTransform, MatrixNetwork
+from ieast.models.style import Style
+
+
+@pytest.fixture(scope="module")
+def lst(encoder):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = build("lst", encoder, {"channels": 8}).eval()
+        with torch.no_grad():
+            made.transform.uncompress.weight.normal_(std=0.2)  # no longer what undoes `compress`
+            for network in (made.transform.content_matrix, made.transform.style_matrix):
+                network.linear.weight.normal_(std=0.2)
+    return made
+
+
+def taps_of(lst, images):
+    with torch.no_grad():
+        return lst.encoder(images)
+
+
+def matrix_by_loops(network, features):
+    """T of one picture's centred features (C, h, w), entry by entry."""
+    x = features[None]
+    first, second, third = network.convolutions
+    x = third(torch.relu(second(torch.relu(first(x)))))[0]
+    count, height, width = x.shape
+    moments = torch.zeros(count, count)
+    for i in range(count):
+        for j in range(count):
+            moments[i, j] = sum(x[i, y, k] * x[j, y, k] for y in range(height) for k in range(width)) / (height * width)
+    return (network.linear.weight @ moments.flatten() + network.linear.bias).reshape(count, count)
+
+
+@torch.no_grad()
+def test_features_are_what_the_equation_says_position_by_position(lst):
+    content, style = taps_of(lst, draw(2, 24, 40)), taps_of(lst, draw(2, 32, 24, seed=1))
+    made = lst.transform(content, style)
+    compress, uncompress = (layer.weight[:, :, 0, 0] for layer in (lst.transform.compress, lst.transform.uncompress))
+    for k in range(2):
+        c, s = content["relu4_1"][k], style["relu4_1"][k]
+        means, centred = s.flatten(1).mean(dim=1), c - c.flatten(1).mean(dim=1)[:, None, None]
+        of_style = matrix_by_loops(lst.transform.style_matrix, s - means[:, None, None])
+        product = of_style @ matrix_by_loops(lst.transform.content_matrix, centred)
+        for y in range(c.shape[1]):
+            for x in range(c.shape[2]):
+                expected = uncompress @ (product @ (compress @ centred[:, y, x])) + means
+                torch.testing.assert_close(made[k, :, y, x], expected, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_learned_product_is_applied_to_centred_features_only(lst):
+    content, style = taps_of(lst, draw(1, 32, 40)), taps_of(lst, draw(1, 32, 24, seed=1))
+    moved = {"relu4_1": content["relu4_1"] + torch.linspace(-3, 3, 128)[:, None, None]}
+    made = lst.transform(content, style)
+    torch.testing.assert_close(lst.transform(moved, style), made, rtol=1e-4, atol=1e-4)
+    assert made.std(dim=(2, 3)).mean() > 0.01
+
+
+@torch.no_grad()
+def test_the_result_has_the_styles_means(lst):
+    content, style = taps_of(lst, draw(2, 32, 40)), taps_of(lst, draw(2, 48, 24, seed=1))
+    made = lst.transform(content, style).mean(dim=(2, 3))
+    torch.testing.assert_close(made, style["relu4_1"].mean(dim=(2, 3)), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_style_that_is_moved_moves_the_result_and_changes_nothing_else(lst):
+    content, style = taps_of(lst, draw(1, 32, 40)), taps_of(lst, draw(1, 32, 24, seed=1))
+    moved = {"relu4_1": style["relu4_1"] + 2}
+    torch.testing.assert_close(lst.transform(content, moved), lst.transform(content, style) + 2, rtol=1e-4, atol=1e-4)
+
+
+def test_it_begins_with_a_projection_of_the_content_and_the_styles_means():
+    transform = LinearTransform(32, 8)
+    for network in (transform.content_matrix, transform.style_matrix):
+        torch.nn.init.zeros_(network.linear.weight)
+    content, style = torch.rand(1, 32, 5, 6), torch.rand(1, 32, 4, 4)
+    rows = transform.compress.weight[:, :, 0, 0]
+    torch.testing.assert_close(rows @ rows.T, torch.eye(8), atol=1e-5, rtol=0)
+    centred = (content - content.mean(dim=(2, 3), keepdim=True)).flatten(2)
+    expected = (rows.T @ rows @ centred).view_as(content) + style.mean(dim=(2, 3), keepdim=True)
+    torch.testing.assert_close(transform({"relu4_1": content}, {"relu4_1": style}), expected)
+
+
+@pytest.mark.parametrize(("width", "channels", "widths"), [(512, 32, [256, 128, 32]), (128, 32, [64, 32, 32])])
+def test_networks_are_as_wide_as_published_for_the_full_encoder_and_scaled_for_others(width, channels, widths):
+    network = MatrixNetwork(width, channels)
+    assert [layer.out_channels for layer in network.convolutions] == widths
+    assert {layer.kernel_size for layer in network.convolutions} == {(3, 3)}
+    assert network.linear.weight.shape == (1024, 1024)
+
+
+def test_matrices_are_never_larger_than_the_tap(encoder):
+    assert build("lst", encoder, {"channels": 500}).transform.compress.out_channels == 128
+
+
+def test_channels_must_be_a_positive_number(encoder):
+    with pytest.raises(ConfigError, match=r"model\.options of lst is not a valid configuration:\n  channels: "):
+        build("lst", encoder, {"channels": 0})
+
+
+@torch.no_grad()
+def test_alpha_mixes_with_the_contents_own_features(lst):
+    content, style = draw(1, 32, 48), draw(1, 32, 32, seed=1)
+    taps = taps_of(lst, content)
+    full = lst.transform(taps, taps_of(lst, style))
+    for alpha in (0.0, 0.3, 1.0):
+        expected = lst.decoder(alpha * full + (1 - alpha) * taps["relu4_1"]).clamp(0, 1)
+        torch.testing.assert_close(lst.stylize(content, style, alpha), expected)
+
+
+def test_a_batch_equals_one_by_one_and_an_encoded_style_its_picture(lst):
+    contents, styles = draw(3, 24, 40), draw(3, 32, 20, seed=1)
+    together = lst.stylize(contents, styles)
+    for k in range(3):
+        torch.testing.assert_close(lst.stylize(contents[k : k + 1], styles[k : k + 1])[0], together[k])
+    torch.testing.assert_close(lst.stylize(contents, lst.encode_style(styles)), together)
+    torch.testing.assert_close(lst.stylize(contents, styles[:1])[:1], together[:1])
+
+
+def test_tiles_change_nothing(lst):
+    content, style = draw(1, 200, 260), draw(1, 32, 20, seed=1)
+    torch.testing.assert_close(lst.stylize(content, style, tile=64), lst.stylize(content, style), rtol=1e-3, atol=1e-4)
+
+
+def test_a_mask_keeps_the_content_outside(lst):
+    content, style = draw(1, 128, 128), draw(1, 32, 32, seed=1)
+    mask = torch.zeros(1, 1, 128, 128)
+    mask[..., 64:] = 1
+    made = lst.stylize(content, [Style(style, mask=mask)])
+    torch.testing.assert_close(made[..., :16], lst.stylize(content, style, 0.0)[..., :16], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(made[..., -16:], lst.stylize(content, style)[..., -16:], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("content", [torch.full((1, 3, 40, 40), 0.5), torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 1, 1)])
+@pytest.mark.parametrize("style", [torch.full((1, 3, 40, 40), 0.5), torch.ones(1, 3, 1, 1)])
+def test_degenerate_pictures_give_finite_ones(lst, content, style):
+    made = lst.stylize(content, style)
+    assert made.shape == content.shape
+    assert made.isfinite().all()
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+    """Two iterations of reconstruction, and three more."""
+    stages = {"reconstruction_iterations": 2, "iterations": 3}
+    return Training(small_config("lst", training=stages), prepared, tmp_path_factory.mktemp("lst"))
+
+
+def test_first_the_decoder_learns_and_then_the_transformation_alone(trained):
+    assert trained.changed(1, 2) == {"decoder"}
+    assert trained.changed(2, 3) == trained.changed(3, 5) == {"transform"}
+
+
+def test_each_stage_has_its_terms(trained):
+    reconstruction = {"reconstruction", "reconstruction_pixels", "reconstruction_taps"}
+    stylization = {"style", "content", "total"}
+    assert trained.terms == {
+        **dict.fromkeys((1, 2), reconstruction),
+        **dict.fromkeys((3, 4, 5), stylization),
+    }
+
+
+def test_a_trained_model_is_read_back_and_stylises_equally(trained):
+    content, style = draw(2, 40, 56), draw(2, 33, 48, seed=1)
+    assert torch.equal(trained.model.stylize(content, style, 0.7), trained.module.stylizer.stylize(content, style, 0.7))
+
+
+def test_el_and_cl_can_be_switched_on(prepared, tmp_path):
+    terms = Training(small_config("lst+el+cl", training={"iterations": 1}), prepared, tmp_path).terms[3]
+    assert terms >= {"adversarial", "discriminator", "style_contrastive", "content_contrastive", "style", "content"}
