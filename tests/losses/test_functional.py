@@ -268,3 +268,42 @@ def test_in_the_pictures_units_loud_styles_count_as_much_as_quiet_ones(distance)
 def test_relative_squared_error_by_hand():
     student, teacher = row(1, 2), row(3, 4)
     assert functional.relative_squared_error(student, teacher).item() == pytest.approx((4 + 4) / (9 + 16))
+
+
+# -- statistics of other methods ----------------------------------------------------------------------------------------------
+
+
+def test_gram_matrix_is_that_of_the_definition():
+    features = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    found = functional.gram_matrix(features)
+    for b in range(2):
+        for i in range(3):
+            for j in range(3):
+                expected = sum(float(features[b, i, y, x] * features[b, j, y, x]) for y in range(4) for x in range(5)) / (
+                    3 * 4 * 5
+                )
+                assert found[b, i, j].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_total_variation_by_hand():
+    image = torch.tensor([[0.0, 1.0], [0.5, 0.5]]).expand(1, 3, 2, 2)
+    assert functional.total_variation(image).item() == pytest.approx((1 + 0) / 2 + (0.5 + 0.5) / 2)
+    assert functional.total_variation(torch.full((1, 3, 4, 4), 0.3)).item() == 0
+
+
+@pytest.mark.parametrize("statistics", ["gram", "mean-gram"])
+@pytest.mark.parametrize("distance", ["l2", "mse"])
+def test_style_loss_can_compare_gram_matrices(statistics, distance):
+    generator = torch.Generator().manual_seed(1)
+    made, wanted = ([torch.rand(2, c, 4, 4, generator=generator) for c in (3, 5)] for _ in range(2))
+    found = functional.style_loss(made, wanted, distance, statistics=statistics)
+    expected = 0.0
+    for a, b in zip(made, wanted, strict=True):
+        pairs = [(torch.einsum("bchw,bdhw->bcd", t, t) / t[0].numel() for t in (a, b))]
+        if statistics == "mean-gram":
+            pairs.append(t.mean(dim=(2, 3)) for t in (a, b))
+        for x, y in pairs:
+            difference = (x - y).flatten(1)
+            expected += float((difference**2).mean() if distance == "mse" else (difference**2).sum(1).sqrt().mean())
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert functional.style_loss(wanted, wanted, distance, statistics=statistics).item() == 0

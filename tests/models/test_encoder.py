@@ -478,3 +478,21 @@ def test_weights_of_another_family_are_refused(torchvision_vgg, name):
     with pytest.raises(WeightsError, match=rf"holds weights of encoder vgg19, not of {name}; set encoder\.name"):
         build_encoder(EncoderConfig(name=name, weights=str(path)))
     assert build_encoder(EncoderConfig(name="vgg19", weights=str(path))).name == "vgg19"
+
+
+@pytest.mark.parametrize("deepest", STYLE_TAPS)
+def test_what_lies_beyond_the_deepest_tap_is_not_computed(deepest, monkeypatch):
+    encoder, images = Encoder("vgg19-compact"), torch.rand(1, 3, 32, 32)
+    every = encoder(images)
+    computed = []
+    for layer in CONVOLUTIONS:
+        encoder._conv(layer).register_forward_hook(lambda *_, layer=layer: computed.append(layer))
+    found = encoder(images, deepest=deepest)
+    wanted = STYLE_TAPS[: STYLE_TAPS.index(deepest) + 1]
+    assert tuple(found) == wanted
+    assert all(torch.equal(found[name], every[name]) for name in wanted)
+    assert computed[-1] == deepest.removeprefix("relu")
+
+
+def test_conv4_2_is_computed_even_beyond_the_deepest_tap():
+    assert set(Encoder("vgg19-compact")(torch.rand(1, 3, 32, 32), True, "relu3_1")) == {*STYLE_TAPS[:4], "conv4_2"}
