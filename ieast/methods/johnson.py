@@ -215,7 +215,7 @@ class Johnson(Stylizer):
         return numbers
 
     def distances(self, signatures: Tensor) -> Tensor:
-        """How far signatures (B, D) are from those of the K styles, (B, K): from the nearer one, relative to it, in the mean."""
+        """How far signatures (B, D) are from those of the K styles, (B, K): from the nearer one and relative to it."""
         sizes = [2 * width for width in self.encoder.widths[: len(SIGNATURE_TAPS)]]
         found = []
         for own, known in zip(signatures.float().split(sizes, dim=1), self.signatures.split(sizes, dim=2), strict=True):
