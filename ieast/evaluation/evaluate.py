@@ -15,7 +15,7 @@ from ieast.data.prepare import PreparedDataset
 from ieast.evaluation.artfid import ArtFid, load_art_inception
 from ieast.evaluation.grid import stylization_grid
 from ieast.evaluation.heatmaps import Differences, clip_heat_map, common_limit
-from ieast.evaluation.pairs import score_pairs, spread
+from ieast.evaluation.pairs import score_pairs, scoring_styles, spread
 from ieast.evaluation.perceptual import perceptual_distance, require_weights
 from ieast.evaluation.statistics import mean_interval
 from ieast.evaluation.temporal import score_clips
@@ -73,7 +73,7 @@ def evaluate(
     art_fid = ArtFid(load_art_inception(Path(config.artfid_weights)).to(device)) if config.artfid_weights else None
     pairs = score_pairs(stylizer, encoder, distance, prepared, config, watch=art_fid.add if art_fid else None)
     values = {name: list(pairs[name]) for name in pairs.columns.drop(["content", "style"])}
-    contents, styles = (prepared.scoring_paths(side) for side in ("content", "style"))
+    contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared)
     clips = list_clips(Path(prepared.clips_folder)) if prepared.clips_folder else []
     clip_scores = None
     if clips:

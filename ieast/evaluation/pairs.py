@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import PreparedDataset
+from ieast.errors import DataError
 from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance
 from ieast.evaluation.perceptual import PerceptualDistance
 from ieast.images import read_image, resize_smallest_side, to_tensor
@@ -39,8 +40,10 @@ def score_pairs(
         watch: Given each stylized picture and its style, (1, 3, H, W) in [0, 1], and the perceptual distance.
     """
     random = np.random.default_rng(config.seed)
-    contents, styles = prepared.scoring_paths("content"), prepared.scoring_paths("style")
-    chosen = [(contents[random.integers(len(contents))], styles[random.integers(len(styles))]) for _ in range(config.pairs)]
+    contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared)
+    chosen = [
+        (contents[random.integers(len(contents))], styles[int(random.integers(len(styles)))]) for _ in range(config.pairs)
+    ]
     device = encoder.conv0.weight.device
     rows = []
     for content_path, style_path in progress(chosen, "scoring pairs"):
@@ -61,6 +64,18 @@ def score_pairs(
         if watch is not None:
             watch(stylized, style, perceptual)
     return pd.DataFrame(rows)
+
+
+def scoring_styles(stylizer: Stylizer, prepared: PreparedDataset) -> Sequence[Path]:
+    """The styles that `stylizer` is scored in: held out from training, unless it knows no others than it learnt.
+
+    Raises:
+        DataError: It knows none of the dataset's.
+    """
+    held_out, learnt = (stylizer.known_styles(p) for p in (prepared.scoring_paths("style"), prepared.training_paths("style")))
+    if not held_out and not learnt:
+        raise DataError(f"this {stylizer.name} model knows none of the dataset's styles, so it cannot be scored on it")
+    return held_out or learnt
 
 
 def spread(paths: Sequence[Path], count: int, size: int) -> list[tuple[str, Tensor]]:

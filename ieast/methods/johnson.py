@@ -6,6 +6,7 @@ With instance normalisation (Ulyanov et al. 2016, arXiv 1607.08022), as publishe
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveInt, model_validator
@@ -82,8 +83,8 @@ class StyleNetwork(nn.Sequential):
 class Johnson(Stylizer):
     """As many networks as styles, which learn together; a picture goes through that of the style it is asked in.
 
-    The network is found by the style's signature: channel means and deviations of its taps at a fixed size. They are the same
-    but for little whatever size, crop or file the style comes in.
+    The network is found by the style's signature: channel means and deviations of its taps at a fixed size, which hardly change
+    with the size and the file that the style comes in.
     """
 
     name = "johnson"
@@ -100,6 +101,8 @@ class Johnson(Stylizer):
             "content_layers": "relu3_1",
             "style_layers": ("relu1_1", "relu2_1", "relu3_1", "relu4_1"),
             "style_statistics": "gram",
+            # The mean square of differences of Gram matrices that are divided by C goes with 1/C²: at a quarter of the width, a
+            # sixteenth of this weight does the same.
             "weights": {"style": 1e4, "identity": 0.0, "total_variation": 1.0},
         },
         "training": {"iterations": 40_000, "batch_size": 6, "learning_rate": 1e-3},  # published: 4, which CL cannot pair
@@ -109,7 +112,7 @@ class Johnson(Stylizer):
         """Which styles, and how large the networks are."""
 
         styles: PositiveInt | tuple[str, ...] = Field(
-            1, description="how many of the training styles, evenly spread over them; or which, by their files' names"
+            1, description="how many of the styles that models are scored in, evenly spread; or which, by their files' names"
         )
         width: PositiveInt = Field(32, description="channels of the first convolution")
 
@@ -127,35 +130,46 @@ class Johnson(Stylizer):
         self.chosen, self.styles = chosen, chosen.styles
         count = chosen.styles if isinstance(chosen.styles, int) else len(chosen.styles)
         self.networks = nn.ModuleList(StyleNetwork(chosen.width) for _ in range(count))
-        # Zeros, which are near no picture's, until `choose_styles`.
-        self.register_buffer("signatures", torch.zeros(count, 2 * sum(encoder.widths[: len(SIGNATURE_TAPS)])))
+        # Of each style whole and of its central square. Zeros, which are near no picture's, until `choose_styles`.
+        self.register_buffer("signatures", torch.zeros(count, 2, 2 * sum(encoder.widths[: len(SIGNATURE_TAPS)])))
 
     # -- training -------------------------------------------------------------------------------------------------------
 
-    def choose_styles(self, paths: Sequence[Path]) -> Sequence[Path]:
+    def choose_styles(self, training: Sequence[Path], scoring: Sequence[Path]) -> Sequence[Path]:
         """As many as there are networks; their names and signatures stay with the model.
+
+        A number of them is taken from `scoring`, spread as where pictures of models are shown side by side: each network is
+        of one style, and can be compared with other methods in no other.
 
         Raises:
             ConfigError: There are fewer, or none of a name that `model.options.styles` gives.
         """
         if isinstance(self.styles, int):
-            if self.styles > len(paths):
-                raise ConfigError(f"model.options.styles is {self.styles}, but there are {len(paths)} styles to train on")
-            chosen = [paths[round((k + 0.5) * len(paths) / self.styles - 0.5)] for k in range(self.styles)]
+            if self.styles > len(scoring):
+                raise ConfigError(
+                    f"model.options.styles is {self.styles}, but there are {len(scoring)} styles that models are scored in; "
+                    "lower it, or raise prepare.held_out"
+                )
+            chosen = [scoring[k] for k in np.linspace(0, len(scoring) - 1, self.styles).round().astype(int)]
         else:
-            by_name = {path.stem: path for path in paths}
+            by_name = {path.stem: path for path in [*training, *scoring]}
             if missing := [name for name in self.styles if name not in by_name]:
                 raise ConfigError(
-                    f"model.options.styles names {', '.join(missing)}, of which there is no picture among the "
-                    f"{len(paths)} styles to train on; they are {some_of(list(by_name))}"
+                    f"model.options.styles names {some_of(missing)}, of which there is no picture among the {len(by_name)} "
+                    f"styles; they are {some_of(sorted(by_name))}"
                 )
             chosen = [by_name[name] for name in self.styles]
         self.styles = tuple(path.stem for path in chosen)
         self.options = self.chosen.model_copy(update={"styles": self.styles})
         with torch.no_grad():
             for number, path in enumerate(chosen):
-                self.signatures[number] = self.signature(to_tensor(read_image(path)).to(self.signatures))[0]
+                picture = to_tensor(read_image(path)).to(self.signatures)
+                self.signatures[number] = torch.cat([self.signature(picture), self.signature(central_square(picture))])
         return chosen
+
+    def known_styles(self, paths: Sequence[Path]) -> Sequence[Path]:
+        """Those of the names it learnt."""
+        return [path for path in paths if not isinstance(self.styles, int) and path.stem in self.styles]
 
     def parts(self) -> dict[str, nn.Module]:
         """The networks."""
@@ -201,13 +215,13 @@ class Johnson(Stylizer):
         return numbers
 
     def distances(self, signatures: Tensor) -> Tensor:
-        """How far signatures (B, D) are from those of the K styles, (B, K): relative to these, in the mean over taps."""
+        """How far signatures (B, D) are from those of the K styles, (B, K): from the nearer one and relative to it."""
         sizes = [2 * width for width in self.encoder.widths[: len(SIGNATURE_TAPS)]]
         found = []
-        for own, known in zip(signatures.float().split(sizes, dim=1), self.signatures.split(sizes, dim=1), strict=True):
-            norms = torch.linalg.vector_norm(known, dim=1).clamp(min=torch.finfo(known.dtype).tiny)
-            found.append(torch.linalg.vector_norm(own[:, None] - known[None], dim=2) / norms)
-        return torch.stack(found).mean(dim=0)
+        for own, known in zip(signatures.float().split(sizes, dim=1), self.signatures.split(sizes, dim=2), strict=True):
+            norms = torch.linalg.vector_norm(known, dim=2).clamp(min=torch.finfo(known.dtype).tiny)  # (K, 2)
+            found.append(torch.linalg.vector_norm(own[:, None, None] - known, dim=3) / norms)  # (B, K, 2)
+        return torch.stack(found).mean(dim=0).amin(dim=2)
 
     def _encode(self, image: Tensor, tile: Tile) -> Mapping[str, Tensor]:
         del tile
@@ -244,6 +258,14 @@ class Johnson(Stylizer):
         del alpha, preserve_colour
         looking = max(self.encoding_bytes(size_of(style.image), tile) for style in styles)
         return max(looking, map_bytes(size_of(content), LIVE_MAPS * self.chosen.width))
+
+
+def central_square(images: Tensor) -> Tensor:
+    """As much of pictures (B, 3, H, W) as a square of their smaller side holds."""
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[..., top : top + side, left : left + side]
 
 
 def some_of(names: Sequence[str], count: int = 12) -> str:

@@ -59,7 +59,7 @@ class Stylizer(nn.Module, ABC):
     reconstructs: ClassVar[bool] = True
     """Whether it can be asked for a picture in its own style: identity losses and the reconstruction stage need that."""
     any_style: ClassVar[bool] = True
-    """Whether it stylises in styles that it was not trained on."""
+    """Whether it stylises in styles that it did not learn."""
     has_attention: ClassVar[bool] = False
     """Whether `model.attention_start` says something."""
     has_alpha: ClassVar[bool] = True
@@ -91,8 +91,13 @@ class Stylizer(nn.Module, ABC):
     def start(self, config: ModelConfig, pairs: Pairs | None = None) -> None:
         """Set weights to begin training with; `pairs` gives pictures where the start is fitted on some."""
 
-    def choose_styles(self, paths: Sequence[Path]) -> Sequence[Path]:
-        """Those of the styles at `paths` that it is to learn from, if not all; `Originals.index` counts them."""
+    def choose_styles(self, training: Sequence[Path], scoring: Sequence[Path]) -> Sequence[Path]:
+        """The styles to learn from, of those to train on and those that models are scored in; `Originals.index` counts them."""
+        del scoring
+        return training
+
+    def known_styles(self, paths: Sequence[Path]) -> Sequence[Path]:
+        """Those of the styles at `paths` in which it can stylise."""
         return paths
 
     @abstractmethod

@@ -148,7 +148,8 @@ def _export_untrained(
 
 def _training_styles(stylizer: Stylizer, config: ExperimentConfig, prepared: PreparedDataset) -> Sequence[Path]:
     """The styles that batches are dealt from. Few are repeated until they fill one, which CL cannot make pairs of."""
-    styles, training = stylizer.choose_styles(prepared.training_paths("style")), config.training
+    training = config.training
+    styles = stylizer.choose_styles(prepared.training_paths("style"), prepared.scoring_paths("style"))
     wanted = training.batch_size // 2 * training.devices * training.nodes
     if stylizer.any_style or len(styles) >= wanted:
         return styles

@@ -1,3 +1,4 @@
+import copy
 import io
 import json
 import os
@@ -14,7 +15,9 @@ from torch import nn
 from trainings import Training, draw, small_config
 
 import ieast.memory
-from ieast.errors import ConfigError, MemoryLimitError
+from ieast.errors import ConfigError, DataError, MemoryLimitError
+from ieast.evaluation.evaluate import evaluate
+from ieast.evaluation.pairs import scoring_styles
 from ieast.images import resize_smallest_side, to_tensor
 from ieast.methods import build
 from ieast.methods.johnson import StyleNetwork, some_of
@@ -42,7 +45,7 @@ def johnson(encoder, pictures):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         made = build("johnson", encoder, {"styles": ["painting-1", "painting-3", "painting-5"], "width": 4}).eval()
-    made.choose_styles(pictures)
+    made.choose_styles(pictures[:3], pictures[3:])
     return made
 
 
@@ -100,22 +103,24 @@ def test_each_content_goes_through_the_network_of_its_style(johnson):
 # -- which styles -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_number_of_styles_is_spread_evenly_and_their_names_stay(encoder, pictures):
-    for count, expected in ((1, [2]), (2, [1, 4]), (3, [0, 2, 4]), (6, [0, 1, 2, 3, 4, 5])):
+def test_a_number_of_styles_is_spread_over_those_that_models_are_scored_in_and_their_names_stay(encoder, pictures):
+    training, scoring = pictures[:1], pictures[1:]
+    for count, expected in ((1, [1]), (2, [1, 5]), (3, [1, 3, 5]), (5, [1, 2, 3, 4, 5])):
         johnson = build("johnson", encoder, {"styles": count, "width": 4})
-        assert johnson.choose_styles(pictures) == [pictures[k] for k in expected]
+        assert johnson.choose_styles(training, scoring) == [pictures[k] for k in expected]
         assert johnson.options.styles == tuple(pictures[k].stem for k in expected)
+        assert johnson.known_styles(pictures) == [pictures[k] for k in expected]
 
 
 def test_more_styles_than_there_are_are_refused(encoder, pictures):
-    with pytest.raises(ConfigError, match=r"^model\.options\.styles is 7, but there are 6 styles to train on$"):
-        build("johnson", encoder, {"styles": 7, "width": 4}).choose_styles(pictures)
+    with pytest.raises(ConfigError, match=r"^model\.options\.styles is 7, but there are 6 styles that models are scored in; "):
+        build("johnson", encoder, {"styles": 7, "width": 4}).choose_styles([], pictures)
 
 
 def test_a_name_that_no_style_has_is_refused(encoder, pictures):
     johnson = build("johnson", encoder, {"styles": ["painting-1", "mosaic"], "width": 4})
     with pytest.raises(ConfigError, match=r"names mosaic, of which there is no picture among the 6 .* they are painting-0, "):
-        johnson.choose_styles(pictures)
+        johnson.choose_styles(pictures[:3], pictures[3:])
 
 
 @pytest.mark.parametrize("styles", [0, [], ["a", "a"]])
@@ -129,7 +134,13 @@ def test_a_style_is_found_in_any_size_and_as_any_file(johnson, pictures):
         image = Image.open(path)
         compressed = io.BytesIO()
         image.save(compressed, "JPEG", quality=75)
-        for version in (image, image.resize((180, 140)), resize_smallest_side(image, 48), Image.open(compressed)):
+        for version in (
+            image,
+            image.resize((180, 140)),
+            resize_smallest_side(image, 48),
+            image.crop((10, 0, 80, 70)),
+            Image.open(compressed),
+        ):
             assert johnson.find(johnson.signature(to_tensor(version))).tolist() == [number]
 
 
@@ -155,11 +166,14 @@ def test_a_signature_is_means_and_deviations_of_four_taps_at_64_pixels(johnson, 
         values = taps[name][0].flatten(1).double()
         parts += [values.mean(dim=1), (values.var(dim=1) + 1e-5).sqrt()]
     torch.testing.assert_close(johnson.signature(image)[0].double(), torch.cat(parts), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(johnson.signatures[0], johnson.signature(image)[0])
+    torch.testing.assert_close(johnson.signatures[0, 0], johnson.signature(image)[0])
+    torch.testing.assert_close(johnson.signatures[0, 1], johnson.signature(image[..., 10:80])[0])  # 90 x 70 pixels
 
 
 def test_distances_are_relative_in_each_tap(johnson):
-    moved = johnson.signatures[:1].clone()
+    moved = johnson.signatures[:1, 0].clone()
+    johnson = copy.deepcopy(johnson)
+    johnson.signatures[:, 1] += 100
     moved[:, :32] *= 1.5  # relu1_1: 16 means and deviations
     moved[:, 32:96] *= 0.8
     assert float(johnson.distances(moved)[0, 0]) == pytest.approx((0.5 + 0.2) / 4, rel=1e-4)
@@ -253,6 +267,17 @@ def test_a_trained_model_is_read_back_with_its_styles_and_stylises_equally(train
     for path in paths:
         style = picture_of(path)
         assert torch.equal(training.model.stylize(CONTENT, style), training.module.stylizer.stylize(CONTENT, style))
+
+
+def test_it_is_scored_in_the_styles_that_it_knows(trained, prepared, make_config):
+    _, training = trained
+    known = training.model.known_styles(prepared.scoring_paths("style"))
+    assert scoring_styles(training.model, prepared) == known
+    config = make_config(evaluation={"pairs": 4}).evaluation
+    found = evaluate(training.model, prepared, config)
+    assert set(found.pairs["style"]) <= {path.name for path in known}
+    with pytest.raises(DataError, match=r"^this johnson model knows none of the dataset's styles"):
+        scoring_styles(build("johnson", training.model.encoder, {"styles": ["mosaic"], "width": 4}), prepared)
 
 
 def test_fewer_styles_than_a_batch_holds_are_repeated(prepared, tmp_path):
