@@ -33,5 +33,5 @@ def train_model(prepared: PreparedDataset, data: DataRef, config: ExperimentConf
         provenance={"data": data.model_dump(mode="json", exclude={"folder"}), "mlflow_run": run.info.run_id},
     )
     result = train(job)
-    log_metadata(metadata=result.model_dump(), infer_artifact=True)
+    log_metadata(metadata=result.model_dump(exclude_none=True), infer_artifact=True)
     return Path(result.model_folder)
