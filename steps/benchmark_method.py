@@ -47,7 +47,7 @@ def benchmark_method(
         stylizer, card = load_model(model)
         mlflow.set_tags({"method": card.method, "encoder": card.encoder.name})
         log_evaluation(evaluate(stylizer, prepared, cell.evaluation, metric_encoder), card)
-        pairs = showcase_pairs(prepared, config.showcase)
+        pairs = showcase_pairs(prepared, config.showcase, cell.evaluation.styles)
         speed = measure_speed(model, Path(pairs["content_path"][0]), Path(pairs["style_path"][0]), config.speed)
         mlflow.log_text(speed.to_csv(index=False), "speed.csv")
         for row in speed.dropna().to_dict("records"):

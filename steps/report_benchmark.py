@@ -19,7 +19,7 @@ from ieast.data.versions import DataRef
 from ieast.evaluation.comparison import Comparison, Figure, Report, Table, compare_scored
 from ieast.evaluation.figures import as_picture, difference_figures, showcase_sheet, stability_sheet
 from ieast.evaluation.heatmaps import plot_flicker
-from ieast.evaluation.pairs import spread
+from ieast.evaluation.pairs import evenly, read_picture
 from ieast.evaluation.published import INPUTS, TABLE_2
 from ieast.evaluation.showcase import showcase_pairs, write_originals
 from ieast.images import read_image
@@ -49,7 +49,8 @@ def report_benchmark(
     baseline = config.reference if config.reference in names else next(iter(names), "")
     comparison = compare_scored(scored, baseline) if scored else None
     folder = Path(config.work_folder) / "benchmarks" / parent.info.run_id
-    pairs = showcase_pairs(prepared, config.showcase)
+    evaluation = config.cell(config.methods[0]).evaluation
+    pairs = showcase_pairs(prepared, config.showcase, evaluation.styles)
     write_originals(pairs, prepared, config.showcase, folder)
     for run in finished:
         methods = folder / "methods"
@@ -137,8 +138,9 @@ def _figures(
         )
     ]
     clips = list_clips(Path(prepared.clips_folder)) if prepared.clips_folder else []
-    size = config.cell(config.methods[0]).evaluation.size
-    styles = [picture for _, picture in spread(prepared.scoring_paths("style"), 2, size)]
+    evaluation = config.cell(config.methods[0]).evaluation
+    size = evaluation.size
+    styles = [read_picture(path, size) for path in evenly(evenly(prepared.scoring_paths("style"), evaluation.styles), 2)]
     models = {run.data.tags["variant"]: load_model(fetch_model(run.data.tags["model_uri"]))[0] for run in finished}
     for clip, style in zip(clips[:2], styles, strict=False):
         frames = list(read_frames(clip, size, SHOWN_FRAMES))

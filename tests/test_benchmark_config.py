@@ -45,3 +45,11 @@ def test_others_are_compared_with_the_first_unless_another_is_named():
 def test_what_does_not_fit_is_refused_before_anything_runs(methods, values, message):
     with pytest.raises(ConfigError, match=message):
         parse(*methods, **values)
+
+
+def test_a_method_that_knows_its_own_styles_only_sets_the_styles_that_all_are_compared_in():
+    with pytest.raises(ConfigError, match="johnson knows the styles that it learns and no others"):
+        parse("adain", {"method": "johnson", "settings": {"model": {"options": {"styles": 4}}}})
+    entry = {"method": "johnson", "settings": {"model": {"options": {"styles": 4}}}}
+    config = parse("adain", entry, experiment=SHARED | {"evaluation": {"styles": 4}})
+    assert config.cell(config.methods[1]).model.options["styles"] == 4

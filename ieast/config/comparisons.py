@@ -122,9 +122,15 @@ class BenchmarkConfig(Document):
             raise ValueError("experiment.method: the methods stand under `methods`")
         for entry in self.methods:
             try:
-                self.cell(entry)
+                cell = self.cell(entry)
             except ConfigError as error:
                 raise ValueError(str(error)) from None
+            own, shared = cell.model.options.get("styles"), cell.evaluation.styles
+            if not cell.any_style and (own is None or own != shared):
+                raise ValueError(
+                    f"{entry.name} knows the styles that it learns and no others, so all methods must be compared in as many: "
+                    "set model.options.styles in its settings and experiment.evaluation.styles to the same number"
+                )
         return self
 
     def cell(self, entry: MethodEntry) -> ExperimentConfig:

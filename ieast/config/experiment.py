@@ -79,6 +79,11 @@ class ExperimentConfig(Document):
         return self
 
     @property
+    def any_style(self) -> bool:
+        """Whether the method stylises in styles that it was not trained on."""
+        return _find(self.method)[0].any_style
+
+    @property
     def method_name(self) -> str:
         """What the model is called: the method with its switches as they stand, whether by name or by setting."""
         from ieast.methods import full_name

@@ -201,6 +201,9 @@ class EvaluationConfig(Settings):
     perceptual_distance: Literal["lpips-alex", "lpips-vgg", "lpips-squeeze", "encoder-taps"] = "lpips-alex"
     size: PositiveInt = Field(256, description="pixels of the smallest side of frames and pictures")
     pairs: PositiveInt = Field(20, description="content and style pairs that are scored")
+    styles: PositiveInt | None = Field(
+        None, description="so many of the styles, evenly spread, are scored in; none: all. For methods that learn single styles"
+    )
     grid_contents: PositiveInt = 4
     grid_styles: PositiveInt = 6
     max_frames: int = Field(50, ge=2, description="frames scored of each clip")

@@ -73,7 +73,7 @@ def evaluate(
     art_fid = ArtFid(load_art_inception(Path(config.artfid_weights)).to(device)) if config.artfid_weights else None
     pairs = score_pairs(stylizer, encoder, distance, prepared, config, watch=art_fid.add if art_fid else None)
     values = {name: list(pairs[name]) for name in pairs.columns.drop(["content", "style"])}
-    contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared)
+    contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared, config)
     clips = list_clips(Path(prepared.clips_folder)) if prepared.clips_folder else []
     clip_scores = None
     if clips:

@@ -40,7 +40,7 @@ def score_pairs(
         watch: Given each stylized picture and its style, (1, 3, H, W) in [0, 1], and the perceptual distance.
     """
     random = np.random.default_rng(config.seed)
-    contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared)
+    contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared, config)
     chosen = [
         (contents[random.integers(len(contents))], styles[int(random.integers(len(styles)))]) for _ in range(config.pairs)
     ]
@@ -66,13 +66,21 @@ def score_pairs(
     return pd.DataFrame(rows)
 
 
-def scoring_styles(stylizer: Stylizer, prepared: PreparedDataset) -> Sequence[Path]:
+def evenly(paths: Sequence[Path], count: int | None) -> list[Path]:
+    """At most `count` of `paths`, evenly spread over them; all without a count."""
+    if count is None:
+        return list(paths)
+    return [paths[k] for k in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)]
+
+
+def scoring_styles(stylizer: Stylizer, prepared: PreparedDataset, config: EvaluationConfig) -> Sequence[Path]:
     """The styles that `stylizer` is scored in: held out from training, unless it knows no others than it learnt.
 
     Raises:
         DataError: It knows none of the dataset's.
     """
-    held_out, learnt = (stylizer.known_styles(p) for p in (prepared.scoring_paths("style"), prepared.training_paths("style")))
+    scoring = evenly(prepared.scoring_paths("style"), config.styles)
+    held_out, learnt = (stylizer.known_styles(paths) for paths in (scoring, prepared.training_paths("style")))
     if not held_out and not learnt:
         raise DataError(f"this {stylizer.name} model knows none of the dataset's styles, so it cannot be scored on it")
     return held_out or learnt
@@ -80,8 +88,7 @@ def scoring_styles(stylizer: Stylizer, prepared: PreparedDataset) -> Sequence[Pa
 
 def spread(paths: Sequence[Path], count: int, size: int) -> list[tuple[str, Tensor]]:
     """Names and pictures (3, H, W) in [0, 1] of at most `count` of `paths`, evenly spread over them; smallest side `size`."""
-    chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
-    return [(paths[k].name, read_picture(paths[k], size)) for k in chosen]
+    return [(path.name, read_picture(path, size)) for path in evenly(paths, count)]
 
 
 def read_picture(path: Path, size: int) -> Tensor:

@@ -8,11 +8,10 @@ methods/METHOD/PAIR.png
 artworks/NAME.png      real artworks that are no style of these
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 from torch import Tensor
@@ -20,19 +19,24 @@ from torch import Tensor
 from ieast.config import ShowcaseConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import DataError
-from ieast.evaluation.pairs import progress
+from ieast.evaluation.pairs import evenly, progress
 from ieast.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
 from ieast.models.stylizer import Stylizer
 
 
-def showcase_pairs(prepared: PreparedDataset, config: ShowcaseConfig) -> pd.DataFrame:
+def showcase_pairs(prepared: PreparedDataset, config: ShowcaseConfig, scored_styles: int | None = None) -> pd.DataFrame:
     """A row a pair: `pair` (an id), `content` and `style` (file names' stems), and the paths of both.
+
+    Args:
+        prepared: The pictures.
+        config: How many.
+        scored_styles: `EvaluationConfig.styles`: the styles come from among these.
 
     Raises:
         DataError: Two pictures of a side have the same stem.
     """
-    contents = _spread(prepared.scoring_paths("content"), config.contents)
-    styles = _spread(prepared.scoring_paths("style"), config.styles)
+    contents = evenly(prepared.scoring_paths("content"), config.contents)
+    styles = evenly(evenly(prepared.scoring_paths("style"), scored_styles), config.styles)
     for side in (contents, styles):
         if len({path.stem for path in side}) < len(side):
             raise DataError(f"pictures of the showcase have the same name but for their suffix: {sorted(p.name for p in side)}")
@@ -63,13 +67,8 @@ def write_originals(pairs: pd.DataFrame, prepared: PreparedDataset, config: Show
     others = [path for path in prepared.scoring_paths("style") if str(path) not in shown]
     if len(others) < config.artworks:  # no person has seen the model, so pictures of training are as real
         others += [path for path in prepared.training_paths("style") if str(path) not in shown and path not in others]
-    for path in _spread(others, config.artworks):
+    for path in evenly(others, config.artworks):
         _write(path, folder / "artworks" / f"{path.stem}.png", config.size)
-
-
-def _spread(paths: Sequence[Path], count: int) -> list[Path]:
-    chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
-    return [paths[k] for k in chosen]
 
 
 def _picture(path: Path | str, size: int) -> Image.Image:

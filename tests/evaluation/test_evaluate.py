@@ -10,13 +10,14 @@ import torch
 from conftest import draw_dataset
 from PIL import Image
 
+from ieast.config import EvaluationConfig
 from ieast.data.prepare import prepare_dataset
 from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance
 from ieast.evaluation.evaluate import Evaluation, evaluate
 from ieast.evaluation.flow import WarpingErrors
 from ieast.evaluation.grid import stylization_grid
 from ieast.evaluation.heatmaps import clip_heat_map, common_limit
-from ieast.evaluation.pairs import read_picture
+from ieast.evaluation.pairs import read_picture, scoring_styles
 from ieast.evaluation.perceptual import EncoderTapDistance
 from ieast.evaluation.report import html_report
 from ieast.evaluation.statistics import mean_interval
@@ -356,3 +357,10 @@ def test_the_report_says_when_clips_were_not_scored(evaluation, card):
     page = html_report(found, card)
     assert f"<strong>{skipped}</strong>" in page
     assert "<h2>Clips</h2>\n<p>none</p>" in page
+
+
+def test_so_many_styles_evenly_spread_are_scored_in(prepared, stylizer):
+    scoring = prepared.scoring_paths("style")
+    found = scoring_styles(stylizer, prepared, EvaluationConfig(styles=2))
+    assert list(found) == [scoring[0], scoring[-1]]
+    assert list(scoring_styles(stylizer, prepared, EvaluationConfig())) == list(scoring)
