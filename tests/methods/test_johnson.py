@@ -272,12 +272,12 @@ def test_a_trained_model_is_read_back_with_its_styles_and_stylises_equally(train
 def test_it_is_scored_in_the_styles_that_it_knows(trained, prepared, make_config):
     _, training = trained
     known = training.model.known_styles(prepared.scoring_paths("style"))
-    assert scoring_styles(training.model, prepared) == known
     config = make_config(evaluation={"pairs": 4}).evaluation
+    assert scoring_styles(training.model, prepared, config) == known
     found = evaluate(training.model, prepared, config)
     assert set(found.pairs["style"]) <= {path.name for path in known}
     with pytest.raises(DataError, match=r"^this johnson model knows none of the dataset's styles"):
-        scoring_styles(build("johnson", training.model.encoder, {"styles": ["mosaic"], "width": 4}), prepared)
+        scoring_styles(build("johnson", training.model.encoder, {"styles": ["mosaic"], "width": 4}), prepared, config)
 
 
 def test_fewer_styles_than_a_batch_holds_are_repeated(prepared, tmp_path):
