@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,10 +60,10 @@ def serve(
         name = f"[{host}]" if ":" in host else host
         typer.echo(f"people vote at http://{name}:{listener.getsockname()[1]}/  (Ctrl-C stops)")
         sys.stdout.flush()
-        try:
+        # uvicorn raises again what interrupted it, unless the shell that started this had it ignored.
+        with suppress(KeyboardInterrupt):
             web.serve(store, listener)
-        except KeyboardInterrupt:
-            typer.echo(f"stopped; all votes are in {study}")
+    typer.echo(f"stopped; all votes are in {study}")
 
 
 @study_app.command()

@@ -108,7 +108,7 @@ def _stability(finished: Sequence[Run], comparison: Comparison) -> list[Table]:
         "Distance between adjacent frames, lower is steadier, beside the paper's Table 2. Its clips, network and training were "
         "others, so values compare within a column only; a ratio to the clips as they are takes part of that out."
     )
-    return [Table("Table 2", note, values.rename_axis("method"))]
+    return [Table("Table 2", note, values.loc[ours.index].rename_axis("method"))]
 
 
 def _speed(finished: Sequence[Run]) -> list[Table]:

@@ -383,7 +383,7 @@ def test_a_clip_that_cannot_begin_leaves_nothing(stylizer, frames, styles, masks
     with pytest.raises(VideoError, match="is the source itself"):
         stylize_video(stylizer, frames, styles, frames, Look())
     # there is enough to encode a style, but not for a frame
-    monkeypatch.setattr("ieast.models.stylizer.stylization_bytes", lambda *arguments, **options: 1 << 60)
+    monkeypatch.setattr("ieast.models.feature_stylizer.stylization_bytes", lambda *arguments, **options: 1 << 60)
     with pytest.raises(MemoryLimitError, match=r"^stylising 1 x 49x38 pixels needs up to 1152921504\.6 GB of memory on cpu"):
         stylize_video(stylizer, frames, styles, tmp_path / output, Look())
     assert files(tmp_path) == before

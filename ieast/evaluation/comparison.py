@@ -60,9 +60,16 @@ def compare_scored(scored: Sequence[Scored], baseline: str) -> Comparison:
             differences.append(compare(table, baseline, metrics, unit))
         means = table.groupby(["variant", "seed"], sort=False)[metrics].mean()
         seeds.append(means.melt(ignore_index=False, var_name="metric", value_name="mean").reset_index())
-    return Comparison(
-        *(pd.concat(part, ignore_index=True) if part else pd.DataFrame() for part in (scores, differences, seeds))
-    )
+    order = [*dict.fromkeys(each.variant for each in scored), INPUTS]
+    return Comparison(*(_in_order(part, order) for part in (scores, differences, seeds)))
+
+
+def _in_order(parts: Sequence[pd.DataFrame], order: Sequence[str]) -> pd.DataFrame:
+    """`parts` as one table, its variants in `order`."""
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts, ignore_index=True)
+    return table.sort_values("variant", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 
 
 def _is_floor(name: str) -> bool:
@@ -143,11 +150,12 @@ def _wide(table: pd.DataFrame, cell: Callable[[pd.Series], str]) -> pd.DataFrame
 
 
 def _interval(row: pd.Series) -> str:
-    return f"{_number(row['mean'])} [{_number(row['low'])}, {_number(row['high'])}]"
+    return f"{_number(row['mean'])}\n[{_number(row['low'])},\N{NO-BREAK SPACE}{_number(row['high'])}]"
 
 
 def _difference(row: pd.Series) -> str:
-    return f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}], better on {row['wins']:.0%}"
+    interval = f"[{row['low']:+.4f},\N{NO-BREAK SPACE}{row['high']:+.4f}]"
+    return f"{row['difference']:+.4f}\n{interval}\nbetter on {row['wins']:.0%}"
 
 
 def _shown(value: object) -> str:

@@ -85,16 +85,16 @@ def plot_differences(comparison: Comparison, baseline: str) -> Figure:
     metrics = list(comparison.differences["metric"].unique())[::-1]
     variants = list(comparison.differences["variant"].unique())
     seeds = comparison.seeds.pivot(index=["metric", "seed"], columns="variant", values="mean")
-    figure = Figure(figsize=(8, 0.55 * len(metrics) + 1.2), layout="constrained")
+    figure = Figure(figsize=(8, (0.2 + 0.13 * len(variants)) * len(metrics) + 1.2), layout="constrained")
     axes = figure.subplots()
     for place, variant in enumerate(variants):
-        shift = 0.22 * ((len(variants) - 1) / 2 - place)
+        shift = 0.7 / len(variants) * ((len(variants) - 1) / 2 - place)
         rows = comparison.differences[comparison.differences["variant"] == variant].set_index("metric").loc[metrics]
         percent = 100 / means[metrics]
         middle, low, high = (rows[name] * percent for name in ("difference", "low", "high"))
         heights = np.arange(len(metrics)) + shift
         line = axes.errorbar(middle, heights, xerr=(middle - low, high - middle), fmt="o", markersize=5, label=variant)
-        for height, metric in zip(heights, metrics, strict=True):
+        for height, metric in zip(heights, metrics, strict=True) if comparison.seeds["seed"].nunique() > 1 else ():
             each = (seeds.loc[metric, variant] - seeds.loc[metric, baseline]) * percent[metric]
             axes.plot(each, np.full(len(each), height), "|", markersize=7, alpha=0.6, color=line[0].get_color())
     axes.axvline(0, color="grey", linewidth=1)

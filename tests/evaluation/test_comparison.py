@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from ieast.errors import DataError
-from ieast.evaluation.comparison import Figure, Report, Scored, compare_scored, report_page
+from ieast.evaluation.comparison import Figure, Report, Scored, Table, compare_scored, report_page
+from ieast.evaluation.figures import difference_figures, plot_differences
 
 
 def scored(variant: str, seed: int, shift: float, pairs: int = 12, clips: int = 5) -> Scored:
@@ -106,8 +107,8 @@ def page_of(comparison, **changes):
 def test_the_page_shows_every_number_with_its_interval(comparison):
     page = page_of(comparison)
     row = row_of(comparison.scores, variant="neither", metric="style_distance")
-    assert f"{row['mean']:.4f} [{row['low']:.4f}, {row['high']:.4f}]" in page
-    assert "+0.4000 [+0.4000, +0.4000], better on 0%" in page
+    assert f"{row['mean']:.4f}\n[{row['low']:.4f},\N{NO-BREAK SPACE}{row['high']:.4f}]" in page
+    assert "+0.4000\n[+0.4000,\N{NO-BREAK SPACE}+0.4000]\nbetter on 0%" in page
     assert "neither, seed 1" in page
     assert "run-full-0" in page
 
@@ -129,3 +130,36 @@ def test_without_any_finished_variant_the_page_says_what_failed():
     page = page_of(None, warnings=["full, seed 0 failed: x"])
     assert "full, seed 0 failed: x" in page
     assert "<h2>Scores" not in page
+
+
+def test_variants_stand_in_the_order_they_were_given_in_and_the_clips_as_they_are_last():
+    found = compare_scored([scored(name, 0, 0.0) for name in ("wct", "adain", "gatys")], "adain")
+    assert list(found.scores["variant"].unique()) == ["wct", "adain", "gatys", "inputs"]
+    assert list(found.differences["variant"].unique()) == ["wct", "gatys"]
+
+
+def test_a_table_of_its_own_is_shown_with_four_digits(comparison):
+    values = pd.DataFrame({"seconds": [1.23456, float("nan")], "note": ["", "<i>"]}, index=pd.Index(["a", "b"], name="method"))
+    page = page_of(comparison, tables=[Table("Speed", "How fast.", values)])
+    assert "<h2>Speed</h2>" in page
+    assert "<td>1.235</td>" in page
+    assert "nan" not in page
+    assert "&lt;i&gt;" in page
+
+
+def test_the_figure_of_differences_shows_them_in_percent_of_the_baseline(comparison):
+    axes = plot_differences(comparison, "full").axes[0]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["temporal_x", "content_ssim", "style_distance"]  # from below
+    points, *seeds = axes.get_lines()[:4]
+    place = labels.index("style_distance")
+    expected = 100 * 0.4 / row_of(comparison.scores, variant="full", metric="style_distance")["mean"]
+    assert points.get_xdata()[place] == pytest.approx(expected)
+    assert list(seeds[place].get_xdata()) == pytest.approx([expected, expected])  # each seed is apart by as much
+
+
+def test_with_nothing_to_compare_with_there_is_no_figure_of_differences(comparison):
+    assert difference_figures(None, "") == []
+    assert difference_figures(compare_scored([scored("full", 0, 0.0)], "full"), "full") == []
+    (figure,) = difference_figures(comparison, "full")
+    assert figure.title == "Differences to full"

@@ -1,6 +1,6 @@
-"""Figures of an ablation that may be shown anywhere: `python -m benchmarks.ablation TABLES -o FOLDER --model NAME=FOLDER ...`.
+"""Figures of an ablation or a benchmark that may be shown anywhere: `python -m benchmarks.figures TABLES -o FOLDER ...`.
 
-From the tables of its report, how far variants differ; photographs in the public domain in drawn styles by each variant; and,
+From the tables of its report, how far models differ; photographs in the public domain in drawn styles by each model; and,
 on a drawn clip, adjacent frames with heat maps of where they differ. The report's own figures show the dataset's pictures,
 which may not be free.
 """
@@ -28,12 +28,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tables", type=Path, help="folder with scores.csv, differences.csv and seeds.csv")
     parser.add_argument("--output", "-o", type=Path, required=True)
-    parser.add_argument("--baseline", default="full")
-    parser.add_argument("--model", action="append", default=[], help="NAME=FOLDER of a variant's model")
+    parser.add_argument("--name", required=True, help="with which the files' names begin")
+    parser.add_argument("--baseline", required=True, help="the variant or method that others are compared with")
+    parser.add_argument("--model", action="append", default=[], help="NAME=FOLDER of a model")
     parser.add_argument("--sample", type=Path, required=True, help="folder of `ieast data sample`")
     arguments = parser.parse_args()
     comparison = Comparison(*(pd.read_csv(arguments.tables / f"{name}.csv") for name in ("scores", "differences", "seeds")))
-    write_image(as_picture(plot_differences(comparison, arguments.baseline)), arguments.output / "ablation-differences.png")
+    write_image(
+        as_picture(plot_differences(comparison, arguments.baseline)), arguments.output / f"{arguments.name}-differences.png"
+    )
     models = {name: load_model(folder)[0] for name, _, folder in (each.partition("=") for each in arguments.model)}
     clip = list_clips(arguments.sample / "clips")[0]
     artworks = sorted((arguments.sample / "style").iterdir())
@@ -44,7 +47,7 @@ def main() -> None:
         "stability": stability_sheet(models, list(read_frames(clip, SIDE, FRAMES)), styles[0], CELL),
     }
     for name, page in sheets.items():
-        write_image(page, arguments.output / f"ablation-{name}.jpg", quality=QUALITY)
+        write_image(page, arguments.output / f"{arguments.name}-{name}.jpg", quality=QUALITY)
 
 
 if __name__ == "__main__":
