@@ -93,6 +93,7 @@ def _stability(finished: Sequence[Run], comparison: Comparison) -> list[Table]:
     ours = scores[scores["metric"].str.startswith("temporal_")].set_index("variant")["mean"]
     if ours.empty:
         return []
+    ours = ours[[INPUTS, *ours.index.drop(INPUTS)]]
     metric = scores.loc[scores["metric"].str.startswith("temporal_"), "metric"].iloc[0]
     methods = {run.data.tags["variant"]: run.data.tags["method"] for run in finished}
     published = pd.Series({name: TABLE_2.get(methods.get(name, name), float("nan")) for name in ours.index})
