@@ -3,22 +3,29 @@
 import io
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from torch import Tensor
 
+from ieast.clips import read_frames
 from ieast.errors import PipelineError
-from ieast.evaluation.comparison import Comparison, Report, Scored, report_page
+from ieast.evaluation.comparison import Comparison, Figure, Report, Scored, report_page
+from ieast.evaluation.figures import as_picture, stability_sheet
+from ieast.evaluation.heatmaps import plot_flicker
+from ieast.models.stylizer import Stylizer
 from ieast.registry.register import redacted
 from steps.summary import keep_summary
 from steps.tracking import active_run
 from steps.variant_runs import Outcome
 
 log = logging.getLogger(__name__)
+
+SHOWN_FRAMES, SHOWN_CLIPS = 3, 6
 
 
 def log_report(report: Report) -> str:
@@ -62,6 +69,33 @@ def conclude(outcomes: list[Outcome], work_folder: str, what: str, also: Sequenc
             f"{len(failed)} of {len(outcomes)} {what.lower()} failed; the others and the report are kept. Mend what is said "
             "above and run the same command: it makes only what is missing"
         )
+
+
+def stability_figures(
+    models: Mapping[str, Stylizer],
+    flicker: Mapping[str, pd.DataFrame],
+    clips: Sequence[Path],
+    styles: Sequence[Tensor],
+    size: int,
+) -> list[Figure]:
+    """Figures of the first clips, one in each of `styles`, and of flicker over time; none without clips.
+
+    Args:
+        models: Stylizers by the name to show.
+        flicker: By the same names, `Evaluation.flicker`.
+        clips: All clips.
+        styles: (3, H, W) in [0, 1].
+        size: Smallest side of frames in pixels.
+    """
+    if not clips:
+        return []
+    note = "As in the paper's Figure 4: adjacent frames, then where they differ; brighter is more, on one scale."
+    shown = [
+        Figure(f"Stability on {clip.name}", note, stability_sheet(models, list(read_frames(clip, size, SHOWN_FRAMES)), style))
+        for clip, style in zip(clips, styles, strict=False)
+    ]
+    note = "Perceptual distances between adjacent frames; dashed, the clip as it is."
+    return [*shown, Figure("Flicker over time", note, as_picture(plot_flicker(flicker, SHOWN_CLIPS)))]
 
 
 def children_of(parent: Run) -> list[Run]:

@@ -9,22 +9,30 @@ from mlflow.entities import Run
 from zenml import step
 from zenml.types import HTMLString
 
-from ieast.clips import list_clips, read_frames
+from ieast.clips import list_clips
 from ieast.config import AblationConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.comparison import Figure, Report, Scored, compare_scored
-from ieast.evaluation.figures import as_picture, difference_figures, pairs_sheet, stability_sheet
-from ieast.evaluation.heatmaps import plot_flicker
+from ieast.evaluation.figures import difference_figures, pairs_sheet
 from ieast.evaluation.pairs import spread
 from ieast.models.checkpoint import load_model
 from ieast.models.stylizer import Stylizer
 from ieast.registry.register import fetch_model
-from steps.comparison_runs import children_of, conclude, log_report, outcome_of, read_table, runs_table, scored_of
+from steps.comparison_runs import (
+    children_of,
+    conclude,
+    log_report,
+    outcome_of,
+    read_table,
+    runs_table,
+    scored_of,
+    stability_figures,
+)
 from steps.tracking import active_run, log_document
 from steps.variant_runs import Outcome
 
-SHOWN_PAIRS, SHOWN_FRAMES = 6, 3
+SHOWN_PAIRS = 6
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -102,21 +110,4 @@ def _figures(finished: list[Run], prepared: PreparedDataset, config: AblationCon
         )
     ]
     clips = list_clips(Path(prepared.clips_folder)) if prepared.clips_folder else []
-    for clip, style in zip(clips[:2], styles[:2], strict=False):
-        frames = list(read_frames(clip, size, SHOWN_FRAMES))
-        shown.append(
-            Figure(
-                f"Stability on {clip.name}",
-                "As in the paper's Figure 4: adjacent frames, then where they differ; brighter is more, on one scale.",
-                stability_sheet(models, frames, style),
-            )
-        )
-    if clips:
-        shown.append(
-            Figure(
-                "Flicker over time",
-                "Perceptual distances between adjacent frames, by each variant's first seed; dashed, the clip as it is.",
-                as_picture(plot_flicker(flicker, SHOWN_PAIRS)),
-            )
-        )
-    return shown
+    return [*shown, *stability_figures(models, flicker, clips, styles[:2], size)]

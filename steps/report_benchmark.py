@@ -12,24 +12,32 @@ from PIL import Image
 from zenml import step
 from zenml.types import HTMLString
 
-from ieast.clips import list_clips, read_frames
+from ieast.clips import list_clips
 from ieast.config import BenchmarkConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.comparison import Comparison, Figure, Report, Table, compare_scored
-from ieast.evaluation.figures import as_picture, difference_figures, showcase_sheet, stability_sheet
-from ieast.evaluation.heatmaps import plot_flicker
+from ieast.evaluation.figures import difference_figures, showcase_sheet
 from ieast.evaluation.pairs import evenly, read_picture
 from ieast.evaluation.published import INPUTS, TABLE_2
 from ieast.evaluation.showcase import showcase_pairs, write_originals
 from ieast.images import read_image
 from ieast.models.checkpoint import load_model
 from ieast.registry.register import fetch_model
-from steps.comparison_runs import children_of, conclude, log_report, outcome_of, read_table, runs_table, scored_of
+from steps.comparison_runs import (
+    children_of,
+    conclude,
+    log_report,
+    outcome_of,
+    read_table,
+    runs_table,
+    scored_of,
+    stability_figures,
+)
 from steps.tracking import active_run, log_document
 from steps.variant_runs import Outcome
 
-SHOWN_PAIRS, SHOWN_FRAMES, SHOWN_CLIPS = 6, 3, 6
+SHOWN_PAIRS = 6
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -143,20 +151,8 @@ def _figures(
     size = evaluation.size
     styles = [read_picture(path, size) for path in evenly(evenly(prepared.scoring_paths("style"), evaluation.styles), 2)]
     models = {run.data.tags["variant"]: load_model(fetch_model(run.data.tags["model_uri"]))[0] for run in finished}
-    for clip, style in zip(clips[:2], styles, strict=False):
-        frames = list(read_frames(clip, size, SHOWN_FRAMES))
-        shown.append(
-            Figure(
-                f"Stability on {clip.name}",
-                "As in the paper's Figure 4: adjacent frames, then where they differ; brighter is more, on one scale.",
-                stability_sheet(models, frames, style),
-            )
-        )
-    if clips:
-        flicker = {run.data.tags["variant"]: read_table(run, "evaluation/flicker.csv") for run in finished}
-        note = "Perceptual distances between adjacent frames; dashed, the clip as it is."
-        shown.append(Figure("Flicker over time", note, as_picture(plot_flicker(flicker, SHOWN_CLIPS))))
-    return shown
+    flicker = {run.data.tags["variant"]: read_table(run, "evaluation/flicker.csv") for run in finished} if clips else {}
+    return [*shown, *stability_figures(models, flicker, clips, styles, size)]
 
 
 def _diagonal(pairs: pd.DataFrame) -> list[dict[str, str]]:

@@ -183,7 +183,8 @@ class StyleTransferModule(IterationModule):
                 objective.unit,
             )
             pixels, features = pixels + in_pixels, features + in_taps
-            variation = variation + functional.total_variation(reconstructed)
+            if weights.total_variation:
+                variation = variation + functional.total_variation(reconstructed)
         total = weights.identity_pixels * pixels + weights.identity_taps * features
         terms = {"reconstruction_pixels": pixels, "reconstruction_taps": features}
         if weights.total_variation:
