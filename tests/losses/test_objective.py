@@ -1,9 +1,9 @@
 import copy
 
 import pytest
-import reference
 import torch
 
+from benchmarks import reference
 from ieast.config import ExperimentConfig, ObjectiveConfig
 from ieast.losses.objective import Objective
 from ieast.methods import new_model
@@ -53,16 +53,19 @@ def draw_batch(side=SIDE):
 
 
 def compute_reference(module, content, style):
-    return reference.full_batch(
-        content,
-        style,
-        encode=lambda images: module.stylizer.encoder(images, conv4_2=True),
-        transform=module.stylizer.transform,
-        decode=module.stylizer.decoder,
+    """Every term on the batch of section 3.2 in full, by the module's own networks."""
+    stylizer, settings = module.stylizer, module.config.objective
+    networks = reference.Networks(
+        encode=lambda images: stylizer.encoder(images, conv4_2=True),
+        transform=stylizer.transform,
+        decode=stylizer.decoder,
         discriminate=module.discriminator,
-        heads=(module.style_head, module.content_head),
-        settings=module.config.objective,
+        style_head=module.style_head,
+        content_head=module.content_head,
     )
+    batch = reference.FullBatch.of(content, style, networks)
+    terms = reference.generators_terms(batch, networks, settings)
+    return {"discriminator": reference.discriminators_term(batch, networks, settings), **terms}
 
 
 VARIANTS = [

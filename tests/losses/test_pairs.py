@@ -1,6 +1,6 @@
 import pytest
-import reference
 
+from benchmarks import reference
 from ieast.losses.pairs import PairBatch
 
 SIZES = (6, 8, 12)

@@ -1,9 +1,9 @@
 import measuring
 import pytest
-import reference
 import torch
 
 import ieast.memory
+from benchmarks import reference
 from ieast.config import ExperimentConfig
 from ieast.errors import ConfigError, MemoryLimitError, NumericsError
 from ieast.methods import build

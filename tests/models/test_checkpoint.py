@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-import reference
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks import reference
 from ieast.config import EncoderConfig, ModelConfig
 from ieast.errors import WeightsError
 from ieast.files import DiskFullError, sha256

@@ -1,9 +1,9 @@
 import pytest
-import reference
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from benchmarks import reference
 from ieast.config import ExperimentConfig
 from ieast.models.discriminator import MultiScaleDiscriminator, patch_discriminator
 from ieast.models.heads import ProjectionHead

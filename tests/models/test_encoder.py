@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
-import reference
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
@@ -14,6 +13,7 @@ from torch import nn
 from torchvision.models import vgg19
 from torchvision.transforms.functional import normalize
 
+from benchmarks import reference
 from ieast.config import EncoderConfig
 from ieast.errors import WeightsError
 from ieast.models.encoder import (

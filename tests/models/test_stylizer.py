@@ -1,8 +1,8 @@
 import pytest
-import reference
 import torch
 
 import ieast.memory
+from benchmarks import reference
 from ieast.colour import match_colours
 from ieast.config import ModelConfig
 from ieast.errors import MemoryLimitError

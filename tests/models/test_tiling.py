@@ -1,9 +1,9 @@
 import itertools
 
 import pytest
-import reference
 import torch
 
+from benchmarks import reference
 from ieast.config import EncoderConfig
 from ieast.methods.sanet import Sanet
 from ieast.models import tiling

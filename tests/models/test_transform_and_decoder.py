@@ -1,8 +1,8 @@
 import pytest
-import reference
 import torch
 from torch import nn
 
+from benchmarks import reference
 from ieast.models.attention import StyleAttention, StyleAttentionTransform
 from ieast.models.checkpoint import _decoder_names
 from ieast.models.decoder import Decoder
@@ -34,7 +34,8 @@ def test_attention_equals_the_written_out_softmax(content_size, style_size):
     content, style = draw(2, 8, *content_size, seed=2, scale=4), draw(2, 8, *style_size, seed=3, scale=4)
     found = block(content, style)
     assert found.shape == content.shape
-    torch.testing.assert_close(found.double(), reference.attention(content, style, block), rtol=1e-4, atol=1e-5)
+    expected = reference.attention(content.double(), style.double(), block.double())
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -79,7 +80,9 @@ def test_transform_equals_the_reference_at_odd_sizes_too(content_size, style_siz
     content, style = draw_taps(content_size, 2), draw_taps(style_size, 4)
     found = transform(content, style)
     assert found.shape == content["relu4_1"].shape
-    torch.testing.assert_close(found.double(), reference.transform(content, style, transform), rtol=1e-4, atol=1e-4)
+    exact = ({name: tap.double() for name, tap in taps.items()} for taps in (content, style))
+    expected = reference.transform(*exact, transform.double())
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
