@@ -1,8 +1,8 @@
 """The paper's equations and the published networks, transcribed plainly: what the package must equal, and be faster than.
 
 Written from the paper and from the published layouts, in the order of the released code: pictures stand in the batch as often
-as the paper says and each is encoded anew, the softmax of attention is written out, anchors are gone through one by one. Nothing
-of the package is used here. Everything is computed in the precision of what is given.
+as the paper says and each is encoded anew, the softmax of attention is written out, anchors are gone through one by one.
+Nothing of the package is used here. Everything is computed in the precision of what is given.
 """
 
 import math

@@ -6,12 +6,15 @@ Where Eq. 1, 3 and 4 print ||a - b||₂, `distance` chooses between that norm, t
 picture that is to be matched (`"picture"`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ieast.losses.reductions import mean_variance, squared_distance
 
 Distance = Literal["l2", "mse"]
 Unit = Literal["layer", "picture"]
@@ -21,7 +24,7 @@ EPSILON = 1e-5
 
 def mean_std(features: Tensor, epsilon: float = EPSILON) -> tuple[Tensor, Tensor]:
     """μ and σ over positions, each (B, C). `epsilon` is added to the variance, so that σ of a constant map has a gradient."""
-    variance, mean = torch.var_mean(features.float(), dim=(2, 3))  # statistics need fp32 under autocast
+    mean, variance = mean_variance(features)
     return mean, (variance + epsilon).sqrt()
 
 
@@ -34,12 +37,15 @@ def mean_variance_norm(features: Tensor, statistics: tuple[Tensor, Tensor] | Non
     return (features - mean[:, :, None, None]) / std[:, :, None, None]
 
 
-def feature_distance(a: Tensor, b: Tensor, distance: Distance) -> Tensor:
-    """Distance between equally shaped `a` and `b`, whose first dimension is the batch."""
-    a, b = a.float(), b.float()
+def feature_distance(a: Tensor, b: Tensor, distance: Distance, own: Tensor | None = None) -> Tensor:
+    """Distance between equally shaped `a` and `b`, whose first dimension is the batch; `own` (B,) are the samples' units."""
+    squares = squared_distance(a, b)
+    if own is not None:
+        squares = squares / own.square()
     if distance == "mse":
-        return F.mse_loss(a, b)
-    return torch.linalg.vector_norm((a - b).flatten(1), dim=1).mean()
+        return squares.mean() / math.prod(a.shape[1:])
+    # Equal samples have no direction to move in: the norm's gradient there is 0, and not 0 / 0.
+    return squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt().mean()
 
 
 def relative_squared_error(student: Tensor, teacher: Tensor) -> Tensor:
@@ -48,16 +54,13 @@ def relative_squared_error(student: Tensor, teacher: Tensor) -> Tensor:
     return (student - teacher).square().sum() / teacher.square().sum()
 
 
-def in_units(made: Tensor, wanted: Tensor, unit: Unit) -> tuple[Tensor, Tensor]:
-    """A tap (B, C, h, w) of pictures made and of those to match, in `unit`.
+def own_unit(tap: Tensor, unit: Unit) -> Tensor | None:
+    """What a tap (B, C, h, w) of pictures to match is measured in, (B,), if `unit` is not the encoder's own scale.
 
     A print in black and white excites the early layers ten times as much as a watercolour does. In the encoder's scale, squared
     distances then teach little but such prints; in units of each picture every style counts alike.
     """
-    if unit == "layer":
-        return made, wanted
-    own = wanted.detach().float().mean(dim=(1, 2, 3), keepdim=True) + EPSILON
-    return made / own, wanted / own
+    return None if unit == "layer" else tap.detach().mean(dim=(1, 2, 3), dtype=torch.float32) + EPSILON
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -75,11 +78,23 @@ def total_variation(images: Tensor) -> Tensor:
     return across.abs().mean() + down.abs().mean()
 
 
-def _statistics(tap: Tensor, kind: Statistics) -> tuple[Tensor, ...]:
-    if kind == "mean-std":
-        return mean_std(tap)
-    gram = gram_matrix(tap)
-    return (gram,) if kind == "gram" else (mean_std(tap)[0], gram)
+def _statistics(tap: Tensor, kind: Statistics) -> dict[str, Tensor]:
+    """What of a tap is compared; deviations as variances, which are scaled exactly."""
+    found = {} if kind == "gram" else dict(zip(("mean", "variance"), mean_variance(tap), strict=True))
+    if kind == "mean-gram":
+        del found["variance"]
+    return found if kind == "mean-std" else found | {"gram": gram_matrix(tap)}
+
+
+def _in_units(statistics: dict[str, Tensor], own: Tensor | None) -> list[Tensor]:
+    """Statistics of a tap (B, ...) divided by `own` (B,)."""
+    scaled = []
+    for name, values in statistics.items():
+        if own is not None:
+            unit = own.reshape(-1, *[1] * (values.ndim - 1))
+            values = values / (unit if name == "mean" else unit.square())
+        scaled.append((values + EPSILON).sqrt() if name == "variance" else values)
+    return scaled
 
 
 def style_loss(
@@ -88,15 +103,26 @@ def style_loss(
     distance: Distance,
     unit: Unit = "layer",
     statistics: Statistics = "mean-std",
+    chosen: Tensor | None = None,
 ) -> Tensor:
     """L_s, Eq. 1: distances between μ and between σ of the stylized picture's and the style's taps, summed over taps.
 
     Other methods compare Gram matrices instead (`gram`), or beside μ (`mean-gram`).
+
+    Args:
+        stylized: Taps of B stylized pictures.
+        style: The same taps of their styles, or of n distinct styles.
+        distance: As in the module's description.
+        unit: As in the module's description.
+        statistics: What is compared.
+        chosen: (B,) which of the distinct styles each stylized picture has; None: they stand in the same order.
     """
-    loss = stylized[0].new_zeros(())
+    loss = stylized[0].new_zeros((), dtype=torch.float32)
     for a, b in zip(stylized, style, strict=True):
-        made, wanted = (_statistics(tap, statistics) for tap in in_units(a, b, unit))
-        for x, y in zip(made, wanted, strict=True):
+        own, made, wanted = own_unit(b, unit), _statistics(a, statistics), _statistics(b, statistics)
+        if chosen is not None:
+            own, wanted = None if own is None else own[chosen], {name: values[chosen] for name, values in wanted.items()}
+        for x, y in zip(_in_units(made, own), _in_units(wanted, own), strict=True):
             loss = loss + feature_distance(x, y, distance)
     return loss
 
@@ -125,7 +151,7 @@ def identity_loss(
         The distance in pixels (λ_identity1's) and the sum of distances in the taps (λ_identity2's).
     """
     pairs = zip(reconstructed_taps, original_taps, strict=True)
-    taps = [feature_distance(*in_units(a, b, unit), distance) for a, b in pairs]
+    taps = [feature_distance(a, b, distance, own_unit(b, unit)) for a, b in pairs]
     return feature_distance(reconstructed, original, distance), torch.stack(taps).sum()
 
 

@@ -79,10 +79,11 @@ class Objective:
         config = self.config
         return functional.style_loss(
             [batch.stylized_taps[tap] for tap in config.style_layers],
-            [batch.style_taps[tap][batch.pairs.style] for tap in config.style_layers],
+            [batch.style_taps[tap] for tap in config.style_layers],
             config.distance,
             config.unit,
             config.style_statistics,
+            batch.pairs.style,
         )
 
     def content_term(self, batch: GeneratedBatch) -> Tensor:

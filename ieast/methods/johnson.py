@@ -18,6 +18,7 @@ from ieast.errors import ConfigError
 from ieast.images import read_image, to_tensor
 from ieast.losses.functional import mean_std
 from ieast.memory import Size, encoding_bytes, map_bytes
+from ieast.models.convolution import ReflectedConvolution
 from ieast.models.encoder import Encoder
 from ieast.models.style import EncodedStyle, Style
 from ieast.models.stylizer import Originals, Stylizer, recoloured, size_of
@@ -42,7 +43,7 @@ class Layer(nn.Sequential):
     """A reflection-padded convolution with instance normalisation, and ReLU unless it is the last of a block."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, relu: bool = True):
-        convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect")
+        convolution = ReflectedConvolution(inputs, outputs, kernel, stride)
         super().__init__(convolution, nn.InstanceNorm2d(outputs, affine=True), *[nn.ReLU()] * relu)
 
 
@@ -75,7 +76,7 @@ class StyleNetwork(nn.Sequential):
             Layer(4 * width, 2 * width, 3),
             nn.Upsample(scale_factor=2),
             Layer(2 * width, width, 3),
-            nn.Conv2d(width, 3, 9, padding=4, padding_mode="reflect"),
+            ReflectedConvolution(width, 3, 9),
             nn.Sigmoid(),
         )
 

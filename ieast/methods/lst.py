@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ieast.config import Settings
+from ieast.models.convolution import ReflectedConvolution
 from ieast.models.encoder import Encoder
 from ieast.models.feature_stylizer import FeatureStylizer
 
@@ -19,9 +20,7 @@ class MatrixNetwork(nn.Module):
     def __init__(self, width: int, channels: int):
         super().__init__()
         sizes = (width, max(channels, width // 2), max(channels, width // 4), channels)
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect") for inputs, outputs in pairwise(sizes)
-        )
+        self.convolutions = nn.ModuleList(ReflectedConvolution(inputs, outputs) for inputs, outputs in pairwise(sizes))
         self.linear = nn.Linear(channels**2, channels**2)
         with torch.no_grad():  # the unit matrix and a little of what the picture says
             self.linear.bias.copy_(torch.eye(channels).flatten())

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ieast.losses.functional import mean_std, mean_variance_norm
+from ieast.models.convolution import ReflectedConvolution
 
 
 class StyleAttention(nn.Module):
@@ -50,7 +51,7 @@ class StyleAttentionTransform(nn.Module):
         super().__init__()
         self.sanet4_1 = StyleAttention(channels)
         self.sanet5_1 = StyleAttention(channels)
-        self.merge_conv = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+        self.merge_conv = ReflectedConvolution(channels, channels)
 
     def forward(self, content: dict[str, Tensor], style: dict[str, Tensor]) -> Tensor:
         """Stylized features (B, C, H/8, W/8) from the taps relu4_1 and relu5_1 of contents and styles."""

@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ieast.models.convolution import ReflectedConvolution
+
 # Each convolution in the order it is applied, from the deepest tap; `upsample` doubles the size in between.
 LAYERS = (
     *("5_1", "upsample", "4_4", "4_3", "4_2"),
@@ -26,11 +28,10 @@ class Decoder(nn.Module):
             level, position = int(layer[0]) - 1, layer[2]
             below = 3 if level == 0 else widths[level - 1]
             outputs = below if position == "1" else widths[level]
-            convolution = nn.Conv2d(widths[level], outputs, 3, padding=1, padding_mode="reflect")
+            convolution = ReflectedConvolution(widths[level], outputs)
             # He et al. 2015: with PyTorch's smaller weights nothing of the features is left nine layers on, and learning to
             # reconstruct begins with a grey picture that some seeds never leave.
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-            assert convolution.bias is not None
             nn.init.zeros_(convolution.bias)
             self.add_module(f"conv{layer}", convolution)
 
@@ -46,4 +47,4 @@ class Decoder(nn.Module):
         if layer == "upsample":
             return F.interpolate(x, scale_factor=2, mode="nearest")
         x = self.get_submodule(f"conv{layer}")(x)
-        return x if layer == self.layers[-1] else F.relu(x)
+        return x if layer == self.layers[-1] else F.relu_(x)

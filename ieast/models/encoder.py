@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ieast.config import EncoderConfig
 from ieast.errors import WeightsError
 from ieast.models import pretrained
+from ieast.models.convolution import ReflectedConvolution
 from ieast.models.untrained import draw_weights
 
 Taps = dict[str, Tensor]
@@ -38,12 +39,6 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class Convolution(nn.Conv2d):
-    """A convolution that always has a bias."""
-
-    bias: Tensor
-
-
 class Encoder(nn.Module):
     """VGG-19 up to relu5_1 with reflection padding and ceil-mode max pooling; its weights never change in training.
 
@@ -55,11 +50,11 @@ class Encoder(nn.Module):
         super().__init__()
         self.name = name
         self.widths = WIDTHS[name]
-        self.conv0 = Convolution(3, 3, 1)
+        self.conv0 = ReflectedConvolution(3, 3, 1)
         previous = 3
         for layer in CONVOLUTIONS:
             width = self.widths[int(layer[0]) - 1]
-            self.add_module(f"conv{layer}", Convolution(previous, width, 3))
+            self.add_module(f"conv{layer}", ReflectedConvolution(previous, width))
             previous = width
         self.requires_grad_(False)
 
@@ -75,19 +70,21 @@ class Encoder(nn.Module):
         for layer in CONVOLUTIONS:
             if layer.endswith("_1") and layer != "1_1":
                 x = F.max_pool2d(x, 2, ceil_mode=True)
-            x = self._conv(layer)(F.pad(x, (1, 1, 1, 1), mode="reflect"))
+            x = self._conv(layer)(x)
             if conv4_2 and layer == "4_2":
                 taps["conv4_2"] = x
-            x = F.relu(x)
+                x = F.relu(x)
+            else:
+                x = F.relu_(x)
             if layer.endswith("_1"):
                 taps[f"relu{layer}"] = x
             if layer == last:
                 break
         return taps
 
-    def _conv(self, layer: str) -> Convolution:
+    def _conv(self, layer: str) -> ReflectedConvolution:
         module = self.get_submodule(f"conv{layer}")
-        assert isinstance(module, Convolution)
+        assert isinstance(module, ReflectedConvolution)
         return module
 
     @torch.no_grad()

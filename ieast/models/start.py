@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ieast.models.adain import adain
 from ieast.models.attention import StyleAttentionTransform
+from ieast.models.convolution import mirrored
 from ieast.models.encoder import Encoder
 
 RIDGE = 1e-3
@@ -36,7 +37,7 @@ def start_near_adain(transform: StyleAttentionTransform, encoder: Encoder, pairs
     count = 0
     for content_image, style_image in pairs:
         content, style = encoder(content_image), encoder(style_image)
-        inputs = F.pad(transform.attend(content, style), (1, 1, 1, 1), mode="reflect")
+        inputs = mirrored(transform.attend(content, style), 1)
         rows = F.unfold(inputs, merge.kernel_size)[0].T.double()  # (HW, 9C), in the order of the weights
         rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)  # the bias
         goal = adain(content["relu4_1"], style["relu4_1"]).flatten(2)[0].T.double()  # (HW, C)
@@ -46,7 +47,6 @@ def start_near_adain(transform: StyleAttentionTransform, encoder: Encoder, pairs
         raise ValueError("there is no pair of pictures to fit the start on")
     assert isinstance(gram, Tensor)
     assert isinstance(product, Tensor)
-    assert merge.bias is not None
     damped = gram + RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
     solution = torch.linalg.solve(damped, product)  # (9C + 1, C)
     merge.weight.copy_(solution[:-1].T.reshape(merge.weight.shape))

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ieast.models.encoder import CONVOLUTIONS, WIDTHS, Convolution, Encoder, imagenet_normalisation
+from ieast.models.convolution import ReflectedConvolution, mirrored
+from ieast.models.encoder import CONVOLUTIONS, WIDTHS, Encoder, imagenet_normalisation
 
 
 class Student(nn.Module):
@@ -18,7 +19,7 @@ class Student(nn.Module):
         super().__init__()
         self.name, self.widths = name, WIDTHS[name]
         input_normalisation = imagenet_normalisation()
-        self.conv0 = Convolution(3, 3, 1).requires_grad_(False)
+        self.conv0 = ReflectedConvolution(3, 3, 1).requires_grad_(False)
         self.conv0.load_state_dict({kind: input_normalisation[f"conv0.{kind}"] for kind in ("weight", "bias")})
         self.convolutions, self.norms = nn.ModuleDict(), nn.ModuleDict()
         previous = 3
@@ -42,7 +43,7 @@ class Student(nn.Module):
         for layer in CONVOLUTIONS:
             if layer.endswith("_1") and layer != "1_1":
                 x = F.max_pool2d(x, 2, ceil_mode=True)
-            x = self.norms[layer](self.convolutions[layer](F.pad(x, (1, 1, 1, 1), mode="reflect")))
+            x = self.norms[layer](self.convolutions[layer](mirrored(x, 1)))
             x = F.leaky_relu(x, leak)
             if layer.endswith("_1"):
                 taps[f"relu{layer}"] = x

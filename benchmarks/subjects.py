@@ -1,0 +1,114 @@
+"""The package and the reference with the same weights, on the same pictures."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks import reference
+from ieast.config import ExperimentConfig
+from ieast.methods import new_model
+from ieast.models.encoder import CONVOLUTIONS, Encoder
+from ieast.models.stylizer import Stylizer
+from ieast.training.module import StyleTransferModule
+
+
+def draw_pictures(count: int, height: int, width: int, seed: int) -> Tensor:
+    """Smooth coloured pictures (count, 3, height, width), uint8, all different."""
+    coarse = torch.rand(count, 3, 12, 12, generator=torch.Generator().manual_seed(seed))
+    smooth = F.interpolate(coarse, size=(height, width), mode="bicubic", antialias=False).clamp(0, 1)
+    return (smooth * 255).round().byte()
+
+
+def draw_encoder(name: str) -> Encoder:
+    """The encoder `name` with random weights: how long it takes does not depend on them, and no file is needed."""
+    return reference.draw(Encoder(name), seed=1, bias=0.01).eval()
+
+
+def draw_stylizer(name: str, config: ExperimentConfig | None = None) -> Stylizer:
+    """The paper's model on `draw_encoder(name)`, whose decoder keeps the features' scale."""
+    torch.manual_seed(0)
+    stylizer = new_model("ieast", draw_encoder(name), (config or ExperimentConfig()).model)
+    parts = stylizer.parts()
+    reference.draw(parts["decoder"], seed=2, bias=0.01)
+    return stylizer
+
+
+@dataclass(frozen=True)
+class ReferenceModel:
+    """The published networks with a stylizer's weights."""
+
+    vgg: nn.Sequential
+    transform: reference.PublishedTransform
+    decoder: nn.Sequential
+
+    @classmethod
+    def like(cls, stylizer: Stylizer) -> "ReferenceModel":
+        """With copies of the weights of `stylizer`, of the paper's method."""
+        widths, parts = stylizer.encoder.widths, stylizer.parts()
+        # Beyond relu5_1 the published layout goes on, and none of it is computed.
+        convolutions = [stylizer.encoder.get_submodule(name) for name in ("conv0", *(f"conv{layer}" for layer in CONVOLUTIONS))]
+        vgg = reference.published_vgg(widths)[: max(reference.PUBLISHED_TAPS.values()) + 1]
+        made = cls(vgg, reference.PublishedTransform(widths[3]), reference.published_decoder(widths[:4]))
+        copy_parameters((p for layer in convolutions for p in layer.parameters()), vgg.parameters())
+        made.transform.load_state_dict(parts["transform"].state_dict())
+        copy_parameters(parts["decoder"].parameters(), made.decoder.parameters())
+        vgg.requires_grad_(False)
+        return made
+
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """All taps."""
+        return reference.published_taps(self.vgg, images)
+
+    @torch.no_grad()
+    def stylize(self, content: Tensor, style: Tensor) -> Tensor:
+        """As the released code tests: both pictures encoded, T, D."""
+        return self.decoder(self.transform(self.encode(content), self.encode(style))).clamp(0, 1)
+
+
+class ReferenceTraining:
+    """The released loop's iteration, by PyTorch's plain Adam, in fp32."""
+
+    def __init__(self, module: StyleTransferModule):
+        """Start from the weights of `module`."""
+        config, widths = module.config, module.stylizer.encoder.widths
+        self.settings = config.objective
+        self.model = ReferenceModel.like(module.stylizer)
+        discriminator = reference.PublishedDiscriminator(config.model.discriminator_scales, config.model.discriminator_width)
+        style_head = reference.PublishedHead(widths[2], *config.model.style_head)
+        content_head = reference.PublishedHead(widths[3], *config.model.content_head)
+        copy_parameters(module.discriminator.parameters(), discriminator.parameters())
+        copy_parameters(module.style_head.parameters(), style_head.parameters())
+        copy_parameters(module.content_head.parameters(), content_head.parameters())
+        learning = [self.model.transform, self.model.decoder, style_head, content_head]
+        rate = config.training.learning_rate
+        self.generators_adam = torch.optim.Adam([p for part in learning for p in part.parameters()], rate)
+        self.discriminators_adam = torch.optim.Adam(discriminator.parameters(), rate, config.training.discriminator_betas)
+        self.networks = reference.Networks(
+            self.model.encode, self.model.transform, self.model.decoder, discriminator, style_head, content_head
+        )
+
+    def step(self, content: Tensor, style: Tensor) -> dict[str, Tensor]:
+        """One iteration on distinct contents and styles (b/2, 3, H, W), uint8; the terms it had."""
+        batch = reference.FullBatch.of(content.float() / 255, style.float() / 255, self.networks)
+        discriminators = reference.discriminators_term(batch, self.networks, self.settings)
+        self.discriminators_adam.zero_grad()
+        discriminators.backward()
+        self.discriminators_adam.step()
+        terms = reference.generators_terms(batch, self.networks, self.settings)
+        total = reference.weighted_sum(terms)
+        self.generators_adam.zero_grad()
+        total.backward()
+        self.generators_adam.step()
+        return {name: term.detach() for name, term in {"discriminator": discriminators, **terms, "total": total}.items()}
+
+
+def copy_parameters(source: Iterable[Tensor], target: Iterable[Tensor]) -> None:
+    """Copy values in order; both must be equally many and of the same shapes."""
+    with torch.no_grad():
+        for of_source, of_target in zip(source, target, strict=True):
+            if of_source.shape != of_target.shape:  # copy_ would broadcast
+                raise ValueError(f"parameters differ in shape: {tuple(of_source.shape)} and {tuple(of_target.shape)}")
+            of_target.copy_(of_source)
