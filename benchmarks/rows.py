@@ -43,7 +43,7 @@ class Row:
 
 
 def take_turns(subjects: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, float]:
-    """Median seconds of each of `subjects`, which take turns so that a busy moment of the machine strikes all; first once, untimed."""
+    """Median seconds of each of `subjects`, after one untimed round; they take turns, so that a busy moment strikes all."""
     for run in subjects.values():
         run()
     times: dict[str, list[float]] = {name: [] for name in subjects}
