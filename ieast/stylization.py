@@ -226,7 +226,13 @@ def _check_outside(output: Path, inputs: Sequence[Path]) -> None:
 
 def _identity(stylizer: Stylizer, files: Sequence[Path], look: Look) -> str:
     """Changes with the model, the styles and masks, and every option: results with the same one are the same."""
-    options = [float(look.alpha), [float(weight) for weight in look.weights], look.style_size, look.preserve_colour]
+    options = [
+        float(look.alpha),
+        [float(weight) for weight in look.weights],
+        look.style_size,
+        look.preserve_colour,
+        look.precision,
+    ]
     facts = [weights_digest(stylizer.state_dict()), [sha256(path) for path in files], options]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -240,6 +246,7 @@ def _keep_settings(
         "alpha": look.alpha,
         "style_size": look.style_size,
         "preserve_colour": look.preserve_colour,
+        "precision": look.precision,
         "suffix": suffix,
     }
     content_files = {name: sha256(path) for path, name in contents.items()}
@@ -251,7 +258,7 @@ def _keep_settings(
     all_contents, all_styles = before["contents"] | content_files, before["styles"] | style_files
     # A file that could not be read may be mended: only what has results, of this call or an earlier one, must stay.
     changed = [
-        *(name for name, value in options.items() if before["options"][name] != value),
+        *(name for name, value in options.items() if before["options"].get(name, value) != value),
         *(
             f"content {name}"
             for name in _changed(before["contents"], content_files)

@@ -43,7 +43,7 @@ class DistillationTrainingConfig(Settings):
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    channels_last: bool = False
+    channels_last: bool = True
     loader_workers: int = Field(2, ge=0)
     cache_gb: float = Field(0.0, ge=0, description="memory for decoded pictures, in each loading process")
     log_every: PositiveInt = Field(50, description="iterations")

@@ -174,7 +174,7 @@ class TrainingConfig(Settings):
     nodes: PositiveInt = 1
     strategy: str = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    channels_last: bool = False
+    channels_last: bool = True
     compile: bool = False
     loader_workers: int = Field(2, ge=0)
     cache_gb: float = Field(0.0, ge=0, description="memory for decoded pictures, in each loading process")

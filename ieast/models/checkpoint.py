@@ -139,7 +139,7 @@ def load_model(folder: Path | str, encoder: nn.Module | None = None) -> tuple[St
         stylizer.load_state_dict(state)
     except RuntimeError as error:
         raise WeightsError(f"{folder} does not hold a {card.method} model on {card.encoder.name}: {error}") from error
-    return stylizer.eval(), card
+    return stylizer.eval().to(memory_format=torch.channels_last), card
 
 
 def read_card(folder: Path | str) -> ModelCard:

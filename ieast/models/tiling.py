@@ -170,11 +170,13 @@ def _window(images: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> 
     height, width = images.shape[-2:]
     below, beyond = max(0, rows[1] - height), max(0, columns[1] - width)
     window = images[..., rows[0] : rows[1], columns[0] : columns[1]]
-    return F.pad(window, (0, beyond, 0, below), mode="replicate") if below or beyond else window
+    window = F.pad(window, (0, beyond, 0, below), mode="replicate") if below or beyond else window
+    return window.contiguous(memory_format=torch.channels_last)  # convolutions are faster so, and what follows stays so
 
 
 def _empty_map(like: Tensor, height: int, width: int, cell: int) -> Tensor:
-    return like.new_empty(*like.shape[:2], -(-height // cell), -(-width // cell))
+    shape = (*like.shape[:2], -(-height // cell), -(-width // cell))
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def _attend_block(block: StyleAttention, content: Tensor, style: Tensor, coarse: Tensor | None = None) -> Tensor:

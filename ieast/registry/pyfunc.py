@@ -19,6 +19,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 from PIL import Image
 
+from ieast.allocator import keep_freed_memory
 from ieast.brush import Brush, Look, check_mask, scaled_down
 from ieast.errors import ConfigError, IeastError, ImageError, MemoryLimitError
 from ieast.images import decode_bytes, encode_png
@@ -65,6 +66,7 @@ class StylizerModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Read the exported model that was logged as the artifact `model`."""
+        keep_freed_memory()
         self.stylizer, self.card = load_model(context.artifacts["model"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from ieast.allocator import keep_freed_memory
 from ieast.config import ExperimentConfig
 from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
@@ -76,6 +77,7 @@ def fit(
     started = time.perf_counter()
     folder.mkdir(parents=True, exist_ok=True)
     training = config.training
+    keep_freed_memory()
     L.seed_everything(training.seed, verbose=False)
     facts = (provenance or {}) | make_provenance(config, prepared)  # now: the code may have changed by the time training ends
     stylizer, encoder_source = _stylizer(config, prepared)
