@@ -71,8 +71,8 @@ class ReferenceModel:
 class ReferenceTraining:
     """The released loop's iteration, by PyTorch's plain Adam, in fp32."""
 
-    def __init__(self, module: StyleTransferModule):
-        """Start from the weights of `module`."""
+    def __init__(self, module: StyleTransferModule, device: torch.device | str = "cpu"):
+        """Start from the weights of `module`, on `device`."""
         config, widths = module.config, module.stylizer.encoder.widths
         self.settings = config.objective
         self.model = ReferenceModel.like(module.stylizer)
@@ -82,6 +82,8 @@ class ReferenceTraining:
         copy_parameters(module.discriminator.parameters(), discriminator.parameters())
         copy_parameters(module.style_head.parameters(), style_head.parameters())
         copy_parameters(module.content_head.parameters(), content_head.parameters())
+        for network in (self.model.vgg, self.model.transform, self.model.decoder, discriminator, style_head, content_head):
+            network.to(device)
         learning = [self.model.transform, self.model.decoder, style_head, content_head]
         rate = config.training.learning_rate
         self.generators_adam = torch.optim.Adam([p for part in learning for p in part.parameters()], rate)

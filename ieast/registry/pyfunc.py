@@ -48,6 +48,7 @@ SIGNATURE = ModelSignature(
             ParamSpec("alpha", DataType.double, Look.alpha),
             ParamSpec("style_size", DataType.long, Look.style_size),
             ParamSpec("preserve_colour", DataType.string, Look.preserve_colour),
+            ParamSpec("precision", DataType.string, Look.precision),
         ]
     ),
 )

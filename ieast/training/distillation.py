@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ieast.allocator import keep_freed_memory
 from ieast.config import DistillationConfig
 from ieast.data.batches import PairBatches, iteration_loader
 from ieast.data.prepare import PreparedDataset
@@ -152,6 +153,7 @@ def _distill(
 ) -> DistillationResult:
     started = time.perf_counter()
     training = config.training
+    keep_freed_memory()
     L.seed_everything(training.seed, verbose=False)
     facts = facts | provenance(config, prepared)  # now: the code may have changed by the time training ends
     teacher = build_teacher(config.teacher)

@@ -266,7 +266,8 @@ def test_a_trained_model_is_read_back_with_its_styles_and_stylises_equally(train
     assert len(paths) == 4
     for path in paths:
         style = picture_of(path)
-        assert torch.equal(training.model.stylize(CONTENT, style), training.module.stylizer.stylize(CONTENT, style))
+        found, expected = (model.stylize(CONTENT, style) for model in (training.model, training.module.stylizer))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)  # the memory format may differ
 
 
 def test_it_is_scored_in_the_styles_that_it_knows(trained, prepared, make_config):

@@ -212,7 +212,7 @@ def test_a_style_twice_is_the_style_once(stylizer):
 def test_styles_add_up_in_the_proportion_of_their_weights(stylizer, alpha):
     first, second, none = transformed(stylizer, FIRST, SECOND, None)
     found = features_of(stylizer, CONTENT, [Style(FIRST, 3.0), Style(SECOND, 1.0)], alpha)
-    torch.testing.assert_close(found, alpha * (0.75 * first + 0.25 * second) + (1 - alpha) * none, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found, alpha * (0.75 * first + 0.25 * second) + (1 - alpha) * none, rtol=3e-4, atol=3e-4)
 
 
 def test_a_style_of_weight_0_is_not_there(stylizer):

@@ -1,0 +1,117 @@
+"""Stylising beside the released order of computation: `python -m benchmarks.stylising`.
+
+On random weights and drawn pictures, content and style equally large. The reference encodes both pictures each time, in
+PyTorch's default memory format, and writes the whole matrix of attention down.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import torch
+
+from benchmarks.rows import Row, take_turns
+from benchmarks.subjects import ReferenceModel, draw_pictures, draw_stylizer
+from ieast.allocator import keep_freed_memory
+from ieast.memory import resident_bytes
+from ieast.models.stylizer import Stylizer
+
+LIMIT = 12e9
+"""Bytes of memory that the largest picture may take."""
+
+
+def model(encoder: str) -> Stylizer:
+    """As `load_model` gives it."""
+    return draw_stylizer(encoder).eval().to(memory_format=torch.channels_last)
+
+
+def against_reference(side: int, repetitions: int) -> list[Row]:
+    """fp32, bf16, and at 512 a video's frame and the compact encoder, against the full-width reference."""
+    stylizer, compact = model("vgg19"), model("vgg19-compact")
+    theirs = ReferenceModel.like(stylizer)
+    content, style = (draw_pictures(1, side, side, seed).float() / 255 for seed in (1, 2))
+    encoded = stylizer.encode_style(style)
+
+    def in_bf16() -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return stylizer.stylize(content, style).float()
+
+    subjects = {
+        "reference": lambda: theirs.stylize(content, style),
+        "fp32": lambda: stylizer.stylize(content, style),
+        "bf16": in_bf16,
+        "frame": lambda: stylizer.stylize(content, encoded),
+        "compact": lambda: compact.stylize(content, style),
+    }
+    limits = {"fp32": (1.15, 1.3), "bf16": (1.8, 2.5), "frame": (1.7, 2.0), "compact": (8.0, 12.0)}
+    if side > 512:
+        limits = {"fp32": (1.4, 1.6), "bf16": (2.0, 3.0)}
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        del subjects["bf16"], limits["bf16"]
+    expected = subjects["reference"]()
+    seconds = take_turns({name: subjects[name] for name in ("reference", *limits)}, repetitions)
+    names = {
+        "fp32": f"stylise {side}x{side}, full encoder, CPU fp32",
+        "bf16": f"stylise {side}x{side}, full encoder, CPU bf16",
+        "frame": f"a video's frame of {side}x{side}, full encoder, CPU fp32",
+        "compact": f"stylise {side}x{side}, compact encoder, CPU fp32",
+    }
+    rows = []
+    for name, (least, aim) in limits.items():
+        note = f"{seconds['reference']:.2f} s against {seconds[name]:.2f} s"
+        if name != "compact":  # another network
+            difference = (subjects[name]() - expected).abs()
+            note += f"; pixels in [0, 1] differ by {difference.max():.0e}, {difference.mean():.0e} on average"
+        rows.append(Row(names[name], seconds["reference"] / seconds[name], least=least, aim=aim, note=note))
+    return rows
+
+
+def largest(side: int = 2048) -> Row:
+    """The peak of memory of one stylisation with content and style of `side` pixels, in a process of its own.
+
+    The reference is tried in another, whose data may take as much as `LIMIT`.
+    """
+    ours, theirs = (_in_a_process(side, which) for which in ("ours", "reference"))
+    beside = "the reference needs more than 12 GB" if theirs is None else f"the reference: {theirs['peak'] / 1e9:.1f} GB"
+    what = f"stylise {side}x{side}, full encoder, CPU fp32: peak of memory"
+    if ours is None:
+        return Row(what, None, "GB", 12, 8, lower_is_better=True, note="failed")
+    note = f"{ours['seconds']:.0f} s; {beside}"
+    return Row(what, ours["peak"] / 1e9, "GB", 12, 8, lower_is_better=True, note=note)
+
+
+def _in_a_process(side: int, which: str) -> dict[str, float] | None:
+    command = [sys.executable, "-m", "benchmarks.stylising", "--child", which, str(side)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == 0:
+        return json.loads(done.stdout.splitlines()[-1])
+    if "can't allocate memory" in done.stderr:
+        return None
+    raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+
+
+def _child(which: str, side: int) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (int(LIMIT), int(LIMIT)))
+    keep_freed_memory()
+    stylizer = model("vgg19")
+    content, style = (draw_pictures(1, side, side, seed).float() / 255 for seed in (1, 2))
+    stylise = stylizer.stylize if which == "ours" else ReferenceModel.like(stylizer).stylize
+    start = time.perf_counter()
+    stylise(content, style)
+    print(json.dumps({"seconds": time.perf_counter() - start, "peak": resident_bytes("VmHWM")}))
+
+
+def rows() -> list[Row]:
+    """The stylising rows of the table."""
+    keep_freed_memory()  # as `ieast stylize` does; the reference profits as well
+    return [*against_reference(512, 5), *against_reference(1024, 3), largest()]
+
+
+if __name__ == "__main__":
+    if "--child" in sys.argv:
+        _child(sys.argv[2], int(sys.argv[3]))
+    else:
+        for row in rows():
+            print(row)

@@ -1,0 +1,129 @@
+"""One training iteration beside the released order of computation: `python -m benchmarks.training`.
+
+Both sides start from the same weights, see the same pictures and learn, each in its own optimiser's steps; they take turns, and
+Lightning's own share of an iteration counts as ours.
+"""
+
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
+
+from benchmarks.rows import Row
+from benchmarks.subjects import ReferenceTraining, draw_pictures, draw_stylizer
+from ieast.allocator import keep_freed_memory
+from ieast.config import ExperimentConfig
+from ieast.training.loop import make_trainer
+from ieast.training.module import StyleTransferModule
+
+CROP, BATCH = 128, 8
+
+
+class BesideReference(L.Callback):
+    """After each of our iterations, runs the reference's on the same pictures; keeps both's seconds and the first's terms."""
+
+    def __init__(self, reference: ReferenceTraining):
+        self.reference = reference
+        self.ours: list[float] = []
+        self.theirs: list[float] = []
+        self.difference = 0.0
+        self._since = 0.0
+
+    def on_train_start(self, *_: Any) -> None:
+        """Start the clock."""
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(self, *arguments: Any) -> None:
+        """Stop it for ours, and give theirs its turn."""
+        _, module, _, batch, _ = arguments
+        synchronise(module.device)
+        now = time.perf_counter()
+        self.ours.append(now - self._since)
+        terms = self.reference.step(batch["content"], batch["style"])
+        synchronise(module.device)
+        self._since = time.perf_counter()
+        self.theirs.append(self._since - now)
+        if len(self.ours) == 1:  # from then on each side has weights of its own
+            self.difference = max(abs(float(module.seen[name] / terms[name]) - 1) for name in terms)
+
+
+class Observed(StyleTransferModule):
+    """The module as it trains, whose last terms can be looked at."""
+
+    def count(self, terms: dict[str, Tensor]) -> None:
+        """Keep them."""
+        self.seen = {name: value.detach() for name, value in terms.items()}
+        super().count(terms)
+
+
+def measure(
+    encoder: str, precision: str, iterations: int, batch: int = BATCH, crop: int = CROP, **training: Any
+) -> dict[str, float]:
+    """Median seconds of an iteration of ours and theirs, and the largest relative difference of the first one's loss terms."""
+    settings = {"batch_size": batch, "crop": crop, "precision": precision, **training}
+    config = ExperimentConfig.parse({"training": settings})
+    keep_freed_memory()  # as `fit` does; the reference profits as well
+    module = Observed(draw_stylizer(encoder, config), config)
+    on_gpu = config.training.accelerator == "gpu"
+    beside = BesideReference(ReferenceTraining(module, "cuda" if on_gpu else "cpu"))
+    module.to(memory_format=torch.channels_last)
+    if config.training.compile:
+        for part in (module.stylizer.encoder, *module.stylizer.parts().values()):
+            part.compile()
+    crops = [
+        {
+            "content": draw_pictures(batch // 2, crop, crop, seed=2 * number),
+            "style": draw_pictures(batch // 2, crop, crop, seed=2 * number + 1),
+            "style_index": torch.arange(batch // 2),
+        }
+        for number in range(iterations + 1)
+    ]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hardware = {"accelerator": "gpu" if on_gpu else "cpu", "devices": 1, "precision": precision}
+        make_trainer(Path(folder), [beside], CSVLogger(folder), **hardware).fit(module, crops)
+    return {
+        "ours": statistics.median(beside.ours[1:]),
+        "theirs": statistics.median(beside.theirs[1:]),
+        "difference": beside.difference,
+    }
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until everything asked of a GPU is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def rows(iterations: int = 5) -> list[Row]:
+    """The training rows of the table."""
+    found = []
+    for precision, least, aim in (("32-true", 1.6, 1.9), ("bf16-mixed", 2.5, 3.5)):
+        what = f"training step, full VGG-19, CPU {precision.split('-')[0]}, batch {BATCH}, crop {CROP}"
+        if precision == "bf16-mixed" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            found.append(Row(what, None, least=least, aim=aim, note="this CPU has no bf16"))
+            continue
+        times = measure("vgg19", precision, iterations, accelerator="cpu")
+        found.append(Row(what, times["theirs"] / times["ours"], least=least, aim=aim, note=_note(times)))
+    what = "training step, full VGG-19, GPU bf16, batch 16, crop 256"
+    if not torch.cuda.is_available():
+        return [*found, Row(what, None, least=5, aim=8, note="no GPU")]
+    times = measure("vgg19", "bf16-mixed", 20, 16, 256, accelerator="gpu", compile=True)
+    note = f"{_note(times)}; {1 / times['ours']:.1f} iterations/s (30)"
+    return [*found, Row(what, times["theirs"] / times["ours"], least=5, aim=8, note=note)]
+
+
+def _note(times: dict[str, float]) -> str:
+    return f"{times['theirs']:.2f} s against {times['ours']:.2f} s; first losses differ by {times['difference']:.0e}"
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(row)
