@@ -1,6 +1,6 @@
 """The package and the reference with the same weights, on the same pictures."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -105,6 +105,43 @@ class ReferenceTraining:
         total.backward()
         self.generators_adam.step()
         return {name: term.detach() for name, term in {"discriminator": discriminators, **terms, "total": total}.items()}
+
+
+def drive(module: StyleTransferModule, precision: str = "32-true") -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    """The training step of `module` without Lightning around it; `module` can not be given to a trainer any more.
+
+    Args:
+        module: On the device it is to learn on; its optimisers are made here.
+        precision: 32-true, or bf16-mixed.
+
+    Returns:
+        A function that learns from one batch (`content` and `style` (b/2, 3, H, W), uint8, and `style_index` (b/2,)) and
+        returns the detached terms of its losses. Iterations are not counted: every one has the learning rate of the first.
+
+    Raises:
+        ValueError: Another precision.
+    """
+    if precision not in ("32-true", "bf16-mixed"):
+        raise ValueError(f"a step is driven in 32-true or bf16-mixed, not in {precision!r}")
+    optimizers, noted = module.configure_optimizers(), dict[str, Tensor]()
+    for optimizer in optimizers:
+        optimizer.register_step_pre_hook(lambda stepping, *_: module.on_before_optimizer_step(stepping))
+    # What Lightning's trainer gives a module; set beside its methods, which would look for the trainer.
+    vars(module).update(optimizers=lambda: optimizers, manual_backward=lambda loss: loss.backward(), count=noted.update)
+
+    def step(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        noted.clear()
+        with torch.autocast(module.device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            module.training_step(batch, 0)
+        return {name: term.detach() for name, term in noted.items()}
+
+    return step
+
+
+def draw_batch(batch: int, crop: int, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """A batch of `batch` as `training_step` takes it: half as many distinct contents and styles of `crop` pixels a side."""
+    pictures = {side: draw_pictures(batch // 2, crop, crop, seed).to(device) for seed, side in enumerate(("content", "style"))}
+    return pictures | {"style_index": torch.arange(batch // 2, device=device)}
 
 
 def copy_parameters(source: Iterable[Tensor], target: Iterable[Tensor]) -> None:

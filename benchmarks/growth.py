@@ -1,0 +1,183 @@
+"""How time and memory grow with the size of what is computed: `python -m benchmarks.growth -o docs/images`.
+
+Writes growth.png there, and the numbers to docs/growth.csv. Every point is a process of its own, because what one computation
+leaves in the allocator would hide what the next takes. On CPUs, in fp32, with the compact encoder; Linux only.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import log
+from pathlib import Path
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from benchmarks.subjects import ReferenceModel, draw_batch, draw_pictures, draw_stylizer, drive
+from ieast.config import EncoderConfig, ExperimentConfig
+from ieast.evaluation.figures import as_picture
+from ieast.evaluation.perceptual import perceptual_distance
+from ieast.evaluation.temporal import adjacent_distances
+from ieast.files import atomic_write
+from ieast.images import write_image
+from ieast.memory import resident_bytes
+from ieast.models.encoder import build_encoder
+from ieast.training.module import StyleTransferModule
+
+ROOT = Path(__file__).resolve().parents[1]
+ENCODER = "vgg19-compact"
+CROP = 128
+BLENDED_SIDE = 512
+FRAME_SIDE = 256
+RUNS = 3
+PATIENCE = 12.0
+"""Seconds after which a point is not run again, and above which its first run is not taken for a mere warm-up."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What grows, and with what."""
+
+    title: str
+    axis: str
+    lines: dict[str, tuple[int, ...]]
+    """Sizes by what computes."""
+    logarithmic: bool = False
+
+
+PANELS = {
+    "stylise": Panel(
+        "stylising: content and style",
+        "pixels a side",
+        {"package": (256, 512, 1024, 2048), "reference": (256, 512, 1024)},
+        logarithmic=True,
+    ),
+    "train": Panel(f"training step, {CROP} pixels a side", "batch size", {"package": (6, 12, 18, 24)}),
+    "blend": Panel(f"blending, {BLENDED_SIDE} pixels a side", "styles", {"package": (1, 2, 3, 4, 5, 6)}),
+    "clip": Panel(f"temporal distances, {FRAME_SIDE} pixels a side", "frames", {"package": (4, 8, 16, 32)}),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one size took."""
+
+    seconds: float
+    """Median."""
+    runs: int
+    """Of which it is the median."""
+    total: int
+    """Bytes that the process held at its peak."""
+    above: int
+    """Bytes of it beyond what it held before: Python, PyTorch, the model and its inputs."""
+
+
+def prepare(what: str, line: str, size: int) -> Callable[[], object]:
+    """What is timed at a point of the line `line` of the panel `what`."""
+    if what == "clip":
+        distance = perceptual_distance("encoder-taps", build_encoder(EncoderConfig(name=ENCODER)))
+        frames = list(draw_pictures(size, FRAME_SIDE, FRAME_SIDE, seed=0).float() / 255)
+        return lambda: adjacent_distances(distance, frames)
+    config = ExperimentConfig()
+    stylizer = draw_stylizer(ENCODER, config)
+    if what == "train":
+        step, batch = drive(StyleTransferModule(stylizer, config)), draw_batch(size, CROP)
+        return lambda: step(batch)
+    stylizer.eval()
+    side = size if what == "stylise" else BLENDED_SIDE
+    content, *styles = (draw_pictures(1 if what == "stylise" else size, side, side, seed).float() / 255 for seed in (0, 1))
+    if what == "blend":
+        return lambda: stylizer.stylize(content[:1], list(styles[0].split(1)))
+    if line == "reference":
+        reference = ReferenceModel.like(stylizer)
+        return lambda: reference.stylize(content, styles[0])
+    return lambda: stylizer.stylize(content, styles[0])
+
+
+def measure_here(what: str, line: str, size: int) -> Point:
+    """Measure one point in this process."""
+    run = prepare(what, line, size)
+    before, first = resident_bytes("VmRSS"), _seconds(run)
+    times = [first] if first > PATIENCE else []
+    while len(times) < RUNS and sum(times) + first < PATIENCE:
+        times.append(_seconds(run))
+    total = resident_bytes("VmHWM")
+    return Point(statistics.median(times), len(times), total, total - before)
+
+
+def measure(what: str, line: str, size: int) -> Point:
+    """`measure_here` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.growth", "--child", what, line, str(size)]
+    return Point(**json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+
+
+def exponent(points: pd.DataFrame, column: str) -> float:
+    """The power of its size that `column` grows with, between the two largest sizes of `points`."""
+    (smaller, less), (larger, more) = points.sort_values("size")[["size", column]].tail(2).to_numpy().tolist()
+    return log(more / less) / log(larger / smaller)
+
+
+def plot(table: pd.DataFrame) -> Figure:
+    """A column a panel, seconds above and gigabytes below."""
+    figure = Figure(figsize=(4 * len(PANELS), 6.5), layout="constrained")
+    grid = figure.subplots(2, len(PANELS), squeeze=False)
+    shown = (("seconds", "seconds", 1.0), ("above", "peak memory above the start (GB)", 1e9))
+    for row, (column, label, unit) in zip(grid, shown, strict=True):
+        for axis, (what, panel) in zip(row, PANELS.items(), strict=True):
+            for line, points in table[table["what"] == what].groupby("line", sort=False):
+                power = f"{line}: at last as size$^{{{exponent(points, column):.1f}}}$"
+                axis.plot(points["size"], points[column] / unit, "o-", label=power)
+            axis.set_xlabel(panel.axis)
+            axis.set_title(panel.title, fontsize="medium")
+            axis.grid(alpha=0.3)
+            axis.legend(fontsize="small")
+            sizes = sorted({size for line in panel.lines.values() for size in line})
+            if panel.logarithmic:
+                axis.set_xscale("log", base=2)
+                axis.set_yscale("log")
+            else:
+                axis.set_xlim(left=0)
+                axis.set_ylim(bottom=0)
+            axis.set_xticks(sizes, [str(size) for size in sizes])
+        row[0].set_ylabel(label)
+    return figure
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure, write table and figure, or be one point's process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", "-o", type=Path, default=ROOT / "docs" / "images", help="folder of growth.png")
+    parser.add_argument("--table", type=Path, default=ROOT / "docs" / "growth.csv")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        what, line, size = arguments.child
+        print(json.dumps(asdict(measure_here(what, line, int(size)))))
+        return
+    rows = []
+    for what, panel in PANELS.items():
+        for line, sizes in panel.lines.items():
+            for size in sizes:
+                point = measure(what, line, size)
+                rows.append({"what": what, "line": line, "size": size, **asdict(point), "threads": torch.get_num_threads()})
+                print(f"{what} {line} {size}: {point.seconds:.2f} s, {point.above / 1e9:.2f} GB", flush=True)
+    table = pd.DataFrame(rows)
+    with atomic_write(arguments.table) as part:
+        table.to_csv(part, index=False, float_format="%.4f")
+    write_image(as_picture(plot(table)), arguments.output / "growth.png")
+
+
+if __name__ == "__main__":
+    main()
