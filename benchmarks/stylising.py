@@ -12,6 +12,8 @@ import time
 
 import torch
 
+from benchmarks.counting import count, possible
+from benchmarks.machine import measure
 from benchmarks.rows import Row, take_turns
 from benchmarks.subjects import ReferenceModel, draw_pictures, draw_stylizer
 from ieast.allocator import keep_freed_memory
@@ -58,13 +60,19 @@ def against_reference(side: int, repetitions: int) -> list[Row]:
         "frame": f"a video's frame of {side}x{side}, full encoder, CPU fp32",
         "compact": f"stylise {side}x{side}, compact encoder, CPU fp32",
     }
-    rows = []
+    rows, machine = [], measure()
     for name, (least, aim) in limits.items():
-        note = f"{seconds['reference']:.2f} s against {seconds[name]:.2f} s"
+        work = count(subjects[name])
+        needed = possible(work, machine, "bf16" if name == "bf16" else "fp32")
+        note = (
+            f"{seconds['reference']:.3g} s against {seconds[name]:.3g} s; {work.flops / 1e9:.0f} GFLOP and "
+            f"{work.bytes / 1e9:.1f} GB, possible in {needed:.3g} s"
+        )
         if name != "compact":  # another network
             difference = (subjects[name]() - expected).abs()
             note += f"; pixels in [0, 1] differ by {difference.max():.0e}, {difference.mean():.0e} on average"
-        rows.append(Row(names[name], seconds["reference"] / seconds[name], least=least, aim=aim, note=note))
+        ratio, share = seconds["reference"] / seconds[name], needed / seconds[name]
+        rows.append(Row(names[name], ratio, least=least, aim=aim, note=note, possible=share))
     return rows
 
 

@@ -48,8 +48,8 @@ def compare(frames: Sequence[Tensor], name: str, repetitions: int) -> Row:
     )
     note = (
         f"{name}, {len(frames)} frames of {frames[0].shape[2]}x{frames[0].shape[1]}, {torch.get_num_threads()} threads: "
-        f"pairwise {seconds['pairwise']:.3f} s, once {seconds['once']:.3f} s; distances of {min(expected):.4f} to {max(expected):.4f} "
-        f"differ by {largest:.0e} at most"
+        f"pairwise {seconds['pairwise']:.3f} s, once {seconds['once']:.3f} s; distances of {min(expected):.4f} to "
+        f"{max(expected):.4f} differ by {largest:.0e} at most"
     )
     return Row("temporal LPIPS over a clip", seconds["pairwise"] / seconds["once"], least=1.7, aim=1.95, note=note)
 

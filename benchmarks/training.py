@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
+from benchmarks.counting import count, possible
+from benchmarks.machine import measure as measure_machine
 from benchmarks.rows import Row
-from benchmarks.subjects import ReferenceTraining, draw_pictures, draw_stylizer
+from benchmarks.subjects import ReferenceTraining, draw_pictures, draw_stylizer, drive
 from ieast.allocator import keep_freed_memory
 from ieast.config import ExperimentConfig
 from ieast.training.loop import make_trainer
@@ -89,7 +92,12 @@ def measure(
         warnings.simplefilter("ignore")
         hardware = {"accelerator": "gpu" if on_gpu else "cpu", "devices": 1, "precision": precision}
         make_trainer(Path(folder), [beside], CSVLogger(folder), **hardware).fit(module, crops)
+    work = count(partial(drive(module, precision), {side: crop.to(module.device) for side, crop in crops[0].items()}))
+    device = "cuda" if on_gpu else "cpu"
     return {
+        "possible": possible(work, measure_machine(device), "fp32" if precision == "32-true" else "bf16"),
+        "flops": work.flops,
+        "bytes": work.bytes,
         "ours": statistics.median(beside.ours[1:]),
         "theirs": statistics.median(beside.theirs[1:]),
         "difference": beside.difference,
@@ -111,17 +119,22 @@ def rows(iterations: int = 5) -> list[Row]:
             found.append(Row(what, None, least=least, aim=aim, note="this CPU has no bf16"))
             continue
         times = measure("vgg19", precision, iterations, accelerator="cpu")
-        found.append(Row(what, times["theirs"] / times["ours"], least=least, aim=aim, note=_note(times)))
+        found.append(_row(what, times, least, aim))
     what = "training step, full VGG-19, GPU bf16, batch 16, crop 256"
     if not torch.cuda.is_available():
         return [*found, Row(what, None, least=5, aim=8, note="no GPU")]
     times = measure("vgg19", "bf16-mixed", 20, 16, 256, accelerator="gpu", compile=True)
-    note = f"{_note(times)}; {1 / times['ours']:.1f} iterations/s (30)"
-    return [*found, Row(what, times["theirs"] / times["ours"], least=5, aim=8, note=note)]
+    return [*found, _row(what, times, 5, 8, f"; {1 / times['ours']:.1f} iterations/s of 30 aimed at")]
 
 
-def _note(times: dict[str, float]) -> str:
-    return f"{times['theirs']:.2f} s against {times['ours']:.2f} s; first losses differ by {times['difference']:.0e}"
+def _row(what: str, times: dict[str, float], least: float, aim: float, also: str = "") -> Row:
+    note = (
+        f"{times['theirs']:.3g} s against {times['ours']:.3g} s; first losses differ by {times['difference']:.0e}; "
+        f"{times['flops'] / 1e9:.0f} GFLOP and {times['bytes'] / 1e9:.1f} GB a step, possible in {times['possible']:.3g} s"
+        f"{also}"
+    )
+    ratio, share = times["theirs"] / times["ours"], times["possible"] / times["ours"]
+    return Row(what, ratio, least=least, aim=aim, note=note, possible=share)
 
 
 if __name__ == "__main__":
