@@ -16,6 +16,7 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.counting import count, possible
 from benchmarks.machine import measure as measure_machine
@@ -66,6 +67,21 @@ class Observed(StyleTransferModule):
         super().count(terms)
 
 
+class DrawnCrops(Dataset[dict[str, Tensor]]):
+    """Batches in memory, so that only computing is timed."""
+
+    def __init__(self, count: int, distinct: int, crop: int):
+        seeds = ((2 * number, 2 * number + 1) for number in range(count))
+        pictures = [[draw_pictures(distinct, crop, crop, seed) for seed in pair] for pair in seeds]
+        self.batches = [{"content": c, "style": s, "style_index": torch.arange(distinct)} for c, s in pictures]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        return self.batches[number]
+
+
 def measure(
     encoder: str, precision: str, iterations: int, batch: int = BATCH, crop: int = CROP, **training: Any
 ) -> dict[str, float]:
@@ -80,19 +96,12 @@ def measure(
     if config.training.compile:
         for part in (module.stylizer.encoder, *module.stylizer.parts().values()):
             part.compile()
-    crops = [
-        {
-            "content": draw_pictures(batch // 2, crop, crop, seed=2 * number),
-            "style": draw_pictures(batch // 2, crop, crop, seed=2 * number + 1),
-            "style_index": torch.arange(batch // 2),
-        }
-        for number in range(iterations + 1)
-    ]
+    crops = DrawnCrops(iterations + 1, batch // 2, crop)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         hardware = {"accelerator": "gpu" if on_gpu else "cpu", "devices": 1, "precision": precision}
-        make_trainer(Path(folder), [beside], CSVLogger(folder), **hardware).fit(module, crops)
-    work = count(partial(drive(module, precision), {side: crop.to(module.device) for side, crop in crops[0].items()}))
+        make_trainer(Path(folder), [beside], CSVLogger(folder), **hardware).fit(module, DataLoader(crops, batch_size=None))
+    work = count(partial(drive(module, precision), {side: values.to(module.device) for side, values in crops[0].items()}))
     device = "cuda" if on_gpu else "cpu"
     return {
         "possible": possible(work, measure_machine(device), "fp32" if precision == "32-true" else "bf16"),
