@@ -1,10 +1,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from benchmarks.counting import Work, count, possible
 from benchmarks.machine import Machine, Rate
-from benchmarks.subjects import draw_batch, draw_stylizer, drive
+from benchmarks.subjects import ReferenceModel, draw_batch, draw_stylizer, drive
 from ieast.config import ExperimentConfig
 from ieast.training.module import StyleTransferModule
 
@@ -93,6 +94,28 @@ def test_the_longer_of_the_two_times_is_what_is_possible():
     assert possible(Work(flops=10**11, bytes=2 * 10**10), machine, "fp32") == pytest.approx(2.0)
     with pytest.raises(ValueError, match="'bf16' was measured on some"):
         possible(Work(1, 1), machine, "bf16")
+
+
+def test_a_stylization_takes_what_its_convolutions_and_its_attention_take():
+    stylizer = draw_stylizer("vgg19-compact").eval()
+    reference = ReferenceModel.like(stylizer)
+    content, style = torch.rand(1, 3, 64, 96), torch.rand(1, 3, 64, 64)
+    terms = []
+
+    def note(layer, _, result):
+        _, inputs, height, width = layer.weight.shape
+        terms.append(2 * inputs * height * width * result.numel())
+
+    for part in (reference.vgg, reference.transform, reference.decoder):
+        for layer in part.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.register_forward_hook(note)
+    expected = count(lambda: reference.stylize(content, style)).flops
+    channels = stylizer.encoder.widths[3]
+    attention = 4 * channels * ((8 * 12) * (8 * 8) + (4 * 6) * (4 * 4))
+    merge = 2 * 9 * channels**2 * (8 * 12)  # the one convolution that is not called as a layer
+    assert expected == sum(terms) + merge + attention
+    assert count(lambda: stylizer.stylize(content, style)).flops == expected
 
 
 def test_of_a_training_step_the_frozen_encoder_has_no_gradient():
