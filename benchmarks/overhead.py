@@ -29,6 +29,9 @@ QUICKSTART = "configs/quickstart.yaml"
 LONG_RUN = 600.0
 """Seconds of the training run that the overhead is compared with."""
 
+INSIDE = ("training", "logging", "cpu")
+"""What is known of the demo besides its commands."""
+
 SERVICES = ("zenml", "mlflow", "dvc")
 _LOGGED = 30
 """Times that logging is timed."""
@@ -46,18 +49,19 @@ def rows_of(stages: Mapping[str, float], plain: Mapping[str, float]) -> list[Row
     """The two lines, from seconds.
 
     Args:
-        stages: Of each command of the demo, and as `training` and `logging` those inside it: of the training alone, and of
-            MLflow's logger at one logged iteration.
-        plain: `total` of the plain process, and likewise `training` and `logging`; `iterations` and `log_every`.
+        stages: Of each command of the demo; as `training` and `logging` those inside it, of the training alone and of
+            MLflow's logger at one logged iteration; and as `cpu` what all commands computed.
+        plain: `total` of the plain process, and likewise `training`, `logging` and `cpu`; `iterations` and `log_every`.
     """
-    commands = {name: seconds for name, seconds in stages.items() if name not in ("training", "logging")}
+    commands = {name: seconds for name, seconds in stages.items() if name not in INSIDE}
     overhead = sum(commands.values()) - plain["total"]
     logged = LONG_RUN / (plain["training"] / plain["iterations"]) / plain["log_every"]
     for_logging = logged * (stages["logging"] - plain["logging"])
     parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in commands.items())
     note = (
         f"demo {sum(commands.values()):.1f} s ({parts}), plain {plain['total']:.1f} s; "
-        f"training alone {stages['training']:.1f} s and {plain['training']:.1f} s"
+        f"training alone {stages['training']:.1f} s and {plain['training']:.1f} s; "
+        f"CPU {stages['cpu']:.1f} s and {plain['cpu']:.1f} s"
     )
     share_note = (
         f"{overhead:.1f} s fixed and {for_logging:.1f} s for {logged:.0f} logged iterations "
@@ -84,18 +88,19 @@ def _measure(clone: Path) -> tuple[dict[str, float], dict[str, float]]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     stages: dict[str, float] = {}
+    cpu: dict[str, float] = {}
 
     def run(name: str, *command: str) -> str:
-        start = time.perf_counter()
+        start, computed = time.perf_counter(), _computing()
         done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
-        stages[name] = time.perf_counter() - start
+        stages[name], cpu[name] = time.perf_counter() - start, _computing() - computed
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
         return done.stdout
 
     def child(name: str, *arguments: str) -> dict[str, float]:
         found = json.loads(run(name, sys.executable, "-m", "benchmarks.overhead", *arguments).splitlines()[-1])
-        return found | {"total": stages.pop(name)}
+        return found | {"total": stages.pop(name), "cpu": cpu.pop(name)}
 
     run("zenml init", "zenml", "init")
     store = run("stack", sys.executable, "-m", "pipelines.stack").splitlines()[-1]
@@ -104,7 +109,13 @@ def _measure(clone: Path) -> tuple[dict[str, float], dict[str, float]]:
     run("pipeline", "zenml", "pipeline", "run", "pipelines.training.training_pipeline", "-c", QUICKSTART)
     run("last-run", "ieast", "last-run")
     inside = child("inside", "--inside", store)
-    return stages | {name: inside[name] for name in ("training", "logging")}, plain
+    return stages | {name: inside[name] for name in INSIDE[:2]} | {"cpu": sum(cpu.values())}, plain
+
+
+def _computing() -> float:
+    """Seconds that the ended processes below this one have computed so far; unlike those on the wall, others' work adds few."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def work_plainly(config_file: Path, data: Path, work: Path) -> dict[str, float]:
