@@ -1,12 +1,10 @@
 """The benchmarks of data and pipelines compare like with like, on tiny inputs; nothing here is timed."""
 
-import itertools
-
 import pytest
 import torch
 from PIL import Image
 
-from benchmarks.loading import TensorBatches, draw_prepared
+from benchmarks.loading import TakingTurns, draw_prepared
 from benchmarks.overhead import LONG_RUN, rows_of, seconds_of_logging
 from benchmarks.preparing import decode_entropy, differences, draw_photographs, prepare_plainly
 from ieast.config import PrepareConfig
@@ -38,15 +36,15 @@ def test_drawn_photographs_have_the_size_asked_for_and_differ(tmp_path):
     assert differences(paths[:1], paths[1:]) > 1
 
 
-def test_batches_of_tensors_go_round_for_as_long_as_training_lasts(tmp_path):
+def test_a_training_that_compares_is_given_one_batch_of_each_source_after_the_other(tmp_path):
     contents, styles = draw_prepared(tmp_path, 4, 48, 64)
     assert {Image.open(path).size for path in (*contents, *styles)} == {(64, 48)}
-    batches = PairBatches(contents, styles, distinct=4, crop=32, seed=0)
-    tensors = [batches[0], batches[1]]
-    yielded = list(TensorBatches(tensors, 5))
-    assert len(yielded) == len(TensorBatches(tensors, 5)) == 5
-    for given, expected in zip(yielded, itertools.cycle(tensors), strict=False):
-        assert torch.equal(given["content"], expected["content"])
+    sources = [PairBatches(contents, styles, distinct=4, crop=32, seed=seed) for seed in range(2)]
+    turns = TakingTurns([[source[0], source[1]] for source in sources], 2)
+    yielded = list(turns)
+    assert len(yielded) == len(turns) == 4
+    for place, given in enumerate(yielded):
+        assert torch.equal(given["content"], sources[place % 2][place // 2]["content"])
 
 
 def test_overhead_is_the_demos_commands_less_the_plain_process_and_scales_logging_to_ten_minutes():
