@@ -13,7 +13,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: demo gallery test lint format stack ui environment clean
+.PHONY: demo gallery test bench lint format stack ui environment clean
 
 demo: environment stack ## the training pipeline on the sample data
 	dvc pull --quiet
@@ -27,6 +27,9 @@ gallery: environment ## the pictures of the README
 # folders, because files with the fewest tests, which would come last, are the pipelines', which take longest.
 test: environment
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+bench: environment ## how fast everything is, against the plain computation and against what this machine can do
+	python -m benchmarks
 
 lint: environment
 	ruff check .

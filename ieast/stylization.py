@@ -255,10 +255,11 @@ def _keep_settings(
     before: dict[str, Any] = {"options": options, "contents": {}, "styles": {}}
     if path.exists():
         before = json.loads(path.read_text())
+        before["options"].setdefault("precision", "fp32")  # older results had no choice
     all_contents, all_styles = before["contents"] | content_files, before["styles"] | style_files
     # A file that could not be read may be mended: only what has results, of this call or an earlier one, must stay.
     changed = [
-        *(name for name, value in options.items() if before["options"].get(name, value) != value),
+        *(name for name, value in options.items() if before["options"][name] != value),
         *(
             f"content {name}"
             for name in _changed(before["contents"], content_files)
