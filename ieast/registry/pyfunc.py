@@ -67,7 +67,7 @@ class StylizerModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Read the exported model that was logged as the artifact `model`."""
-        keep_freed_memory()
+        keep_freed_memory(1 << 30)  # a server that once met a large picture need not hold on to all it took
         self.stylizer, self.card = load_model(context.artifacts["model"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
