@@ -114,7 +114,7 @@ def _child(which: str, side: int) -> None:
 def rows() -> list[Row]:
     """The stylising rows of the table."""
     keep_freed_memory()  # as `ieast stylize` does; the reference profits as well
-    return [*against_reference(512, 5), *against_reference(1024, 3), largest()]
+    return [*against_reference(512, 5), *against_reference(1024, 2), largest()]
 
 
 if __name__ == "__main__":
