@@ -22,7 +22,7 @@ from benchmarks.counting import count, possible
 from benchmarks.machine import measure as measure_machine
 from benchmarks.rows import Row
 from benchmarks.subjects import ReferenceTraining, draw_pictures, draw_stylizer, drive
-from ieast.allocator import keep_freed_memory
+from ieast.allocator import keep_freed_memory, return_freed_memory
 from ieast.config import ExperimentConfig
 from ieast.training.loop import make_trainer
 from ieast.training.module import StyleTransferModule
@@ -50,7 +50,9 @@ class BesideReference(L.Callback):
         synchronise(module.device)
         now = time.perf_counter()
         self.ours.append(now - self._since)
+        return_freed_memory()
         terms = self.reference.step(batch["content"], batch["style"])
+        keep_freed_memory()
         synchronise(module.device)
         self._since = time.perf_counter()
         self.theirs.append(self._since - now)
@@ -88,7 +90,7 @@ def measure(
     """Median seconds of an iteration of ours and theirs, and the largest relative difference of the first one's loss terms."""
     settings = {"batch_size": batch, "crop": crop, "precision": precision, **training}
     config = ExperimentConfig.parse({"training": settings})
-    keep_freed_memory()  # as `fit` does; the reference profits as well
+    keep_freed_memory()  # as `fit` does
     module = Observed(draw_stylizer(encoder, config), config)
     on_gpu = config.training.accelerator == "gpu"
     beside = BesideReference(ReferenceTraining(module, "cuda" if on_gpu else "cpu"))
