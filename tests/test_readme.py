@@ -59,7 +59,8 @@ def test_every_stylisation_in_the_readme_works(folder, command):
 
 
 def test_the_options_shown_are_there():
-    assert {option.split()[0] for option in OPTIONS} == {"--alpha", "--preserve-colour", "--precision", "--style-size", "--model"}
+    shown = {"--alpha", "--preserve-colour", "--precision", "--style-size", "--model"}
+    assert {option.split()[0] for option in OPTIONS} == shown
     assert len(COMMANDS) > 8
 
 
