@@ -9,7 +9,6 @@ from a filled cache and from files take turns, so that a busy moment strikes all
 """
 
 import itertools
-import os
 import statistics
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from benchmarks.rows import Row
 from benchmarks.subjects import draw_pictures, draw_stylizer
 from ieast.config import ExperimentConfig
 from ieast.data.batches import PairBatches, iteration_loader
+from ieast.data.prepare import usable_cores
 from ieast.images import to_image, write_image
 from ieast.training.loop import make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
@@ -79,7 +79,7 @@ def rate_row(contents: Sequence[Path], styles: Sequence[Path]) -> Row:
     """The best rate, and those of all settings in the note."""
     rates = {setting: loader_rate(contents, styles, *setting) for setting in SETTINGS}
     best = max(rates, key=lambda setting: rates[setting])
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     each = ", ".join(
         f"{workers} workers {'with' if cache else 'without'} a cache {rate:.0f}" for (workers, cache), rate in rates.items()
     )

@@ -6,7 +6,6 @@ into a picture of an eighth, is therefore measured beside as the limit of what l
 """
 
 import itertools
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from PIL import Image
 
 from benchmarks.rows import Row, take_turns
 from ieast.config import PrepareConfig
-from ieast.data.prepare import PreparedDataset, prepare_dataset
+from ieast.data.prepare import PreparedDataset, prepare_dataset, usable_cores
 
 WIDTH, HEIGHT, QUALITY = 4000, 3000, 92
 PICTURES, REPETITIONS = 6, 3
@@ -64,7 +63,7 @@ def decode_entropy(sources: Sequence[Path]) -> None:
 def rows() -> list[Row]:
     """How much faster `prepare_dataset` is on one core, and how much faster on all of them than on one."""
     config = PrepareConfig(workers=1)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     runs = itertools.count()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

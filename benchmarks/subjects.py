@@ -138,9 +138,13 @@ def drive(module: StyleTransferModule, precision: str = "32-true") -> Callable[[
     return step
 
 
-def draw_batch(batch: int, crop: int, device: torch.device | str = "cpu") -> dict[str, Tensor]:
-    """A batch of `batch` as `training_step` takes it: half as many distinct contents and styles of `crop` pixels a side."""
-    pictures = {side: draw_pictures(batch // 2, crop, crop, seed).to(device) for seed, side in enumerate(("content", "style"))}
+def draw_batch(batch: int, crop: int, device: torch.device | str = "cpu", number: int = 0) -> dict[str, Tensor]:
+    """A batch of `batch` as `training_step` takes it: half as many distinct contents and styles of `crop` pixels a side.
+
+    Batches of different `number` hold different pictures.
+    """
+    seeds = {"content": 2 * number, "style": 2 * number + 1}
+    pictures = {side: draw_pictures(batch // 2, crop, crop, seed).to(device) for side, seed in seeds.items()}
     return pictures | {"style_index": torch.arange(batch // 2, device=device)}
 
 

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.counting import count, possible
 from benchmarks.machine import measure as measure_machine
 from benchmarks.rows import Row
-from benchmarks.subjects import ReferenceTraining, draw_pictures, draw_stylizer, drive
+from benchmarks.subjects import ReferenceTraining, draw_batch, draw_stylizer, drive
 from ieast.allocator import keep_freed_memory, return_freed_memory
 from ieast.config import ExperimentConfig
 from ieast.training.loop import make_trainer
@@ -72,10 +72,8 @@ class Observed(StyleTransferModule):
 class DrawnCrops(Dataset[dict[str, Tensor]]):
     """Batches in memory, so that only computing is timed."""
 
-    def __init__(self, count: int, distinct: int, crop: int):
-        seeds = ((2 * number, 2 * number + 1) for number in range(count))
-        pictures = [[draw_pictures(distinct, crop, crop, seed) for seed in pair] for pair in seeds]
-        self.batches = [{"content": c, "style": s, "style_index": torch.arange(distinct)} for c, s in pictures]
+    def __init__(self, count: int, batch: int, crop: int):
+        self.batches = [draw_batch(batch, crop, number=number) for number in range(count)]
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -98,7 +96,7 @@ def measure(
     if config.training.compile:
         for part in (module.stylizer.encoder, *module.stylizer.parts().values()):
             part.compile()
-    crops = DrawnCrops(iterations + 1, batch // 2, crop)
+    crops = DrawnCrops(iterations + 1, batch, crop)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         hardware = {"accelerator": "gpu" if on_gpu else "cpu", "devices": 1, "precision": precision}
@@ -124,8 +122,8 @@ def synchronise(device: torch.device) -> None:
 def rows(iterations: int = 5) -> list[Row]:
     """The training rows of the table."""
     found = []
-    for precision, least, aim in (("32-true", 1.6, 1.9), ("bf16-mixed", 2.5, 3.5)):
-        what = f"training step, full VGG-19, CPU {precision.split('-')[0]}, batch {BATCH}, crop {CROP}"
+    for name, precision, least, aim in (("fp32", "32-true", 1.6, 1.9), ("bf16", "bf16-mixed", 2.5, 3.5)):
+        what = f"training step, full VGG-19, CPU {name}, batch {BATCH}, crop {CROP}"
         if precision == "bf16-mixed" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
             found.append(Row(what, None, least=least, aim=aim, note="this CPU has no bf16"))
             continue

@@ -30,7 +30,7 @@ class Look:
         style_size: Smallest side in pixels at which styles are looked at; smaller ones are taken as they are.
         preserve_colour: As for `Stylizer.stylize`.
         precision: `bf16` computes convolutions and attention with 8 significant bits, about twice as fast where the hardware
-            can; colours then differ by a few of 255 levels.
+            can; colours then differ by one or two of 255 levels on average, by twenty where it is most.
     """
 
     alpha: float = 1.0

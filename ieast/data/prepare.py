@@ -216,7 +216,7 @@ def _prepare_pictures(source: Path, folder: Path, config: PrepareConfig) -> list
     # Threads, because Pillow leaves Python's lock while it decodes, resizes and encodes: two of them on two cores
     # prepare 12-megapixel JPEGs 1.6 to 1.9 times as fast as one, and processes do no better. Threads need neither fork,
     # unsafe beside the other threads of a pipeline's step, nor spawn, which starts the main script anew.
-    pool = ThreadPoolExecutor(config.workers or _cores(), thread_name_prefix="prepare")
+    pool = ThreadPoolExecutor(config.workers or usable_cores(), thread_name_prefix="prepare")
     try:
         with tqdm(total=len(pictures), desc="preparing", unit="picture", disable=None) as progress:
             for start in range(0, len(pictures), _BATCH):
@@ -296,7 +296,7 @@ def _check_usable(manifest: pd.DataFrame, max_bad_share: float, listing: Path) -
             )
 
 
-def _cores() -> int:
+def usable_cores() -> int:
     """Cores this process may use, which in containers and batch jobs are fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
