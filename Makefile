@@ -49,7 +49,6 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	touch $@
 
 stack: environment ## the local ZenML stack with MLflow
-	@test -d .zen || zenml init
 	python -m pipelines.stack
 
 ui: stack ## MLflow and ZenML in a browser, on this machine only

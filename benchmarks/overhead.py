@@ -102,7 +102,6 @@ def _measure(clone: Path) -> tuple[dict[str, float], dict[str, float]]:
         found = json.loads(run(name, sys.executable, "-m", "benchmarks.overhead", *arguments).splitlines()[-1])
         return found | {"total": stages.pop(name), "cpu": cpu.pop(name)}
 
-    run("zenml init", "zenml", "init")
     store = run("stack", sys.executable, "-m", "pipelines.stack").splitlines()[-1]
     run("dvc pull", "dvc", "pull", "--quiet")
     plain = child("plain", "--plain")

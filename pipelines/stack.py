@@ -1,10 +1,12 @@
-"""`python -m pipelines.stack`: make the local ZenML stack with MLflow, once, and activate it.
+"""`python -m pipelines.stack`: make the local ZenML stack with MLflow, once, and activate it for this folder.
 
-It changes the ZenML configuration that ZENML_CONFIG_PATH names; the Makefile names one of the project's own.
+What `zenml init` does is done here too, because every command that imports ZenML takes five seconds. It changes the ZenML
+configuration that ZENML_CONFIG_PATH names; the Makefile names one of the project's own.
 """
 
 import logging
 import sys
+from pathlib import Path
 
 from zenml.client import Client
 from zenml.enums import StackComponentType
@@ -18,7 +20,12 @@ log = logging.getLogger(__name__)
 
 
 def ensure_stack() -> None:
-    """Register MLflow as experiment tracker and model registry, and a stack of them; what exists is kept."""
+    """Make this folder a ZenML repository, register MLflow as experiment tracker and model registry, and a stack of them.
+
+    What exists is kept. The stack is activated for this folder alone.
+    """
+    if not Client.is_repository_directory(Path.cwd()):
+        Client.initialize()
     client = Client()
     for kind in (StackComponentType.EXPERIMENT_TRACKER, StackComponentType.MODEL_REGISTRY):
         if not client.list_stack_components(type=kind, name=COMPONENT).items:

@@ -23,7 +23,6 @@ class Project:
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "300",
         }
-        self.run("zenml", "init")
         self.store = self.run(sys.executable, "-m", "pipelines.stack").stdout.splitlines()[-1]
 
     def run(self, *command, check=True):
