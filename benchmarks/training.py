@@ -93,9 +93,7 @@ def measure(
     on_gpu = config.training.accelerator == "gpu"
     beside = BesideReference(ReferenceTraining(module, "cuda" if on_gpu else "cpu"))
     module.to(memory_format=torch.channels_last)
-    if config.training.compile:
-        for part in (module.stylizer.encoder, *module.stylizer.parts().values()):
-            part.compile()
+    module.compile_networks()
     crops = DrawnCrops(iterations + 1, batch, crop)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -175,7 +175,11 @@ class TrainingConfig(Settings):
     strategy: str = "auto"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     channels_last: bool = True
-    compile: bool = False
+    compile: bool | Literal["reduce-overhead", "max-autotune"] = Field(
+        False,
+        description="fuse operations by torch.compile; `reduce-overhead` also records CUDA graphs, and `max-autotune` "
+        "tries kernels as well. For GPUs: on CPUs it is slower",
+    )
     loader_workers: int = Field(2, ge=0)
     cache_gb: float = Field(0.0, ge=0, description="memory for decoded pictures, in each loading process")
 

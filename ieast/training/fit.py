@@ -100,9 +100,7 @@ def fit(
         logger or CSVLogger(folder, name="curves", flush_logs_every_n_steps=1),
         **_hardware(config),
     )
-    if training.compile:
-        for part in (stylizer.encoder, *stylizer.parts().values()):
-            part.compile()
+    module.compile_networks()
     if started_at >= total:  # finished earlier, but what came after it was not
         module.load_state_dict(AtomicCheckpointIO().load_checkpoint(checkpoint)["state_dict"])
         module.finished = started_at

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 
@@ -41,6 +41,19 @@ class StyleTransferModule(IterationModule):
             self.style_head = ProjectionHead(widths[2], model.style_head)  # on relu3_1
             self.content_head = ProjectionHead(widths[3], model.content_head)  # on relu4_1
 
+    def networks(self) -> list[nn.Module]:
+        """All that compute in an iteration: the encoder, the method's parts, the discriminator and the heads."""
+        names = ("discriminator", "style_head", "content_head")
+        others = [getattr(self, name) for name in names if hasattr(self, name)]
+        return [self.stylizer.encoder, *self.stylizer.parts().values(), *others]
+
+    def compile_networks(self) -> None:
+        """Have `torch.compile` make each of `networks` as `training.compile` says; weights and results stay what they are."""
+        mode = self.config.training.compile
+        if mode:
+            for network in self.networks():
+                network.compile(mode=None if mode is True else mode)
+
     # -- optimisers -----------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> list[Optimizer]:
@@ -54,8 +67,8 @@ class StyleTransferModule(IterationModule):
         if self.config.objective.contrastive_learning:
             heads = [*self.style_head.parameters(), *self.content_head.parameters()]
             groups.append(_group("heads", heads, training.learning_rate))
-        # Under fp16 a fused Adam would unscale the gradients itself, after they have been clipped.
-        fused = self.device.type == "cuda" and training.precision != "16-mixed"
+        # In one pass over memory. Under fp16 a fused Adam would unscale the gradients itself, after they have been clipped.
+        fused = training.precision != "16-mixed"
         optimizers: list[Optimizer] = [make_optimizer(groups, training.optimizer, fused=fused)]
         if self.config.objective.external_learning:
             group = _group("discriminator", self.discriminator.parameters(), training.learning_rate)
@@ -93,6 +106,9 @@ class StyleTransferModule(IterationModule):
 
     def training_step(self, batch: dict[str, Tensor], _batch_index: int) -> None:
         """Learn from one batch: content and style crops (b/2, 3, H, W), uint8."""
+        if self.config.training.compile:
+            # A network runs several times in an iteration, and what a CUDA graph wrote must last until its end.
+            torch.compiler.cudagraph_mark_step_begin()
         content, style = (self._as_images(batch[side]) for side in ("content", "style"))
         self._set_learning_rates()
         if self.in_reconstruction:

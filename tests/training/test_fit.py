@@ -303,6 +303,26 @@ def test_channels_last_leads_to_the_same_losses(make_config, prepared, tmp_path)
         assert fast[name] == pytest.approx(values, rel=1e-4), name
 
 
+def test_compiled_networks_lead_to_the_same_losses(make_config, prepared, tmp_path, monkeypatch):
+    compile_module = torch.nn.Module.compile
+    modes = []
+
+    def without_generating_code(network: torch.nn.Module, *, mode: str | None) -> None:
+        """What is taken from our code is PyTorch's graphs; making machine code of them would take minutes."""
+        modes.append(mode)
+        compile_module(network, backend="aot_eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", without_generating_code)
+    eager = curves_of(make_config(training=STILL), prepared, tmp_path / "eager")
+    assert not modes
+    settings = STILL | {"compile": "reduce-overhead"}
+    compiled = curves_of(make_config(training=settings), prepared, tmp_path / "compiled")
+    assert modes == ["reduce-overhead"] * 6  # encoder, decoder, transform, discriminator and two heads
+    assert eager.keys() == compiled.keys()
+    for name, values in eager.items():
+        assert compiled[name] == pytest.approx(values, rel=1e-4), name
+
+
 def test_bf16_runs_near_full_precision_and_exports_full_precision(make_config, prepared, tmp_path):
     full = curves_of(make_config(training=STILL), prepared, tmp_path / "full")
     mixed = curves_of(make_config(training=STILL | {"precision": "bf16-mixed"}), prepared, tmp_path / "mixed")
