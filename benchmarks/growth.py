@@ -72,10 +72,8 @@ class Point:
     """Median."""
     runs: int
     """Of which it is the median."""
-    total: int
-    """Bytes that the process held at its peak."""
-    above: int
-    """Bytes of it beyond what it held before: Python, PyTorch, the model and its inputs."""
+    peak: int
+    """Bytes that the process held at most, Python, PyTorch, the model and its inputs among them."""
 
 
 def prepare(what: str, line: str, size: int) -> Callable[[], object]:
@@ -103,12 +101,11 @@ def prepare(what: str, line: str, size: int) -> Callable[[], object]:
 def measure_here(what: str, line: str, size: int) -> Point:
     """Measure one point in this process."""
     run = prepare(what, line, size)
-    before, first = resident_bytes("VmRSS"), _seconds(run)
+    first = _seconds(run)
     times = [first] if first > PATIENCE else []
     while len(times) < RUNS and sum(times) + first < PATIENCE:
         times.append(_seconds(run))
-    total = resident_bytes("VmHWM")
-    return Point(statistics.median(times), len(times), total, total - before)
+    return Point(statistics.median(times), len(times), resident_bytes("VmHWM"))
 
 
 def measure(what: str, line: str, size: int) -> Point:
@@ -127,7 +124,8 @@ def plot(table: pd.DataFrame) -> Figure:
     """A column a panel, seconds above and gigabytes below."""
     figure = Figure(figsize=(4 * len(PANELS), 6.5), layout="constrained")
     grid = figure.subplots(2, len(PANELS), squeeze=False)
-    shown = (("seconds", "seconds", 1.0), ("above", "peak memory above the start (GB)", 1e9))
+    figure.suptitle(f"{ENCODER}, fp32, CPU with {table['threads'].iloc[0]} threads", fontsize="medium")
+    shown = (("seconds", "seconds", 1.0), ("peak", "peak memory of the process (GB)", 1e9))
     for row, (column, label, unit) in zip(grid, shown, strict=True):
         for axis, (what, panel) in zip(row, PANELS.items(), strict=True):
             for line, points in table[table["what"] == what].groupby("line", sort=False):
@@ -172,7 +170,7 @@ def main() -> None:
             for size in sizes:
                 point = measure(what, line, size)
                 rows.append({"what": what, "line": line, "size": size, **asdict(point), "threads": torch.get_num_threads()})
-                print(f"{what} {line} {size}: {point.seconds:.2f} s, {point.above / 1e9:.2f} GB", flush=True)
+                print(f"{what} {line} {size}: {point.seconds:.2f} s, {point.peak / 1e9:.2f} GB", flush=True)
     table = pd.DataFrame(rows)
     with atomic_write(arguments.table) as part:
         table.to_csv(part, index=False, float_format="%.4f")

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import time
+from functools import partial
 
 import torch
 
@@ -59,8 +60,12 @@ def against_reference(side: int, repetitions: int) -> list[Row]:
         limits = {"fp32": (1.4, 1.6), "bf16": (2.0, 3.0)}
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         del subjects["bf16"], limits["bf16"]
-    expected = subjects["reference"]()
-    seconds = take_turns({name: subjects[name] for name in ("reference", *limits)}, repetitions)
+    results: dict[str, torch.Tensor] = {}
+
+    def stylise(name: str) -> None:
+        results[name] = subjects[name]()
+
+    seconds = take_turns({name: partial(stylise, name) for name in ("reference", *limits)}, repetitions)
     names = {
         "fp32": f"stylise {side}x{side}, full encoder, CPU fp32",
         "bf16": f"stylise {side}x{side}, full encoder, CPU bf16",
@@ -76,7 +81,7 @@ def against_reference(side: int, repetitions: int) -> list[Row]:
             f"{work.bytes / 1e9:.1f} GB, possible in {needed:.3g} s"
         )
         if name != "compact":  # another network
-            difference = (subjects[name]() - expected).abs()
+            difference = (results[name] - results["reference"]).abs()
             note += f"; pixels in [0, 1] differ by {difference.max():.0e}, {difference.mean():.0e} on average"
         ratio, share = seconds["reference"] / seconds[name], needed / seconds[name]
         rows.append(Row(names[name], ratio, least=least, aim=aim, note=note, possible=share))

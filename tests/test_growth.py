@@ -12,7 +12,7 @@ def test_the_exponent_is_that_of_the_two_largest_sizes():
 
 def test_the_figure_shows_every_point_twice():
     rows = [
-        {"what": what, "line": line, "size": size, "seconds": 0.1 * size, "above": 1e6 * size}
+        {"what": what, "line": line, "size": size, "seconds": 0.1 * size, "peak": 1e6 * size, "threads": 2}
         for what, panel in growth.PANELS.items()
         for line, sizes in panel.lines.items()
         for size in sizes
@@ -26,4 +26,4 @@ def test_a_point_knows_its_time_and_its_memory():
     point = growth.measure_here("clip", "package", 2)
     assert point.runs == growth.RUNS
     assert point.seconds > 0
-    assert 0 <= point.above < point.total
+    assert point.peak > 100e6  # Python and PyTorch alone
