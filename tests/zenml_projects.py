@@ -1,9 +1,10 @@
 """A folder in which ZenML pipelines run as a user runs them."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+
+from warm_processes import SETTINGS, run_warm
 
 BIN = Path(sys.executable).parent
 
@@ -15,17 +16,17 @@ class Project:
         self.folder = folder
         # MLflow leaves the store that other tests in this process used in the variables; a new shell has none.
         inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-        self.environment = inherited | {
-            "ZENML_CONFIG_PATH": str(folder / "zenml"),
-            "ZENML_ANALYTICS_OPT_IN": "false",
-            "AUTO_OPEN_DASHBOARD": "false",
-            "DVC_NO_ANALYTICS": "1",
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "COLUMNS": "300",
-        }
+        self.environment = (
+            inherited
+            | SETTINGS
+            | {
+                "ZENML_CONFIG_PATH": str(folder / "zenml"),
+                "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            }
+        )
         self.store = self.run(sys.executable, "-m", "pipelines.stack").stdout.splitlines()[-1]
 
     def run(self, *command, check=True):
-        result = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        result = run_warm(command, self.folder, self.environment)
         assert result.returncode == 0 or not check, result.stdout[-12000:] + result.stderr[-4000:]
         return result
