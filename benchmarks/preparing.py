@@ -19,7 +19,7 @@ from ieast.config import PrepareConfig
 from ieast.data.prepare import PreparedDataset, prepare_dataset, usable_cores
 
 WIDTH, HEIGHT, QUALITY = 4000, 3000, 92
-PICTURES, REPETITIONS = 6, 3
+PICTURES, REPETITIONS = 12, 3
 GRAIN = 10
 """Largest difference in grey levels that a pixel's grain makes: 12-megapixel files of some 3.5 MB, as cameras write."""
 

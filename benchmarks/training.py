@@ -1,28 +1,31 @@
 """One training iteration beside the released order of computation: `python -m benchmarks.training`.
 
 Both sides start from the same weights, see the same pictures and learn, each in its own optimiser's steps; they take turns, and
-Lightning's own share of an iteration counts as ours.
+Lightning's own share of an iteration counts as ours. The reference runs in a process that leaves the C library as it is.
 """
 
 import statistics
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.counting import count, possible
+from benchmarks.elsewhere import Elsewhere
 from benchmarks.machine import measure as measure_machine
 from benchmarks.rows import Row
 from benchmarks.subjects import ReferenceTraining, draw_batch, draw_stylizer, drive
-from ieast.allocator import keep_freed_memory, return_freed_memory
+from ieast.allocator import keep_freed_memory
 from ieast.config import ExperimentConfig
 from ieast.training.loop import make_trainer
 from ieast.training.module import StyleTransferModule
@@ -30,10 +33,22 @@ from ieast.training.module import StyleTransferModule
 CROP, BATCH = 128, 8
 
 
+def reference(encoder: str, settings: dict[str, Any], device: str) -> Callable[[np.ndarray, np.ndarray], dict[str, float]]:
+    """The reference's iteration on `device`, from the weights that ours starts with; it gives the terms that it had."""
+    config = ExperimentConfig.parse({"training": settings})
+    training = ReferenceTraining(StyleTransferModule(draw_stylizer(encoder, config), config), device)
+
+    def step(content: np.ndarray, style: np.ndarray) -> dict[str, float]:
+        terms = training.step(*(torch.from_numpy(side).to(device) for side in (content, style)))
+        return {name: float(term) for name, term in terms.items()}  # which waits for a GPU
+
+    return step
+
+
 class BesideReference(L.Callback):
     """After each of our iterations, runs the reference's on the same pictures; keeps both's seconds and the first's terms."""
 
-    def __init__(self, reference: ReferenceTraining):
+    def __init__(self, reference: Callable[[np.ndarray, np.ndarray], dict[str, float]]):
         self.reference = reference
         self.ours: list[float] = []
         self.theirs: list[float] = []
@@ -47,13 +62,12 @@ class BesideReference(L.Callback):
     def on_train_batch_end(self, *arguments: Any) -> None:
         """Stop it for ours, and give theirs its turn."""
         _, module, _, batch, _ = arguments
-        synchronise(module.device)
+        if module.device.type == "cuda":
+            torch.cuda.synchronize(module.device)
+        self.ours.append(time.perf_counter() - self._since)
+        pictures = [batch[side].cpu().numpy() for side in ("content", "style")]
         now = time.perf_counter()
-        self.ours.append(now - self._since)
-        return_freed_memory()
-        terms = self.reference.step(batch["content"], batch["style"])
-        keep_freed_memory()
-        synchronise(module.device)
+        terms = self.reference(*pictures)
         self._since = time.perf_counter()
         self.theirs.append(self._since - now)
         if len(self.ours) == 1:  # from then on each side has weights of its own
@@ -91,14 +105,15 @@ def measure(
     device = torch.device("cuda" if config.training.accelerator == "gpu" else "cpu")
     keep_freed_memory()  # as `fit` does
     module = Observed(draw_stylizer(encoder, config), config)
-    beside = BesideReference(ReferenceTraining(module, device))
     module.to(memory_format=torch.channels_last)
     module.compile_networks()
     crops = DrawnCrops(iterations + 1, batch, crop)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         hardware = {"accelerator": config.training.accelerator, "devices": 1, "precision": precision}
-        make_trainer(Path(folder), [beside], CSVLogger(folder), **hardware).fit(module, DataLoader(crops, batch_size=None))
+        with Elsewhere(reference, encoder, settings, device.type) as theirs:
+            beside = BesideReference(theirs)
+            make_trainer(Path(folder), [beside], CSVLogger(folder), **hardware).fit(module, DataLoader(crops, batch_size=None))
     # Another, because what is compiled does not show its operations.
     counted = StyleTransferModule(draw_stylizer(encoder, config), config).to(device, memory_format=torch.channels_last)
     work = count(partial(drive(counted, precision), {side: values.to(device) for side, values in crops[0].items()}))
@@ -112,12 +127,6 @@ def measure(
         "theirs": statistics.median(beside.theirs[1:]),
         "difference": beside.difference,
     }
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait until everything asked of a GPU is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def rows(iterations: int = 5) -> list[Row]:

@@ -3,9 +3,7 @@
 import ctypes
 import platform
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # <malloc.h>
-_LARGE = 32 << 20
-"""Where glibc's threshold for large blocks ends up by itself once such have been freed."""
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # <malloc.h>
 
 
 def keep_freed_memory(most: int = -1) -> bool:
@@ -19,19 +17,7 @@ def keep_freed_memory(most: int = -1) -> bool:
     Args:
         most: Free bytes at the end of the heap above which they are returned after all, below 2³¹; -1 keeps all.
     """
-    return _mallopt({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: most})
-
-
-def return_freed_memory() -> bool:
-    """From now on let large blocks go back to the system when they are freed, as they do unless `keep_freed_memory` was called.
-
-    For comparisons with programs that leave the C library alone.
-    """
-    return _mallopt({_M_MMAP_MAX: 65536, _M_MMAP_THRESHOLD: _LARGE})
-
-
-def _mallopt(settings: dict[int, int]) -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     library = ctypes.CDLL(None)
-    return all(library.mallopt(name, value) == 1 for name, value in settings.items())
+    return all(library.mallopt(name, value) == 1 for name, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, most)))

@@ -1,10 +1,7 @@
-import platform
-
 import pytest
 import torch
 import torch.nn.functional as F
 
-from ieast.allocator import keep_freed_memory, return_freed_memory
 from ieast.brush import Look
 from ieast.errors import ConfigError
 from ieast.models.convolution import ReflectedConvolution, mirrored
@@ -26,12 +23,6 @@ def test_under_autocast_borders_stay_in_their_precision():
         found = mirrored(features, 1)
     assert found.dtype == torch.bfloat16
     assert torch.equal(found, F.pad(features, (1, 1, 1, 1), mode="reflect"))
-
-
-def test_freed_memory_is_kept_where_the_c_library_can():
-    for setting in (keep_freed_memory, return_freed_memory):
-        assert setting() == (platform.libc_ver()[0] == "glibc")
-        assert torch.ones(1 << 24).sum() == 1 << 24  # 64 MB, which go on working
 
 
 def test_an_unknown_precision_is_refused_by_name():
