@@ -174,10 +174,12 @@ class StyleTransferModule(IterationModule):
 
     def _train_discriminator(self, optimizer: Any, real: Tensor, fake: Tensor) -> Tensor:
         self.discriminator.requires_grad_(True)
-        # Real artworks stand twice in the full batch: means over the distinct ones are the same.
-        loss = functional.discriminator_loss(
-            self.discriminator(real), self.discriminator(fake), self.config.objective.adversarial
-        )
+        # Real artworks stand twice in the full batch: means over the distinct ones are the same. Both kinds go in one pass,
+        # in which no picture knows of another.
+        sizes = [len(real), len(fake)]
+        scores = [score.split(sizes) for score in self.discriminator(torch.cat([real, fake]))]
+        of_real, of_fake = zip(*scores, strict=True)
+        loss = functional.discriminator_loss(of_real, of_fake, self.config.objective.adversarial)
         self._step(optimizer, loss)
         return loss
 
