@@ -6,7 +6,6 @@ leaves in the allocator would hide what the next takes. On CPUs, in fp32, with t
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 from math import log
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ ENCODER = "vgg19-compact"
 CROP = 128
 BLENDED_SIDE = 512
 FRAME_SIDE = 256
-RUNS = 3
+RUNS = 9
 PATIENCE = 12.0
 """Seconds after which a point is not run again, and above which its first run is not taken for a mere warm-up."""
 
@@ -69,9 +69,9 @@ class Point:
     """What one size took."""
 
     seconds: float
-    """Median."""
+    """Of the fastest run: what others do on the machine only adds."""
     runs: int
-    """Of which it is the median."""
+    """Of which it is the fastest."""
     peak: int
     """Bytes that the process held at most, Python, PyTorch, the model and its inputs among them."""
 
@@ -105,7 +105,7 @@ def measure_here(what: str, line: str, size: int) -> Point:
     times = [first] if first > PATIENCE else []
     while len(times) < RUNS and sum(times) + first < PATIENCE:
         times.append(_seconds(run))
-    return Point(statistics.median(times), len(times), resident_bytes("VmHWM"))
+    return Point(min(times), len(times), resident_bytes("VmHWM"))
 
 
 def measure(what: str, line: str, size: int) -> Point:
@@ -114,9 +114,17 @@ def measure(what: str, line: str, size: int) -> Point:
     return Point(**json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
 
 
-def exponent(points: pd.DataFrame, column: str) -> float:
-    """The power of its size that `column` grows with, between the two largest sizes of `points`."""
-    (smaller, less), (larger, more) = points.sort_values("size")[["size", column]].tail(2).to_numpy().tolist()
+def growth(points: pd.DataFrame, column: str, *, logarithmic: bool) -> float:
+    """How `column` grows with the size of `points`.
+
+    Returns:
+        The power of the size between the two largest ones where sizes double (`logarithmic`), else what one more takes, by
+        least squares over all points.
+    """
+    points = points.sort_values("size")
+    if not logarithmic:
+        return float(np.polyfit(points["size"], points[column], 1)[0])
+    (smaller, less), (larger, more) = points[["size", column]].tail(2).to_numpy().tolist()
     return log(more / less) / log(larger / smaller)
 
 
@@ -125,23 +133,30 @@ def plot(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(4 * len(PANELS), 6.5), layout="constrained")
     grid = figure.subplots(2, len(PANELS), squeeze=False)
     figure.suptitle(f"{ENCODER}, fp32, CPU with {table['threads'].iloc[0]} threads", fontsize="medium")
-    shown = (("seconds", "seconds", 1.0), ("peak", "peak memory of the process (GB)", 1e9))
-    for row, (column, label, unit) in zip(grid, shown, strict=True):
+    shown = (("seconds", "seconds", 1.0, "ms", 1e-3), ("peak", "peak memory of the process (GB)", 1e9, "MB", 1e6))
+    for row, (column, label, scale, small_unit, small_scale) in zip(grid, shown, strict=True):
         for axis, (what, panel) in zip(row, PANELS.items(), strict=True):
             for line, points in table[table["what"] == what].groupby("line", sort=False):
-                power = f"{line}: at last as size$^{{{exponent(points, column):.1f}}}$"
-                axis.plot(points["size"], points[column] / unit, "o-", label=power)
+                rate = growth(points, column, logarithmic=panel.logarithmic)
+                if not panel.logarithmic:
+                    said = f"{line}: {rate / small_scale:.3g} {small_unit} each"
+                else:  # of the memory, most is Python's and PyTorch's own
+                    said = f"{line}: at last as size$^{{{rate:.1f}}}$" if column == "seconds" else str(line)
+                axis.plot(points["size"], points[column] / scale, "o-", label=said)
             axis.set_xlabel(panel.axis)
             axis.set_title(panel.title, fontsize="medium")
             axis.grid(alpha=0.3)
-            axis.legend(fontsize="small")
             sizes = sorted({size for line in panel.lines.values() for size in line})
             if panel.logarithmic:
                 axis.set_xscale("log", base=2)
-                axis.set_yscale("log")
             else:
                 axis.set_xlim(left=0)
-                axis.set_ylim(bottom=0)
+            if panel.logarithmic and column == "seconds":
+                axis.set_yscale("log")
+                axis.yaxis.set_major_formatter("{x:g}")
+            else:
+                axis.set_ylim(0, 1.2 * table.loc[table["what"] == what, column].max() / scale)
+            axis.legend(fontsize="small", loc="upper left" if column == "seconds" else "lower right")
             axis.set_xticks(sizes, [str(size) for size in sizes])
         row[0].set_ylabel(label)
     return figure

@@ -5,9 +5,11 @@ from benchmarks import growth
 from ieast.evaluation.figures import as_picture
 
 
-def test_the_exponent_is_that_of_the_two_largest_sizes():
+def test_growth_is_the_power_of_the_two_largest_sizes_or_what_one_more_takes():
     points = pd.DataFrame({"size": [4, 1, 2], "seconds": [48.0, 11.0, 6.0]})
-    assert growth.exponent(points, "seconds") == pytest.approx(3)
+    assert growth.growth(points, "seconds", logarithmic=True) == pytest.approx(3)
+    points = pd.DataFrame({"size": [1, 2, 4], "seconds": [0.5, 0.7, 1.1]})
+    assert growth.growth(points, "seconds", logarithmic=False) == pytest.approx(0.2)
 
 
 def test_the_figure_shows_every_point_twice():
@@ -24,6 +26,6 @@ def test_the_figure_shows_every_point_twice():
 
 def test_a_point_knows_its_time_and_its_memory():
     point = growth.measure_here("clip", "package", 2)
-    assert point.runs == growth.RUNS
+    assert 1 <= point.runs <= growth.RUNS
     assert point.seconds > 0
     assert point.peak > 100e6  # Python and PyTorch alone
