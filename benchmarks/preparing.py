@@ -32,7 +32,7 @@ def draw_photographs(folder: Path, count: int, width: int = WIDTH, height: int =
         coarse = Image.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8))
         smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(np.int16)
         grain = random.integers(-GRAIN, GRAIN + 1, (height, width, 1), dtype=np.int16)
-        paths.append(folder / f"{number}.jpg")
+        paths.append(folder / f"{number:03d}.jpg")  # so that they are listed in this order
         Image.fromarray((smooth + grain).clip(0, 255).astype(np.uint8)).save(paths[-1], quality=QUALITY)
     return paths
 

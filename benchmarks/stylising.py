@@ -137,7 +137,7 @@ def _child(which: str, side: int) -> None:
 def rows() -> list[Row]:
     """The stylising rows of the table."""
     keep_freed_memory()  # as `ieast stylize` does
-    return [*against_reference(512, 5), *against_reference(1024, 2), largest()]
+    return [*against_reference(512, 4), *against_reference(1024, 2), largest()]
 
 
 if __name__ == "__main__":

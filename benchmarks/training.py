@@ -129,7 +129,7 @@ def measure(
     }
 
 
-def rows(iterations: int = 5) -> list[Row]:
+def rows(iterations: int = 4) -> list[Row]:
     """The training rows of the table."""
     found = []
     for name, precision, least, aim in (("fp32", "32-true", 1.6, 1.9), ("bf16", "bf16-mixed", 2.5, 3.5)):
