@@ -1,8 +1,13 @@
+import operator
+import os
+from functools import partial
+
 import pytest
 import torch
 
 from benchmarks import training
 from benchmarks.__main__ import table
+from benchmarks.elsewhere import Elsewhere
 from benchmarks.machine import Machine, Rate
 from benchmarks.rows import Row
 
@@ -32,6 +37,18 @@ def test_the_table_shows_figures_with_their_units_and_limits():
         "| speed | 1.7x | 1.6x | 1.9x | least | 69% | why |",
         "| on a GPU |  | 5x |  | not measured |  | no GPU |",
     ]
+
+
+def test_the_other_process_computes_and_says_why_it_failed():
+    with Elsewhere(partial, operator.truediv) as divide:
+        assert divide(6, 3) == 2
+        with pytest.raises(RuntimeError, match="division by zero"):
+            divide(1, 0)
+
+
+def test_the_end_of_the_other_process_is_noticed():
+    with Elsewhere(partial, os._exit) as leave, pytest.raises(RuntimeError, match="ended with 3"):
+        leave(3)
 
 
 def test_an_iteration_has_the_losses_of_the_reference_and_its_limit_is_counted(monkeypatch):
