@@ -98,8 +98,9 @@ def be(command: list[str], folder: str, environment: dict[str, str], streams: li
         traceback.print_exc()
     finally:
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # ZenML puts others in their places
+            assert stream is not None
+            stream.flush()
         os._exit(status)
 
 
