@@ -105,6 +105,15 @@ class ExperimentConfig(Document):
         return self
 
     @model_validator(mode="after")
+    def _target_is_of_the_generator(self) -> Self:
+        if self.objective.content_layers == "target" and self.objective.loss_network is not None:
+            raise ValueError(
+                "objective.content_layers is `target`, features of the generator's own encoder, which objective.loss_network "
+                "cannot be compared with; choose other layers or remove loss_network"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _discriminator_fits_crop(self) -> Self:
         smallest = 32 * 2 ** (self.model.discriminator_scales - 1)
         if self.objective.external_learning and self.training.crop < smallest:

@@ -37,6 +37,11 @@ class PrepareConfig(Settings):
 
     resize: Literal["smallest-side", "square"] = "smallest-side"
     size: PositiveInt = Field(512, description="pixels of the smallest side, or of both sides when square")
+    enlarge: bool = Field(
+        True,
+        description="scale smaller pictures up to `size`, as published; if not, they stay as they are: enlarged ones have no "
+        "detail, and a model learns to paint what it sees",
+    )
     min_side: PositiveInt = Field(64, description="sources with a smaller side, in pixels, are quarantined")
     max_pixels: PositiveInt = Field(150_000_000, description="sources with more pixels are quarantined undecoded")
     jpeg_quality: int = Field(95, ge=1, le=100)
@@ -134,6 +139,11 @@ class ObjectiveConfig(Settings):
         "mean-std", description="what is compared in Eq. 1: means and deviations, or other methods' Gram matrices"
     )
     adversarial: Literal["log", "least-squares"] = "log"
+    loss_network: EncoderConfig | None = Field(
+        None,
+        description="network whose features the losses compare, where it is not the generator's own encoder: a large one can "
+        "teach a model that is small",
+    )
     contrastive_reduction: Literal["mean", "sum"] = "mean"
     temperature: PositiveFloat = Field(0.2, description="τ of Eq. 5 and 6")
     weights: LossWeights = LossWeights()
@@ -165,8 +175,21 @@ class TrainingConfig(Settings):
     anneal: float = Field(
         0.0, ge=0, le=1, description="share of each stage, at its end, over which rates fall along half a cosine to 0"
     )
+    identity_every: PositiveInt = Field(
+        1,
+        description="iterations between those with the terms of Eq. 4, which weigh as many times as much; they take "
+        "almost half of an iteration's time",
+    )
+    discriminator_learning_rate: PositiveFloat | None = Field(None, description="of the discriminator, where it differs")
     discriminator_betas: tuple[float, float] = (0.5, 0.999)  # the paper is silent: the released code's choice
     gradient_clip: PositiveFloat | None = Field(None, description="largest gradient norm of the generator")
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="export an exponential moving average of the generator's weights, which keeps so much of itself an "
+        "iteration (0.999 averages over about 1,000); none: the last weights",
+    )
     seed: int = Field(0, ge=0)
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"

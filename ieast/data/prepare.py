@@ -239,7 +239,8 @@ def _prepare_picture(picture: _Picture, source: Path, folder: Path, config: Prep
         if not target.exists():
             image = read_image(origin, smallest_side=config.size, min_side=config.min_side, max_pixels=config.max_pixels)
             resize = resize_square if config.resize == "square" else resize_smallest_side
-            write_image(resize(image, config.size), target, quality=config.jpeg_quality)
+            size = config.size if config.enlarge else min(config.size, *image.size)
+            write_image(resize(image, size), target, quality=config.jpeg_quality)
         width, height = read_size(target)
     except ImageError as error:
         status, reason = "quarantined", str(error).removeprefix(f"{origin}: ")

@@ -124,9 +124,17 @@ class Objective:
             ),
         }
 
-    def total(self, terms: dict[str, Tensor]) -> Tensor:
-        """Σ λ_k · term_k over exactly the terms that are switched on."""
-        return torch.stack([weight * terms[name] for name, weight in self.weights.items()]).sum()
+    def total(self, terms: dict[str, Tensor], identity_factor: int = 1) -> Tensor:
+        """Σ λ_k · term_k over exactly the terms that are switched on.
+
+        Args:
+            terms: What the iteration computed.
+            identity_factor: How much more the terms of Eq. 4 weigh, because they are computed so much more rarely; 0: they
+                were not computed.
+        """
+        factors = dict.fromkeys(("identity_pixels", "identity_taps"), identity_factor)
+        weights = {name: weight * factors.get(name, 1) for name, weight in self.weights.items()}
+        return torch.stack([weight * terms[name] for name, weight in weights.items() if weight or name in terms]).sum()
 
 
 def _in_order(taps: Taps) -> list[Tensor]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from ieast.allocator import keep_freed_memory
-from ieast.config import ExperimentConfig
+from ieast.config import EncoderConfig, ExperimentConfig
 from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import ConfigError
@@ -84,7 +84,7 @@ def fit(
     if stylizer.learns == "nothing":
         return _export_untrained(stylizer, config, folder, encoder_source, facts, started)
     styles = _training_styles(stylizer, config, prepared)
-    module = StyleTransferModule(stylizer, config)
+    module = StyleTransferModule(stylizer, config, _loss_network(config, prepared))
     if training.channels_last:
         module.to(memory_format=torch.channels_last)
     checkpoint = folder / CHECKPOINT
@@ -106,6 +106,7 @@ def fit(
         module.finished = started_at
     else:
         run_to_end(trainer, module, total, lambda: _loader(config, prepared, styles, module, total), resume)
+    module.take_average()
     if trainer.is_global_zero:
         save_model(
             stylizer,
@@ -202,8 +203,17 @@ def _stylizer(config: ExperimentConfig, prepared: PreparedDataset) -> tuple[Styl
 
 
 def _encoder(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
-    encoder = build_encoder(config.encoder, config.training.seed)
-    if config.encoder.unit_mean_taps and not config.encoder.has_unit_mean_taps:
+    return _scaled_encoder(config.encoder, config, prepared)
+
+
+def _loss_network(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder | None:
+    chosen = config.objective.loss_network
+    return None if chosen is None else _scaled_encoder(chosen, config, prepared)
+
+
+def _scaled_encoder(chosen: EncoderConfig, config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
+    encoder = build_encoder(chosen, config.training.seed)
+    if chosen.unit_mean_taps and not chosen.has_unit_mean_taps:
         means = encoder.normalise_taps(calibration_pictures(prepared.training_paths("content"), config.training.crop))
         log.info(
             "encoder %s: mean activations were %.2g to %.2g, now 1", encoder.name, min(means.values()), max(means.values())

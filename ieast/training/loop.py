@@ -45,6 +45,7 @@ def make_trainer(folder: Path, callbacks: list[L.Callback], logger: Logger, **ha
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        benchmark=True,  # on GPUs: every iteration has the same shapes, so that it pays to try which convolutions are fastest
     )
 
 

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ieast.config import ExperimentConfig
 from ieast.losses import functional
 from ieast.losses.objective import GeneratedBatch, Identity, Objective
 from ieast.losses.pairs import PairBatch
 from ieast.models.discriminator import MultiScaleDiscriminator
-from ieast.models.encoder import STYLE_TAPS, Taps
+from ieast.models.encoder import STYLE_TAPS, Encoder, Taps
 from ieast.models.heads import ProjectionHead
 from ieast.models.stylizer import Originals, Stylizer
 from ieast.training.iterations import IterationModule
@@ -30,21 +31,27 @@ class StyleTransferModule(IterationModule):
     config: ExperimentConfig
     remedy = "Lower training.learning_rate, set training.gradient_clip, or use precision 32-true"
 
-    def __init__(self, stylizer: Stylizer, config: ExperimentConfig):
+    def __init__(self, stylizer: Stylizer, config: ExperimentConfig, loss_network: Encoder | None = None):
+        """`loss_network` gives the features that losses compare, where it is not the generator's encoder."""
         super().__init__(config)
         self.stylizer = stylizer
+        self.loss_network = loss_network
         self.objective = Objective(config.objective)
-        model, widths = config.model, stylizer.encoder.widths
+        model, widths = config.model, (loss_network or stylizer.encoder).widths
         if config.objective.external_learning:
             self.discriminator = MultiScaleDiscriminator(model.discriminator_scales, model.discriminator_width)
         if config.objective.contrastive_learning:
             self.style_head = ProjectionHead(widths[2], model.style_head)  # on relu3_1
             self.content_head = ProjectionHead(widths[3], model.content_head)  # on relu4_1
+        decay = config.training.ema_decay
+        if decay is not None:
+            parts = nn.ModuleDict(stylizer.parts())
+            self.average = AveragedModel(parts, multi_avg_fn=get_ema_multi_avg_fn(decay)).requires_grad_(False)
 
     def networks(self) -> list[nn.Module]:
         """All that compute in an iteration: the encoder, the method's parts, the discriminator and the heads."""
-        names = ("discriminator", "style_head", "content_head")
-        others = [getattr(self, name) for name in names if hasattr(self, name)]
+        names = ("loss_network", "discriminator", "style_head", "content_head")
+        others = [network for name in names if (network := getattr(self, name, None)) is not None]
         return [self.stylizer.encoder, *self.stylizer.parts().values(), *others]
 
     def compile_networks(self) -> None:
@@ -71,7 +78,8 @@ class StyleTransferModule(IterationModule):
         fused = training.precision != "16-mixed"
         optimizers: list[Optimizer] = [make_optimizer(groups, training.optimizer, fused=fused)]
         if self.config.objective.external_learning:
-            group = _group("discriminator", self.discriminator.parameters(), training.learning_rate)
+            rate = training.discriminator_learning_rate or training.learning_rate
+            group = _group("discriminator", self.discriminator.parameters(), rate)
             optimizers.append(Adam([group], betas=training.discriminator_betas, fused=fused))
         return optimizers
 
@@ -116,7 +124,15 @@ class StyleTransferModule(IterationModule):
         else:
             self._freeze()
             terms = self._stylise(content, style, batch["style_index"])
+        if self.config.training.ema_decay is not None:
+            self.average.update_parameters(nn.ModuleDict(self.stylizer.parts()))
         self.count(terms)
+
+    @torch.no_grad()
+    def take_average(self) -> None:
+        """Give the generator the average of its weights, if one was kept, for export."""
+        if self.config.training.ema_decay is not None:
+            nn.ModuleDict(self.stylizer.parts()).load_state_dict(self.average.module.state_dict())
 
     def _freeze(self) -> None:
         for name in self.stylizer.frozen:  # what learnt to reconstruct and stays; without gradients it costs less
@@ -124,7 +140,9 @@ class StyleTransferModule(IterationModule):
 
     def _stylise(self, content: Tensor, style: Tensor, style_index: Tensor) -> dict[str, Tensor]:
         generator, *adversary = self._optimizers()
-        batch = self._generate(content, style, style_index)
+        every = self.config.training.identity_every
+        has_identity = self.config.objective.has_identity and self.finished % every == 0
+        batch = self._generate(content, style, style_index, has_identity)
         terms: dict[str, Tensor] = {}
         if adversary:
             terms["discriminator"] = self._train_discriminator(adversary[0], real=style, fake=batch.stylized.detach())
@@ -138,28 +156,28 @@ class StyleTransferModule(IterationModule):
             style_embeddings = self.style_head(batch.stylized_taps["relu3_1"])
             content_embeddings = self.content_head(batch.stylized_taps["relu4_1"])
             terms |= self.objective.contrastive_terms(style_embeddings, content_embeddings, batch.pairs)
-        terms["total"] = self.objective.total(terms)
+        terms["total"] = self.objective.total(terms, every if has_identity else 0)
         self._step(generator, terms["total"])
         return terms
 
-    def _generate(self, content: Tensor, style: Tensor, style_index: Tensor) -> GeneratedBatch:
+    def _generate(self, content: Tensor, style: Tensor, style_index: Tensor, has_identity: bool) -> GeneratedBatch:
         """I_sc of the pair batch, where asked for I_cc and I_ss of the distinct pictures, and the taps of all of them."""
-        encoder, n = self.stylizer.encoder, len(content)
+        n, pictures_in = len(content), torch.cat([content, style])  # each distinct picture once
         conv4_2 = self.objective.needs_conv4_2
+        seen = self._seen_by_losses
         with torch.no_grad():
-            taps = encoder(torch.cat([content, style]), conv4_2)  # each distinct picture once
-        originals = Originals(torch.cat([content, style]), taps, torch.cat([style_index, style_index]))
-        content_taps, style_taps = _split(taps, [n, n])
+            taps = self.stylizer.encoder(pictures_in, conv4_2)
+            content_taps, style_taps = _split(taps if self.loss_network is None else seen(pictures_in, conv4_2), [n, n])
+        originals = Originals(pictures_in, taps, torch.cat([style_index, style_index]))
         pairs = PairBatch.of(n, content.device)
         # One pass for b stylizations and b identity reconstructions: contents 0..n-1, styles n..2n-1 of the originals.
-        has_identity = self.config.objective.has_identity
         both = torch.arange(2 * n if has_identity else 0, device=content.device)
         as_content, as_style = torch.cat([pairs.content, both]), torch.cat([pairs.style + n, both])
         images, features = self.stylizer.generate(
             *(originals.pick(chosen, self.stylizer.taps) for chosen in (as_content, as_style))
         )
         sizes = [2 * n, n, n] if has_identity else [2 * n]
-        pictures, made_taps = images.split(sizes), _split(encoder(images, conv4_2), sizes)
+        pictures, made_taps = images.split(sizes), _split(seen(images, conv4_2), sizes)
         return GeneratedBatch(
             pairs=pairs,
             content=content,
@@ -171,6 +189,10 @@ class StyleTransferModule(IterationModule):
             target=None if features is None else features[: 2 * n],
             identity=Identity(*pictures[1:], *made_taps[1:]) if has_identity else None,
         )
+
+    @property
+    def _seen_by_losses(self) -> Encoder:
+        return self.stylizer.encoder if self.loss_network is None else self.loss_network
 
     def _train_discriminator(self, optimizer: Any, real: Tensor, fake: Tensor) -> Tensor:
         self.discriminator.requires_grad_(True)
@@ -186,12 +208,14 @@ class StyleTransferModule(IterationModule):
     def _reconstruct(self, images: Tensor) -> dict[str, Tensor]:
         """D(E(x)) = x: the decoders alone, with the identity terms of Eq. 4 on the encoder's own features."""
         generator = self._optimizers()[0]
+        seen = self._seen_by_losses
         with torch.no_grad():
-            taps = self.stylizer.encoder(images)
+            originals = Originals(images, self.stylizer.encoder(images))
+            taps = originals.taps if self.loss_network is None else seen(images)
         objective, weights = self.config.objective, self.config.objective.weights
         pixels = features = variation = images.new_zeros(())
-        for reconstructed in self.stylizer.reconstruct(Originals(images, taps)):
-            made = self.stylizer.encoder(reconstructed)
+        for reconstructed in self.stylizer.reconstruct(originals):
+            made = seen(reconstructed)
             in_pixels, in_taps = functional.identity_loss(
                 reconstructed,
                 images,
