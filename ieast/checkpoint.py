@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from ieast.config import describe
 from ieast.errors import ConfigError, WeightsError
-from ieast.files import disk_full_explained, replace_folder, sha256, temporary_folder
+from ieast.io.files import disk_full_explained, replace_folder, sha256, temporary_folder
 from ieast.methods import build
 from ieast.methods.sanet import Sanet
 from ieast.models import pretrained
 from ieast.models.encoder import WIDTHS, Encoder, read_encoder_file, read_weights, weights_digest
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.base import Stylizer
 
 FORMAT = 2
 CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"

@@ -12,7 +12,7 @@ from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.training.distillation import distill, distillation_folder
 from ieast.training.folders import retire
-from steps.tracking import active_run, log_document
+from steps.support.tracking import active_run, log_document
 
 
 @step(experiment_tracker=True, enable_cache=False)

@@ -7,14 +7,14 @@ from typing import Annotated
 import mlflow
 from zenml import log_metadata, step
 
-from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset
+from ieast.experiment import ExperimentConfig
 from ieast.registry.champions import settle
 from ieast.registry.gate import compare
 from ieast.registry.promotion import Decision
 from ieast.training.folders import retire, training_folder
-from steps.summary import write_summary
-from steps.tracking import active_run, mirror_champion
+from steps.support.summary import write_summary
+from steps.support.tracking import active_run, mirror_champion
 
 log = logging.getLogger(__name__)
 

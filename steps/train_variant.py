@@ -5,16 +5,17 @@ from typing import Annotated
 import mlflow
 from zenml import step
 
-from ieast.config import ExperimentConfig, VariantName
+from ieast.checkpoint import load_model
+from ieast.config import VariantName
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.evaluate import evaluate, require_evaluation_weights
-from ieast.models.checkpoint import load_model
+from ieast.experiment import ExperimentConfig
 from ieast.registry.register import log_model
 from ieast.training.folders import retire
-from steps.scoring import log_evaluation
-from steps.tracking import log_settings
-from steps.variant_runs import Outcome, cell_key, run_cell, train_cell
+from steps.support.scoring import log_evaluation
+from steps.support.tracking import log_settings
+from steps.support.variant_runs import Outcome, cell_key, run_cell, train_cell
 
 
 @step(experiment_tracker=True, enable_cache=False)

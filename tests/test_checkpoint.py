@@ -9,15 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks import reference
+from ieast import checkpoint
+from ieast.checkpoint import ModelCard, import_published, load_model, read_card, save_model
 from ieast.config import EncoderConfig, ModelConfig
 from ieast.errors import WeightsError
-from ieast.files import DiskFullError, sha256
+from ieast.io.files import DiskFullError, sha256
 from ieast.methods import new_model
 from ieast.methods.sanet import Sanet
-from ieast.models import checkpoint
-from ieast.models.checkpoint import ModelCard, import_published, load_model, read_card, save_model
 from ieast.models.encoder import Encoder, build_encoder
+from reference import plain as reference
 
 PROVENANCE = {"seed": 3, "data": {"revision": "abc"}, "versions": ["torch 2"]}
 

@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ieast.cli.data import data_app
+from ieast.cli.options import Output
+from ieast.cli.registry import connect_registry, list_versions, promote, register, rollback
+from ieast.cli.study import study_app
 from ieast.errors import ConfigError, IeastError, ImageError
-from ieast.registry_commands import connect_registry, list_versions, promote, register, rollback
-from ieast.study_commands import study_app
 
 if TYPE_CHECKING:
     import torch
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
-data_app = typer.Typer(no_args_is_help=True, help="Datasets: draw the sample, or bring your own under DVC.")
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")
 app.command()(promote)
 app.command()(register)
 app.command()(rollback)
 app.command("models")(list_versions)
-
-Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result goes.")]
 
 
 @app.command()
@@ -50,11 +49,11 @@ def stylize(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
 ) -> None:
     """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
-    from ieast.allocator import keep_freed_memory
-    from ieast.brush import Look
-    from ieast.images import check_writable_image_path
-    from ieast.models.checkpoint import load_model
-    from ieast.stylization import is_video, stylize_folder, stylize_picture, stylize_video
+    from ieast.checkpoint import load_model
+    from ieast.io.images import check_writable_image_path
+    from ieast.stylization.files import is_video, stylize_folder, stylize_picture, stylize_video
+    from ieast.stylization.session import Look
+    from ieast.stylizer.allocator import keep_freed_memory
 
     masks = tuple(mask or ())
     look = Look(alpha, tuple(weight or ()), style_size, preserve_colour, precision)
@@ -133,8 +132,8 @@ def train(
     output: Output,
 ) -> None:
     """Train without ZenML, MLflow or DVC, as on a bare GPU machine; run again to continue."""
-    from ieast.config import ExperimentConfig
     from ieast.data.prepare import folder_digest, prepare_dataset
+    from ieast.experiment import ExperimentConfig
     from ieast.training.folders import training_folder
     from ieast.training.launch import TrainingJob
     from ieast.training.launch import train as train_job
@@ -177,7 +176,7 @@ def import_checkpoint(
     output: Output,
 ) -> None:
     """Turn the published .pth files into a model folder that every other command takes."""
-    from ieast.models.checkpoint import import_published
+    from ieast.checkpoint import import_published
 
     card = import_published(vgg, transform, decoder, output)
     typer.echo(f"{output}  {card.method} on {card.encoder.name} {card.encoder.digest[:12]}")
@@ -189,7 +188,7 @@ def export_model(
     output: Output,
 ) -> None:
     """Copy a model in half precision, for shipping; without the encoder if it is the one this package ships."""
-    from ieast.models.checkpoint import export_compact
+    from ieast.checkpoint import export_compact
 
     card = export_compact(_model_folder(model), output)
     size = sum(path.stat().st_size for path in output.iterdir())
@@ -202,8 +201,8 @@ def gallery(
     model: Annotated[list[str] | None, typer.Option(help="Models to show side by side; by default those shipped.")] = None,
 ) -> None:
     """Show what models do, on photographs in the public domain and drawn artworks."""
-    from ieast.gallery import make_gallery
-    from ieast.models.checkpoint import load_model
+    from ieast.checkpoint import load_model
+    from ieast.stylization.gallery import make_gallery
 
     names = model or ["ieast", "sanet"]
     stylizers = {name: load_model(_model_folder(name))[0] for name in names}
@@ -220,53 +219,6 @@ def last_run(
     if not path.is_file():
         raise ConfigError(f"no pipeline run has finished yet: there is no {path}")
     typer.echo(path.read_text())
-
-
-@data_app.command()
-def sample(
-    output: Output,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-) -> None:
-    """Draw the sample dataset: photographs, artworks and clips, the same for the same seed."""
-    from ieast.data.sample import draw_sample
-
-    counts = draw_sample(output, seed=seed)
-    typer.echo(f"{output}  " + ", ".join(f"{number} {kind}" for kind, number in counts.items()))
-
-
-@data_app.command()
-def add(
-    content: Annotated[Path, typer.Option(help="Folder of photographs, such as COCO's train2014.")],
-    style: Annotated[Path, typer.Option(help="Folder of artworks, such as WikiArt.")],
-    clips: Annotated[Path | None, typer.Option(help="Folder of clips, each a folder of frames.")] = None,
-    repository: Annotated[Path, typer.Option(help="The repository whose data/ they become.")] = Path(),
-) -> None:
-    """Put your own pictures under DVC as this repository's dataset, in the place of the sample."""
-    from ieast.data.additions import add_dataset
-
-    added = add_dataset(repository, content, style, clips)
-    counts = added.counts
-    typer.echo(f"data  {added.md5}  {counts.content} contents, {counts.style} styles, {counts.clips} clips")
-    typer.echo("\n".join(["Make it a version that runs can name:", *(f"  {line}" for line in added.next_steps)]))
-
-
-@data_app.command()
-def pans(
-    data: Annotated[Path, typer.Argument(help="Folder with content/ and style/.")],
-    config: Annotated[Path, typer.Option(help="The configuration models are trained with: it says what is held out.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where clips go; by default DATA/clips.")] = None,
-    count: Annotated[int, typer.Option(min=1)] = 16,
-    frames: Annotated[int, typer.Option(min=2)] = 50,
-) -> None:
-    """Make clips to measure stability on, by panning and zooming over photographs that training does not see."""
-    from ieast.config import ExperimentConfig
-    from ieast.data.pans import make_pans
-    from ieast.data.prepare import folder_digest, prepare_dataset
-
-    experiment = ExperimentConfig.load(config)
-    prepared = prepare_dataset(data, Path(experiment.work_folder), experiment.prepare, folder_digest(data))
-    clips = make_pans(prepared, output or data / "clips", count, frames)
-    typer.echo(f"{output or data / 'clips'}  {len(clips)} clips of {frames} frames")
 
 
 def main() -> None:

@@ -110,8 +110,8 @@ def connect_registry(what: str) -> str:
 
 
 def _decide(name: str, version: str, path: Path, dry_run: bool) -> "Verdict":
-    from ieast.config import ExperimentConfig
     from ieast.evaluation.evaluate import require_evaluation_weights
+    from ieast.experiment import ExperimentConfig
 
     config = ExperimentConfig.load(path)
     store = connect_registry("ieast promote")

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import DataError
-from ieast.files import disk_full_explained
-from ieast.images import read_image
+from ieast.io.files import disk_full_explained
+from ieast.io.images import read_image
 
 JPEG_QUALITY = 95
 WIDEST, NARROWEST = 0.95, 0.6

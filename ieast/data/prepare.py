@@ -19,11 +19,11 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
-from ieast.clips import list_clips
 from ieast.config import PrepareConfig
 from ieast.errors import DataError, ImageError
-from ieast.files import atomic_write
-from ieast.images import list_files, read_image, read_size, resize_smallest_side, resize_square, write_image
+from ieast.io.clips import list_clips
+from ieast.io.files import atomic_write
+from ieast.io.images import list_files, read_image, read_size, resize_smallest_side, resize_square, write_image
 
 logger = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from ieast.layers.statistics import mean_std
 from ieast.losses import functional
 from ieast.models.encoder import STYLE_TAPS, Encoder
 
@@ -31,7 +32,7 @@ def style_distance(encoder: Encoder, stylized: Tensor, style: Tensor) -> Tensor:
     total = stylized.new_zeros(())
     for tap in STYLE_TAPS:
         unit = wanted[tap].mean()
-        for a, b in zip(functional.mean_std(taps[tap]), functional.mean_std(wanted[tap]), strict=True):
+        for a, b in zip(mean_std(taps[tap]), mean_std(wanted[tap]), strict=True):
             total = total + ((a - b) / unit).square().mean()
     return total
 

@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from ieast.clips import list_clips
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.evaluation.artfid import ArtFid, load_art_inception
@@ -19,8 +18,9 @@ from ieast.evaluation.pairs import score_pairs, scoring_styles, spread
 from ieast.evaluation.perceptual import perceptual_distance, require_weights
 from ieast.evaluation.statistics import mean_interval
 from ieast.evaluation.temporal import score_clips
+from ieast.io.clips import list_clips
 from ieast.models.encoder import Encoder
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.base import Stylizer
 
 log = logging.getLogger(__name__)
 

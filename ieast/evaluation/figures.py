@@ -12,9 +12,9 @@ from torch import Tensor
 from ieast.evaluation.comparison import Comparison
 from ieast.evaluation.comparison import Figure as ReportFigure
 from ieast.evaluation.heatmaps import heat_map
-from ieast.images import to_image
-from ieast.models.stylizer import Stylizer
-from ieast.sheet import Cell, sheet
+from ieast.io.contact_sheet import Cell, sheet
+from ieast.io.images import to_image
+from ieast.stylizer.base import Stylizer
 
 
 def pairs_sheet(stylizers: Mapping[str, Stylizer], pairs: Sequence[tuple[Tensor, Tensor]], cell: int = 220) -> Image.Image:

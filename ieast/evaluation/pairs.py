@@ -15,9 +15,9 @@ from ieast.data.prepare import PreparedDataset
 from ieast.errors import DataError
 from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance
 from ieast.evaluation.perceptual import PerceptualDistance
-from ieast.images import read_image, resize_smallest_side, to_tensor
+from ieast.io.images import read_image, resize_smallest_side, to_tensor
 from ieast.models.encoder import Encoder
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.base import Stylizer
 
 
 @torch.inference_mode()

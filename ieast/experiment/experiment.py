@@ -1,14 +1,14 @@
 """An experiment: what is trained on what, how, and how it is judged."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ieast.config.base import Document, merge
-from ieast.config.sections import (
+from ieast.config import (
     SMALLEST_CROP,
     DataConfig,
+    Document,
     EncoderConfig,
     EvaluationConfig,
     ModelConfig,
@@ -17,11 +17,11 @@ from ieast.config.sections import (
     PromotionConfig,
     RegistryConfig,
     TrainingConfig,
+    merge,
 )
 from ieast.errors import ConfigError
-
-if TYPE_CHECKING:
-    from ieast.models.stylizer import Stylizer
+from ieast.methods import find, full_name, split_name
+from ieast.stylizer.base import Stylizer
 
 
 class ExperimentConfig(Document):
@@ -86,8 +86,6 @@ class ExperimentConfig(Document):
     @property
     def method_name(self) -> str:
         """What the model is called: the method with its switches as they stand, whether by name or by setting."""
-        from ieast.methods import full_name
-
         objective = self.objective
         return full_name(
             _find(self.method)[0].name,
@@ -128,10 +126,8 @@ class ExperimentConfig(Document):
         return self
 
 
-def _find(name: Any) -> tuple["type[Stylizer]", dict[str, bool]]:
+def _find(name: Any) -> tuple[type[Stylizer], dict[str, bool]]:
     """The method called `name`, and the switches that its name turns on."""
-    from ieast.methods import find, split_name  # which import torch, and this file
-
     try:
         base, on = split_name(str(name))
         return find(base), on

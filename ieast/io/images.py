@@ -16,7 +16,7 @@ import torch
 from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 
 from ieast.errors import ImageError
-from ieast.files import atomic_write
+from ieast.io.files import atomic_write
 
 MAX_PIXELS = 150_000_000
 """Pictures with more pixels are refused undecoded, unless the caller says otherwise."""

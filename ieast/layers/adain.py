@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ieast.losses.functional import mean_std, mean_variance_norm
+from ieast.layers.statistics import mean_std, mean_variance_norm
 
 
 def adain(content: Tensor, style: Tensor) -> Tensor:

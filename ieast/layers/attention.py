@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ieast.losses.functional import mean_std, mean_variance_norm
-from ieast.models.convolution import ReflectedConvolution
+from ieast.layers.convolution import ReflectedConvolution
+from ieast.layers.statistics import mean_std, mean_variance_norm
 
 
 class StyleAttention(nn.Module):

@@ -19,12 +19,12 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 from PIL import Image
 
-from ieast.allocator import keep_freed_memory
-from ieast.brush import Brush, Look, check_mask, scaled_down
+from ieast.checkpoint import load_model
 from ieast.errors import ConfigError, IeastError, ImageError, MemoryLimitError
-from ieast.images import decode_bytes, encode_png
-from ieast.models.checkpoint import load_model
+from ieast.io.images import decode_bytes, encode_png
 from ieast.models.encoder import SMALLEST_SIDE
+from ieast.stylization.session import Brush, Look, check_mask, scaled_down
+from ieast.stylizer.allocator import keep_freed_memory
 
 # What a stranger may send; more would tie up the server's memory.
 MAX_PIXELS = 2048 * 2048

@@ -15,7 +15,7 @@ from mlflow.models.model import ModelInfo
 from PIL import Image
 
 from ieast.errors import RegistryError
-from ieast.images import encode_png
+from ieast.io.images import encode_png
 from ieast.registry.pyfunc import SIGNATURE
 from ieast.registry.store import explained, redacted
 

@@ -14,13 +14,13 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from ieast.brush import Brush, Look, check_mask, scaled_down
 from ieast.errors import ConfigError, ImageError, MemoryLimitError
-from ieast.files import atomic_write, sha256
-from ieast.images import check_writable_image_path, list_images, read_image, write_image
+from ieast.io.files import atomic_write, sha256
+from ieast.io.images import check_writable_image_path, list_images, read_image, write_image
+from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.models.encoder import weights_digest
-from ieast.models.stylizer import Stylizer
-from ieast.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
+from ieast.stylization.session import Brush, Look, check_mask, scaled_down
+from ieast.stylizer.base import Stylizer
 
 SETTINGS = "stylization.json"
 """In a folder of results: what they were made with."""
@@ -138,7 +138,7 @@ def stylize_video(
     masks: Sequence[Path] = (),
     frame_rate: Fraction | None = None,
 ) -> ClipResult:
-    """Stylise a video file, or a folder of frames, frame by frame; see `ieast.video.stylize_clip`.
+    """Stylise a video file, or a folder of frames, frame by frame; see `ieast.io.video.stylize_clip`.
 
     Args:
         stylizer: The model.

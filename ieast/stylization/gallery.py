@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from ieast.data.sample import draw_artwork, draw_photograph
 from ieast.errors import DataError
-from ieast.images import resize_smallest_side, to_image, to_tensor, write_image
-from ieast.models.stylizer import Style, Stylizer
-from ieast.sheet import Cell, sheet
+from ieast.io.contact_sheet import Cell, sheet
+from ieast.io.images import resize_smallest_side, to_image, to_tensor, write_image
+from ieast.stylizer.base import Style, Stylizer
 
 PHOTOGRAPHS = ("astronaut", "coffee", "cat", "rocket")
 ARTWORKS = (0, 5, 2, 1, 8, 7)

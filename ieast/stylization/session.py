@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ieast.colour import PRESERVE_COLOUR, PreserveColour
 from ieast.errors import ConfigError, ImageError
-from ieast.images import resize_smallest_side, to_image, to_tensor
-from ieast.models.blending import check_weights
-from ieast.models.style import EncodedStyle, Style
-from ieast.models.stylizer import Stylizer
+from ieast.io.images import resize_smallest_side, to_image, to_tensor
+from ieast.layers.colour import PRESERVE_COLOUR, PreserveColour
+from ieast.stylizer.base import Stylizer
+from ieast.stylizer.blending import check_weights
+from ieast.stylizer.style import EncodedStyle, Style
 
 MIN_STYLE_SIZE = 16
 

@@ -10,14 +10,14 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ieast.colour import PRESERVE_COLOUR, PreserveColour, match_colours, with_colours_of
 from ieast.config import ModelConfig, Settings, describe
 from ieast.errors import ConfigError
-from ieast.memory import Size, check_memory
-from ieast.models.blending import check_mask, check_weights
+from ieast.layers.colour import PRESERVE_COLOUR, PreserveColour, match_colours, with_colours_of
 from ieast.models.encoder import REDUCTION, Encoder, Taps
-from ieast.models.style import EncodedStyle, Style, Styles, as_styles
-from ieast.models.tiling import Tile, check_tile, extended_size
+from ieast.stylizer.blending import check_mask, check_weights
+from ieast.stylizer.memory import Size, check_memory
+from ieast.stylizer.style import EncodedStyle, Style, Styles, as_styles
+from ieast.stylizer.tiling import Tile, check_tile, extended_size
 
 Pairs = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 """Contents and styles, each (1, 3, H, W) in [0, 1], for a start that is fitted on some."""
@@ -156,10 +156,10 @@ class Stylizer(nn.Module, ABC):
         Args:
             content: (B, 3, H, W) in [0, 1], any size.
             styles: One style, as a picture (1|B, 3, H', W') in [0, 1], as what `encode_style` returned, or as a `Style`; or
-                several as a sequence of these, which share the picture by weights and masks (`ieast.models.blending.shares`).
+                several as a sequence of these, which share the picture by weights and masks (`ieast.stylizer.blending.shares`).
             alpha: 0 reconstructs the content, 1 stylises fully.
             preserve_colour: `luminance` gives the result the content's colours, `coral` the style those of the content
-                before it is looked at (`ieast.colour`).
+                before it is looked at (`ieast.layers.colour`).
             tile: Side in pixels, a multiple of 16, of the tiles in which pictures are encoded and decoded by methods that
                 can; None computes each at once, and `auto` does so up to about 1.5 million pixels. The result is the same;
                 memory is not.

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ieast.models.tiling import CELL
+from ieast.stylizer.tiling import CELL
 
 Share = float | Tensor  # of a style, the same everywhere or (1|B, 1, H/cell, W/cell)
 

@@ -6,15 +6,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ieast.colour import PreserveColour, with_colours_of
 from ieast.config import Settings
-from ieast.memory import Size, encoding_bytes, stylization_bytes
-from ieast.models.blending import is_nowhere, shares
+from ieast.layers.colour import PreserveColour, with_colours_of
 from ieast.models.decoder import Decoder
 from ieast.models.encoder import REDUCTION, Encoder, Taps
-from ieast.models.style import EncodedStyle, Style
-from ieast.models.stylizer import Originals, Stylizer, size_of
-from ieast.models.tiling import Tile, decode, encode, extended_size
+from ieast.stylizer.base import Originals, Stylizer, size_of
+from ieast.stylizer.blending import is_nowhere, shares
+from ieast.stylizer.memory import Size, encoding_bytes, stylization_bytes
+from ieast.stylizer.style import EncodedStyle, Style
+from ieast.stylizer.tiling import Tile, decode, encode, extended_size
 
 
 class FeatureStylizer(Stylizer):

@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from ieast.errors import MemoryLimitError
-from ieast.models.tiling import BAND_TOKENS, CELL, DECODER_HALO, ENCODER_HALO, Tile, largest_window
+from ieast.stylizer.tiling import BAND_TOKENS, CELL, DECODER_HALO, ENCODER_HALO, Tile, largest_window
 
 Size = tuple[int, int, int]
 """Pictures in a batch, height and width in pixels."""

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ieast.losses.functional import mean_std
-from ieast.models.attention import StyleAttention, StyleAttentionTransform
+from ieast.layers.attention import StyleAttention, StyleAttentionTransform
+from ieast.layers.statistics import mean_std
 from ieast.models.encoder import REDUCTION, SMALLEST_SIDE, STYLE_TAPS, Encoder, Taps
 
 Tile = int | None | Literal["auto"]

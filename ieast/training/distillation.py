@@ -19,18 +19,18 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ieast.allocator import keep_freed_memory
 from ieast.config import DistillationConfig
 from ieast.data.batches import PairBatches, iteration_loader
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import TrainingError
 from ieast.evaluation.agreement import encoder_agreement
-from ieast.files import atomic_write
-from ieast.images import read_image, to_tensor
+from ieast.io.files import atomic_write
+from ieast.io.images import read_image, to_tensor
 from ieast.losses.functional import relative_squared_error
 from ieast.models.encoder import STYLE_TAPS, Encoder
 from ieast.models.student import Student
 from ieast.models.teacher import Lifts, Teacher, build_teacher
+from ieast.stylizer.allocator import keep_freed_memory
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress
 from ieast.training.fit import calibration_pictures
 from ieast.training.iterations import IterationModule

@@ -14,17 +14,18 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from ieast.allocator import keep_freed_memory
-from ieast.config import EncoderConfig, ExperimentConfig
+from ieast.checkpoint import load_model, save_model
+from ieast.config import EncoderConfig
 from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import ConfigError
-from ieast.images import read_image, resize_smallest_side, to_tensor
+from ieast.experiment import ExperimentConfig
+from ieast.io.images import read_image, resize_smallest_side, to_tensor
 from ieast.methods import find, new_model, split_name
-from ieast.models.checkpoint import load_model, save_model
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.models.pretrained import released_or_folder
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.allocator import keep_freed_memory
+from ieast.stylizer.base import Stylizer
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Pictures, Progress
 from ieast.training.folders import DECISIVE, FREE_SETTINGS
 from ieast.training.loop import CHECKPOINT, check_resumable, make_trainer, run_to_end

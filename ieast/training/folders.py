@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
 
 # What decides the outcome of training; evaluation, promotion and names do not ...
 DECISIVE = ("method", "encoder", "model", "objective", "training")

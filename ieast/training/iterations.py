@@ -6,8 +6,9 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from ieast.config import DistillationConfig, ExperimentConfig
+from ieast.config import DistillationConfig
 from ieast.errors import TrainingError
+from ieast.experiment import ExperimentConfig
 
 
 class IterationModule(L.LightningModule):

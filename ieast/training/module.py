@@ -10,14 +10,15 @@ from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
+from ieast.layers.statistics import total_variation
 from ieast.losses import functional
 from ieast.losses.objective import GeneratedBatch, Identity, Objective
 from ieast.losses.pairs import PairBatch
 from ieast.models.discriminator import MultiScaleDiscriminator
 from ieast.models.encoder import STYLE_TAPS, Encoder, Taps
 from ieast.models.heads import ProjectionHead
-from ieast.models.stylizer import Originals, Stylizer
+from ieast.stylizer.base import Originals, Stylizer
 from ieast.training.iterations import IterationModule
 from ieast.training.optimizers import make_optimizer
 
@@ -226,7 +227,7 @@ class StyleTransferModule(IterationModule):
             )
             pixels, features = pixels + in_pixels, features + in_taps
             if weights.total_variation:
-                variation = variation + functional.total_variation(reconstructed)
+                variation = variation + total_variation(reconstructed)
         total = weights.identity_pixels * pixels + weights.identity_taps * features
         terms = {"reconstruction_pixels": pixels, "reconstruction_taps": features}
         if weights.total_variation:

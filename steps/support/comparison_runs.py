@@ -12,16 +12,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from torch import Tensor
 
-from ieast.clips import read_frames
 from ieast.errors import PipelineError
 from ieast.evaluation.comparison import Comparison, Figure, Report, Scored, report_page
 from ieast.evaluation.figures import as_picture, stability_sheet
 from ieast.evaluation.heatmaps import plot_flicker
-from ieast.models.stylizer import Stylizer
+from ieast.io.clips import read_frames
 from ieast.registry.register import redacted
-from steps.summary import keep_summary
-from steps.tracking import active_run
-from steps.variant_runs import Outcome
+from ieast.stylizer.base import Stylizer
+from steps.support.summary import keep_summary
+from steps.support.tracking import active_run
+from steps.support.variant_runs import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ import math
 
 import mlflow
 
+from ieast.checkpoint import ModelCard
 from ieast.evaluation.evaluate import Evaluation
 from ieast.evaluation.heatmaps import plot_flicker
 from ieast.evaluation.report import html_report
-from ieast.models.checkpoint import ModelCard
 
 
 def log_evaluation(evaluation: Evaluation, card: ModelCard) -> str:

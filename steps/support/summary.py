@@ -5,11 +5,11 @@ from pathlib import Path
 
 import mlflow
 
-from ieast.config import ExperimentConfig
-from ieast.files import atomic_write
+from ieast.experiment import ExperimentConfig
+from ieast.io.files import atomic_write
 from ieast.registry.gate import Verdict
 from ieast.registry.store import note_store, redacted
-from steps.tracking import active_run
+from steps.support.tracking import active_run
 
 SUMMARY = "last_run.txt"
 

@@ -5,8 +5,9 @@ from mlflow.entities import Run
 from zenml import get_step_context
 from zenml.client import Client
 
-from ieast.config import Document, ExperimentConfig
+from ieast.config import Document
 from ieast.errors import ConfigError
+from ieast.experiment import ExperimentConfig
 from ieast.registry.register import champion_version
 from ieast.training.provenance import git_commit, library_versions
 

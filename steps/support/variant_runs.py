@@ -12,13 +12,13 @@ from mlflow.entities import Run, RunStatus
 from pydantic import BaseModel, ConfigDict
 from zenml import log_metadata
 
-from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.errors import InterruptedTrainingError
+from ieast.experiment import ExperimentConfig
 from ieast.training.folders import training_folder
 from ieast.training.launch import Tracking, TrainingJob, train
-from steps.tracking import active_run
+from steps.support.tracking import active_run
 
 CELL = "comparison.cell"
 

@@ -6,7 +6,7 @@ from torch import nn
 from benchmarks.counting import Work, count, possible
 from benchmarks.machine import Machine, Rate
 from benchmarks.subjects import ReferenceModel, draw_batch, draw_stylizer, drive
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
 from ieast.training.module import StyleTransferModule
 
 FLOAT = 4

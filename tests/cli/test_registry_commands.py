@@ -14,14 +14,14 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import QUICKSTART, draw_dataset, merge
-from dvc_repositories import git, new_repository, record
-from registries import Registry
+from helpers.dvc_repositories import git, new_repository, record
+from helpers.registries import Registry
 from typer.testing import CliRunner
 
-from ieast.cli import app, main
+from ieast.checkpoint import save_model
+from ieast.cli.main import app, main
 from ieast.config import PromotionConfig
 from ieast.errors import IeastError
-from ieast.models.checkpoint import save_model
 from ieast.models.pretrained import MODELS
 from ieast.registry.store import STORE, note_store
 
@@ -298,7 +298,7 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path):
 def run(folder, *arguments, **environment):
     """In a process of its own, since MLflow keeps what it was told."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    command = [sys.executable, "-c", "from ieast.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from ieast.cli.main import main; main()", *arguments]
     return subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, text=True)
 
 

@@ -8,10 +8,10 @@ import sys
 
 import pandas as pd
 import pytest
-from studies import Visitor
+from helpers.studies import Visitor
 from typer.testing import CliRunner
 
-from ieast.cli import app
+from ieast.cli.main import app
 from ieast.errors import ConfigError, IeastError, StudyError
 from ieast.study.store import Store
 
@@ -110,12 +110,14 @@ def test_without_the_extra_serve_says_what_to_install(study, monkeypatch):
 
 
 def test_importing_the_commands_loads_nothing_heavy():
-    code = "import ieast.cli, sys; print([name for name in ('fastapi', 'torch', 'scipy', 'pandas') if name in sys.modules])"
+    code = (
+        "import ieast.cli.main, sys; print([name for name in ('fastapi', 'torch', 'scipy', 'pandas') if name in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_serve_shows_the_page_until_interrupted_and_goes_on_when_started_again(study):
-    command = [sys.executable, "-c", "from ieast.cli import main; main()", "study", "serve", str(study), "--port", "0"]
+    command = [sys.executable, "-c", "from ieast.cli.main import main; main()", "study", "serve", str(study), "--port", "0"]
     link = ""
     for turn in range(2):
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:

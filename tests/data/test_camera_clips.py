@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from ieast.cli import app
-from ieast.clips import list_clips, read_frames
-from ieast.data.pans import make_pans, pan_and_zoom, render
+from ieast.cli.main import app
+from ieast.data.camera_clips import make_pans, pan_and_zoom, render
 from ieast.errors import DataError
+from ieast.io.clips import list_clips, read_frames
 
 SIZE = (300, 200)
 

@@ -14,7 +14,7 @@ import ieast.data.prepare
 from ieast.config import PrepareConfig
 from ieast.data.prepare import PreparedDataset, preparation_key, prepare_dataset
 from ieast.errors import DataError
-from ieast.files import DiskFullError
+from ieast.io.files import DiskFullError
 
 CONFIG = PrepareConfig(size=32, min_side=16, max_bad_share=0.5, workers=2)
 

@@ -10,6 +10,7 @@ import torch
 from conftest import draw_dataset
 from PIL import Image
 
+from ieast.checkpoint import EncoderCard, ModelCard
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import prepare_dataset
 from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance
@@ -23,7 +24,6 @@ from ieast.evaluation.report import html_report
 from ieast.evaluation.statistics import mean_interval
 from ieast.evaluation.temporal import score_clip
 from ieast.methods.adain import AdaIn
-from ieast.models.checkpoint import EncoderCard, ModelCard
 from ieast.models.encoder import build_encoder
 
 PAIR_NAMES = ("style_distance", "content_distance", "content_ssim", "content_encoder_tap_distance", "cfsd")

@@ -1,7 +1,7 @@
 import pytest
 
-from ieast.config import BenchmarkConfig
 from ieast.errors import ConfigError
+from ieast.experiment import BenchmarkConfig
 
 SHARED = {"encoder": {"name": "vgg19-compact"}, "training": {"iterations": 7}}
 

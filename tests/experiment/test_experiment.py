@@ -5,10 +5,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from ieast.config import AblationConfig, ExperimentConfig, LossWeights
+from ieast.config import LossWeights
 from ieast.errors import ConfigError
+from ieast.experiment import AblationConfig, ExperimentConfig
 
-SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
 
 def parse(**values):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HAS_PEAK = Path("/proc/self/status").exists()
 """Whether the peak can be read: Linux's /proc."""
 
@@ -15,7 +15,7 @@ import json, sys
 import torch
 from ieast.methods import build
 from ieast.models.encoder import Encoder
-from ieast.models.style import Style
+from ieast.stylizer.style import Style
 
 def resident(field):
     with open("/proc/self/status") as status:

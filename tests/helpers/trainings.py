@@ -12,10 +12,10 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 import ieast.training.fit
-from ieast.config import ExperimentConfig
+from ieast.checkpoint import load_model
 from ieast.data.prepare import PreparedDataset
-from ieast.models.checkpoint import load_model
-from ieast.models.stylizer import Stylizer
+from ieast.experiment import ExperimentConfig
+from ieast.stylizer.base import Stylizer
 from ieast.training.module import StyleTransferModule
 
 

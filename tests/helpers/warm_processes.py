@@ -22,7 +22,7 @@ LIBRARIES = (
     "zenml.zen_stores.sql_zen_store",
     "zenml.integrations.mlflow.experiment_trackers",
     "mlflow.pyfunc",
-    "ieast.cli",
+    "ieast.cli.main",
     *(f"pipelines.{name}" for name in ("training", "ablation", "benchmark", "distillation", "stack")),
 )
 

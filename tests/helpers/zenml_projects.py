@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from warm_processes import SETTINGS, run_warm
+from helpers.warm_processes import SETTINGS, run_warm
 
 BIN = Path(sys.executable).parent
 

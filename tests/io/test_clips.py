@@ -2,8 +2,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ieast.clips import list_clips, read_frames
 from ieast.errors import DataError, ImageError
+from ieast.io.clips import list_clips, read_frames
 
 
 def make_clip(folder, frames, size=(40, 20)):

@@ -12,8 +12,8 @@ import torch
 from PIL import Image, ImageCms
 
 from ieast.errors import ImageError
-from ieast.files import DiskFullError
-from ieast.images import (
+from ieast.io.files import DiskFullError
+from ieast.io.images import (
     IMAGE_SUFFIXES,
     MAX_SIDE,
     check_writable_image_path,

@@ -13,16 +13,16 @@ import av
 import numpy as np
 import pytest
 from filelock import FileLock
+from helpers.videos import NTSC, audio_of, audio_packets_of, draw_frame, stamps_of, turned, write_video
 from PIL import Image, ImageOps
-from videos import NTSC, audio_of, audio_packets_of, draw_frame, stamps_of, turned, write_video
 
-import ieast.video.stylising as stylising
-from ieast.clips import list_clips, read_frames
+import ieast.io.video.stylising as stylising
 from ieast.errors import DataError, ImageError, VideoError
-from ieast.files import DiskFullError
-from ieast.images import list_frames
-from ieast.video import ClipInfo, probe, read_video_frames, stylize_clip
-from ieast.video.folders import MARK
+from ieast.io.clips import list_clips, read_frames
+from ieast.io.files import DiskFullError
+from ieast.io.images import list_frames
+from ieast.io.video import ClipInfo, probe, read_video_frames, stylize_clip
+from ieast.io.video.folders import MARK
 
 LOSS = 3
 """Levels of 255 that frames may differ by on average: what H.264 costs pictures as small as these."""
@@ -272,7 +272,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from PIL import ImageOps
-from ieast.video import stylize_clip
+from ieast.io.video import stylize_clip
 def stylize(image):
     time.sleep(0.03)
     return ImageOps.invert(image)
@@ -315,7 +315,7 @@ def test_another_identity_source_or_form_starts_afresh(clip, tmp_path):
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from ieast.video import stylize_clip
+from ieast.io.video import stylize_clip
 for source in sys.argv[1:]:
     stylize_clip(Path(source), Path(source).with_suffix(".mkv"), lambda image: image, identity="", progress=False)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -438,7 +438,7 @@ def test_a_name_is_never_a_protocol(clip, tmp_path, monkeypatch):
 
 
 def test_too_many_pixels(clip, tmp_path, monkeypatch):
-    monkeypatch.setattr("ieast.video.reading.MAX_PIXELS", 3000)
+    monkeypatch.setattr("ieast.io.video.reading.MAX_PIXELS", 3000)
     refused(r"clip\.mp4: has too many pixels: 64x48 is more than 3,000", clip, tmp_path / "new.mp4")
 
 

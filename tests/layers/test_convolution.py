@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ieast.brush import Look
 from ieast.errors import ConfigError
-from ieast.models.convolution import ReflectedConvolution, mirrored
+from ieast.layers.convolution import ReflectedConvolution, mirrored
+from ieast.stylization.session import Look
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (9, 1), (1, 1)])

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from ieast.losses import reductions
-from ieast.losses.reductions import mean_variance, squared_distance
+from ieast.layers import reductions
+from ieast.layers.reductions import mean_variance, squared_distance
 
 FORMATS = (torch.contiguous_format, torch.channels_last)
 

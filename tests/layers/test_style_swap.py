@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ieast.models.patches import best_matches, paste, reflect, swap, swap_bytes
+from ieast.layers.style_swap import best_matches, paste, reflect, swap, swap_bytes
 
 
 def draw(*shape, seed=0):

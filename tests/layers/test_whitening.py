@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from ieast.errors import NumericsError
-from ieast.models import whitening
-from ieast.models.whitening import KEPT, moments, move, powers
+from ieast.layers import whitening
+from ieast.layers.whitening import KEPT, moments, move, powers
 
 
 def draw(*shape, seed=0):

@@ -3,12 +3,13 @@ import copy
 import pytest
 import torch
 
-from benchmarks import reference
-from ieast.config import ExperimentConfig, ObjectiveConfig
+from ieast.config import ObjectiveConfig
+from ieast.experiment import ExperimentConfig
 from ieast.losses.objective import Objective
 from ieast.methods import new_model
 from ieast.models.encoder import Encoder
 from ieast.training.module import StyleTransferModule
+from reference import plain as reference
 
 DISTINCT, SIDE = 3, 32  # the least that leaves a discriminator of one scale a 2x2 map before its head
 TERMS = {

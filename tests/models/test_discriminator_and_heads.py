@@ -3,10 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks import reference
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
 from ieast.models.discriminator import MultiScaleDiscriminator, patch_discriminator
 from ieast.models.heads import ProjectionHead
+from reference import plain as reference
 
 
 def draw(*shape, seed=0):

@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from ieast.brush import Brush, Look
+from ieast.checkpoint import load_model, save_model
 from ieast.errors import RegistryError
-from ieast.images import encode_png, to_image, to_tensor
-from ieast.models.checkpoint import load_model, save_model
+from ieast.io.images import encode_png, to_image, to_tensor
+from ieast.stylization.session import Brush, Look
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -395,7 +395,7 @@ def test_errors_over_rest_say_what_was_wrong_in_their_message(invoke):
 
 
 def test_what_is_too_large_for_memory_is_said_with_the_row_and_what_it_needs(model, monkeypatch):
-    monkeypatch.setattr("ieast.memory.available_bytes", lambda device: 50_000_000)
+    monkeypatch.setattr("ieast.stylizer.memory.available_bytes", lambda device: 50_000_000)
     with pytest.raises(MlflowException) as caught:
         model.predict(None, rows((GOOD, ART)))
     assert re.match(

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import draw_picture
+from helpers.videos import draw_frame, write_video
 from PIL import Image, ImageOps
-from videos import draw_frame, write_video
 
-from ieast.brush import Brush, Look, check_mask
 from ieast.errors import ConfigError, ImageError, MemoryLimitError, VideoError
-from ieast.images import read_image, to_image, to_tensor, write_image
-from ieast.models.style import Style
-from ieast.stylization import SETTINGS, FolderResult, is_video, read_style, stylize_folder, stylize_picture, stylize_video
-from ieast.video import probe, read_video_frames
+from ieast.io.images import read_image, to_image, to_tensor, write_image
+from ieast.io.video import probe, read_video_frames
+from ieast.stylization.files import SETTINGS, FolderResult, is_video, read_style, stylize_folder, stylize_picture, stylize_video
+from ieast.stylization.session import Brush, Look, check_mask
+from ieast.stylizer.style import Style
 
 WIDTH, HEIGHT = 49, 38
 
@@ -259,7 +259,7 @@ def test_one_bad_file_does_not_lose_the_rest_and_can_be_mended(stylizer, folders
 def test_a_picture_too_large_for_memory_does_not_lose_the_rest(stylizer, folders, monkeypatch):
     contents, styles, output = folders
     draw_picture(0, 640, 640).save(contents / "huge.png")
-    monkeypatch.setattr("ieast.memory.available_bytes", lambda device: 200_000_000)
+    monkeypatch.setattr("ieast.stylizer.memory.available_bytes", lambda device: 200_000_000)
     result = stylize_folder(stylizer, contents, styles / "x.png", output, Look())
     assert (result.made, list(result.failed)) == (2, [contents / "huge.png"])
     assert result.failed[contents / "huge.png"].startswith(
@@ -383,7 +383,7 @@ def test_a_clip_that_cannot_begin_leaves_nothing(stylizer, frames, styles, masks
     with pytest.raises(VideoError, match="is the source itself"):
         stylize_video(stylizer, frames, styles, frames, Look())
     # there is enough to encode a style, but not for a frame
-    monkeypatch.setattr("ieast.models.feature_stylizer.stylization_bytes", lambda *arguments, **options: 1 << 60)
+    monkeypatch.setattr("ieast.stylizer.feature_stylizer.stylization_bytes", lambda *arguments, **options: 1 << 60)
     with pytest.raises(MemoryLimitError, match=r"^stylising 1 x 49x38 pixels needs up to 1152921504\.6 GB of memory on cpu"):
         stylize_video(stylizer, frames, styles, tmp_path / output, Look())
     assert files(tmp_path) == before

@@ -5,10 +5,10 @@ import pytest
 from conftest import draw_picture
 from PIL import Image
 
-import ieast.gallery as gallery
+import ieast.stylization.gallery as gallery
 from ieast.errors import DataError
-from ieast.gallery import make_gallery, photographs
-from ieast.sheet import CAPTION, CELL, GAP, Cell, sheet
+from ieast.io.contact_sheet import CAPTION, CELL, GAP, Cell, sheet
+from ieast.stylization.gallery import make_gallery, photographs
 
 
 def test_the_photographs_come_from_the_package_without_a_network(monkeypatch):

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ieast.brush import Brush, Look
+from ieast.checkpoint import load_model
 from ieast.data.sample.artworks import draw_artwork
 from ieast.data.sample.photographs import draw_photograph
-from ieast.models.checkpoint import load_model
 from ieast.models.pretrained import MODELS
+from ieast.stylization.session import Brush, Look
 
 
 @pytest.mark.parametrize("encode", [False, True])

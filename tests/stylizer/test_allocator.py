@@ -4,13 +4,13 @@ import sys
 
 import pytest
 
-from ieast.allocator import keep_freed_memory
+from ieast.stylizer.allocator import keep_freed_memory
 
 # What a block of 64 MB leaves behind in a process of its own, in MB.
 FREED = """
 import resource, sys
 from pathlib import Path
-from ieast.allocator import keep_freed_memory
+from ieast.stylizer.allocator import keep_freed_memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ieast.models.blending import is_nowhere, shares
+from ieast.stylizer.blending import is_nowhere, shares
 
 
 def mask(*columns, height=16):

@@ -9,12 +9,12 @@ import psutil
 import pytest
 import torch
 
-from ieast import memory
 from ieast.errors import MemoryLimitError
-from ieast.memory import available_bytes, check_memory, stylization_bytes
 from ieast.models.encoder import WIDTHS
+from ieast.stylizer import memory
+from ieast.stylizer.memory import available_bytes, check_memory, stylization_bytes
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COMPACT, FULL = WIDTHS["vgg19-compact"], WIDTHS["vgg19"]
 STYLE = (1, 512, 512)
 
@@ -24,7 +24,7 @@ import json, sys
 import torch
 from ieast.models.encoder import Encoder
 from ieast.methods.sanet import Sanet
-from ieast.models.style import Style
+from ieast.stylizer.style import Style
 
 def resident(field):
     with open("/proc/self/status") as status:

@@ -1,15 +1,15 @@
 import pytest
 import torch
 
-import ieast.memory
-from benchmarks import reference
-from ieast.colour import match_colours
+import ieast.stylizer.memory
 from ieast.config import ModelConfig
 from ieast.errors import MemoryLimitError
+from ieast.layers.colour import match_colours
 from ieast.methods import new_model
 from ieast.methods.sanet import Sanet
 from ieast.models.encoder import Encoder
-from ieast.models.style import Style
+from ieast.stylizer.style import Style
+from reference import plain as reference
 
 SIZES = [(1, 1), (7, 300), (300, 7), (16, 16), (17, 33), (15, 64), (127, 64), (64, 64), (1, 40), (18, 97)]
 
@@ -343,7 +343,7 @@ def test_what_colour_cannot_be_kept_by_is_refused(stylizer):
 
 @pytest.mark.parametrize("work", ["stylize", "encode_style"])
 def test_what_would_not_fit_is_refused_before_any_work(stylizer, monkeypatch, work):
-    monkeypatch.setattr(ieast.memory, "available_bytes", lambda device: 1_000_000)
+    monkeypatch.setattr(ieast.stylizer.memory, "available_bytes", lambda device: 1_000_000)
     monkeypatch.setattr(stylizer.encoder, "forward", lambda *args: pytest.fail("the encoder ran"))
     arguments = (CONTENT, FIRST) if work == "stylize" else (FIRST,)
     with pytest.raises(

@@ -3,13 +3,13 @@ import itertools
 import pytest
 import torch
 
-from benchmarks import reference
 from ieast.config import EncoderConfig
 from ieast.methods.sanet import Sanet
-from ieast.models import tiling
 from ieast.models.encoder import build_encoder
-from ieast.models.style import Style
-from ieast.models.tiling import DECODER_HALO, ENCODER_HALO, attend, encode, largest_window
+from ieast.stylizer import tiling
+from ieast.stylizer.style import Style
+from ieast.stylizer.tiling import DECODER_HALO, ENCODER_HALO, attend, encode, largest_window
+from reference import plain as reference
 
 SIZES = [(300, 417), (200, 513), (16, 400), (1, 340), (353, 240)]
 

@@ -14,11 +14,11 @@ from PIL import Image
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 import ieast.training.fit
-from ieast.config import ExperimentConfig
+from ieast.checkpoint import load_model
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import ConfigError, DataError, TrainingError
+from ieast.experiment import ExperimentConfig
 from ieast.losses import functional
-from ieast.models.checkpoint import load_model
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
 from ieast.training.launch import TrainingJob, train

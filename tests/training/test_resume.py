@@ -17,10 +17,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 import ieast.training.fit
-from ieast.config import ExperimentConfig
+from ieast.checkpoint import load_model
 from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
-from ieast.files import DiskFullError
-from ieast.models.checkpoint import load_model
+from ieast.experiment import ExperimentConfig
+from ieast.io.files import DiskFullError
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
 from ieast.training.folders import retire, training_folder

@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from ieast.video.reading import open_video
+from ieast.io.video.reading import open_video
 
 _LAYOUTS = {1: "mono", 6: "5.1", 8: "7.1"}
 """By the number of channels, for an encoder; others are mixed down to stereo."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from PIL import Image
 
 from ieast.errors import VideoError
-from ieast.images import list_frames, read_image, read_size
-from ieast.video.pixels import Colour
-from ieast.video.reading import ClipInfo, Frame
+from ieast.io.images import list_frames, read_image, read_size
+from ieast.io.video.pixels import Colour
+from ieast.io.video.reading import ClipInfo, Frame
 
 FRAME_RATE = Fraction(25)
 """Frames a second of a folder, which does not say itself."""

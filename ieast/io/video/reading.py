@@ -17,8 +17,8 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ieast.errors import VideoError
-from ieast.images import MAX_PIXELS
-from ieast.video.pixels import HDR_TRANSFERS, QUARTER_TURNS, colour_of, to_picture, transpose_of
+from ieast.io.images import MAX_PIXELS
+from ieast.io.video.pixels import HDR_TRANSFERS, QUARTER_TURNS, colour_of, to_picture, transpose_of
 
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"}

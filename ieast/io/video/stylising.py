@@ -20,12 +20,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from ieast.errors import VideoError
-from ieast.files import atomic_write, disk_full_explained
-from ieast.images import write_image
-from ieast.video.audio import AudioPlan, plan_audio
-from ieast.video.folders import MARK, FolderSource, check_replaceable, frame_names, numbered_name
-from ieast.video.reading import Frame, VideoSource
-from ieast.video.writing import TARGETS, Picture, SegmentWriter, Target, count_frames, join
+from ieast.io.files import atomic_write, disk_full_explained
+from ieast.io.images import write_image
+from ieast.io.video.audio import AudioPlan, plan_audio
+from ieast.io.video.folders import MARK, FolderSource, check_replaceable, frame_names, numbered_name
+from ieast.io.video.reading import Frame, VideoSource
+from ieast.io.video.writing import TARGETS, Picture, SegmentWriter, Target, count_frames, join
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ieast.errors import VideoError
-from ieast.files import atomic_write
-from ieast.video.audio import AudioPlan, audio_packets
-from ieast.video.pixels import Colour, to_frame
+from ieast.io.files import atomic_write
+from ieast.io.video.audio import AudioPlan, audio_packets
+from ieast.io.video.pixels import Colour, to_frame
 
 
 @dataclass(frozen=True)
