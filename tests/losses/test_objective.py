@@ -187,6 +187,27 @@ def test_discriminators_gradient_equals_the_full_duplicated_batchs_and_reaches_n
     assert all(p.grad is None for p in module.stylizer.parameters())
 
 
+def test_the_discriminator_pays_for_steep_scores_at_real_artworks_now_and_then():
+    module, steps = make_module(scales=2, gradient_penalty=5, training={"gradient_penalty_every": 2})
+    content, style = draw_batch(side=2 * SIDE)
+    plain, _ = make_module(scales=2)
+    images = style.clone().requires_grad_(True)
+    squares = []
+    for k in range(DISTINCT):  # picture by picture
+        score = sum(scores.mean() for scores in module.discriminator(images[k : k + 1]))
+        squares.append(torch.autograd.grad(score, images)[0].square().sum())
+    penalty = torch.stack(squares).mean().item() / 2
+    for finished in range(4):
+        module.finished = finished
+        terms = module._train_discriminator("discriminator", real=style, fake=content)
+        loss = plain._train_discriminator("discriminator", real=style, fake=content)["discriminator"].item()
+        assert terms["discriminator"].item() == pytest.approx(loss, rel=1e-4)
+        assert ("gradient_penalty" in terms) == (finished % 2 == 0)
+        expected = loss + 2 * 5 * penalty * (finished % 2 == 0)
+        assert steps[-1][1].item() == pytest.approx(expected, rel=1e-4)
+    assert penalty > 0
+
+
 def test_the_generators_step_leaves_the_discriminator_and_the_encoder_alone():
     module, steps = make_module()
     module._stylise(*draw_batch(), INDEX)
