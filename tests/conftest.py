@@ -49,7 +49,7 @@ SMALL: dict[str, Any] = {
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """`base` with the values of `over`, section by section."""
-    both = {key: merge(base.get(key, {}), value) if isinstance(value, dict) else value for key, value in over.items()}
+    both = {key: merge(base.get(key) or {}, value) if isinstance(value, dict) else value for key, value in over.items()}
     return base | both
 
 

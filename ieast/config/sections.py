@@ -106,6 +106,11 @@ class ModelConfig(Settings):
     content_head: tuple[PositiveInt, PositiveInt] = (128, 128)
     discriminator_width: PositiveInt = 64
     discriminator_scales: PositiveInt = 3
+    discriminator_normalization: Literal["instance", "spectral"] = Field(
+        "instance",
+        description="`instance` as published, which takes from the layers above the first how strong a picture's noise is; "
+        "`spectral` bounds how fast scores can change instead, and leaves it in",
+    )
 
 
 class LossWeights(Settings):
@@ -144,6 +149,12 @@ class ObjectiveConfig(Settings):
         description="network whose features the losses compare, where it is not the generator's own encoder: a large one can "
         "teach a model that is small",
     )
+    gradient_penalty: float = Field(
+        0.0,
+        ge=0,
+        description="factor of R1: the discriminator pays for steep scores at real artworks, so that it cannot run away from a "
+        "generator that is close",
+    )
     contrastive_reduction: Literal["mean", "sum"] = "mean"
     temperature: PositiveFloat = Field(0.2, description="τ of Eq. 5 and 6")
     weights: LossWeights = LossWeights()
@@ -179,6 +190,9 @@ class TrainingConfig(Settings):
         1,
         description="iterations between those with the terms of Eq. 4, which weigh as many times as much; they take "
         "almost half of an iteration's time",
+    )
+    gradient_penalty_every: PositiveInt = Field(
+        16, description="iterations between those with the gradient penalty, which weighs as many times as much"
     )
     discriminator_learning_rate: PositiveFloat | None = Field(None, description="of the discriminator, where it differs")
     discriminator_betas: tuple[float, float] = (0.5, 0.999)  # the paper is silent: the released code's choice

@@ -9,7 +9,6 @@ from PIL import Image
 
 from ieast.errors import DataError
 from ieast.io.images import list_frames, read_image, resize_smallest_side, to_tensor
-from ieast.io.video import VIDEO_SUFFIXES, read_video_frames
 
 MIN_FRAMES = 2
 """A clip is there to measure change between frames, so it has two at least."""
@@ -68,6 +67,8 @@ def _read_folder(clip: Path, smallest_side: int) -> Iterator[tuple[str, Image.Im
 
 
 def _read_video(clip: Path) -> Iterator[tuple[str, Image.Image]]:
+    from ieast.io.video import read_video_frames  # PyAV is large, and only films need it
+
     number = 0
     for number, image in enumerate(read_video_frames(clip), 1):
         yield f"frame {number}", image
@@ -82,4 +83,6 @@ def _refuse_few(clip: Path, frames: int) -> None:
 def _is_clip(path: Path) -> bool:
     if path.is_dir():
         return len(list_frames(path)) >= MIN_FRAMES
+    from ieast.io.video import VIDEO_SUFFIXES
+
     return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()

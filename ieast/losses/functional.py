@@ -125,6 +125,22 @@ def identity_loss(
     return feature_distance(reconstructed, original, distance), torch.stack(taps).sum()
 
 
+def gradient_penalty(scores: Sequence[Tensor], images: Tensor) -> Tensor:
+    """R1 without its factor: half the squared norm of the gradient of each picture's score by its pixels, a mean over pictures.
+
+    A picture's score is the sum over scales of the mean over positions.
+
+    Args:
+        scores: Maps (B, 1, h_k, w_k), computed from `images` with gradients.
+        images: (B, 3, H, W), real ones.
+
+    Mescheder et al. 2018, Which Training Methods for GANs do actually Converge, Eq. 9 (https://arxiv.org/abs/1801.04406).
+    """
+    total = torch.stack([score.mean(dim=(1, 2, 3)) for score in scores]).sum()
+    (gradient,) = torch.autograd.grad(total, images, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean() / 2
+
+
 def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor], form: Literal["log", "least-squares"]) -> Tensor:
     """What the discriminator minimises: the negative of Eq. 2, or its least-squares form; summed over scales."""
     return real_loss(real, form) + fake_loss(fake, form)

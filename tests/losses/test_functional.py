@@ -230,3 +230,14 @@ def test_style_loss_can_compare_gram_matrices(statistics, distance):
             expected += float((difference**2).mean() if distance == "mse" else (difference**2).sum(1).sqrt().mean())
     assert found.item() == pytest.approx(expected, rel=1e-5)
     assert functional.style_loss(wanted, wanted, distance, statistics=statistics).item() < 1e-15
+
+
+def test_the_gradient_penalty_of_linear_scores_by_hand():
+    images = torch.rand(2, 3, 4, 6, requires_grad=True)
+    slopes = torch.tensor([1.0, -2.0, 3.0])[:, None, None]
+    fine = (images * slopes).sum(dim=1, keepdim=True)  # each pixel's slope is that of its channel, over 24 positions
+    coarse = images[:, :1, ::2, ::2] * 5  # 6 positions of the first channel
+    gradient = (slopes / 24).expand(3, 4, 6).clone()
+    gradient[0, ::2, ::2] += 5 / 6
+    penalty = functional.gradient_penalty([fine, coarse], images)
+    assert penalty.item() == pytest.approx(gradient.square().sum().item() / 2, rel=1e-5)
