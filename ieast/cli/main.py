@@ -52,11 +52,11 @@ def stylize(
     from ieast.checkpoint import load_model
     from ieast.io.images import check_writable_image_path
     from ieast.stylization.files import is_video, stylize_folder, stylize_picture, stylize_video
-    from ieast.stylization.session import Look
+    from ieast.stylization.session import StylizeOptions
     from ieast.stylizer.allocator import keep_freed_memory
 
     masks = tuple(mask or ())
-    look = Look(alpha, tuple(weight or ()), style_size, preserve_colour, precision)
+    options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision)
     is_clip = frames or (is_video(content) and not content.is_dir()) or is_video(output)
     is_folder = not is_clip and (content.is_dir() or (len(style) == 1 and style[0].is_dir()))
     if not is_folder and not is_clip:
@@ -77,17 +77,17 @@ def stylize(
     stylizer, card = load_model(_model_folder(model))
     stylizer = stylizer.to(_device(device))
     if is_clip:
-        clip = stylize_video(stylizer, content, style, output, look, masks, rate)
+        clip = stylize_video(stylizer, content, style, output, options, masks, rate)
         sound = f", {clip.audio_copied + clip.audio_encoded} audio tracks" if clip.audio_copied + clip.audio_encoded else ""
         typer.echo(f"{output}  {clip.frames} frames{sound}, {card.method}")
     elif is_folder:
-        done = stylize_folder(stylizer, content, style[0], output, look, suffix)
+        done = stylize_folder(stylizer, content, style[0], output, options, suffix)
         typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {card.method}")
         if done.failed:
             reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
             raise ImageError(f"{len(done.failed)} pictures could not be stylised; all others are there:\n{reasons}")
     else:
-        width, height = stylize_picture(stylizer, content, style, output, look, masks)
+        width, height = stylize_picture(stylizer, content, style, output, options, masks)
         typer.echo(f"{output}  {width}x{height}, {card.method}")
 
 

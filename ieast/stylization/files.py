@@ -19,7 +19,7 @@ from ieast.io.files import atomic_write, sha256
 from ieast.io.images import check_writable_image_path, list_images, read_image, write_image
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.models.encoder import weights_digest
-from ieast.stylization.session import Brush, Look, check_mask, scaled_down
+from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
 from ieast.stylizer.base import Stylizer
 
 SETTINGS = "stylization.json"
@@ -27,7 +27,7 @@ SETTINGS = "stylization.json"
 
 
 def stylize_picture(
-    stylizer: Stylizer, content: Path, styles: Sequence[Path], output: Path, look: Look, masks: Sequence[Path] = ()
+    stylizer: Stylizer, content: Path, styles: Sequence[Path], output: Path, options: StylizeOptions, masks: Sequence[Path] = ()
 ) -> tuple[int, int]:
     """Stylise one picture.
 
@@ -36,7 +36,7 @@ def stylize_picture(
         content: The picture.
         styles: Artworks; several are blended.
         output: A file, whose suffix says in which format.
-        look: Options.
+        options: Options.
         masks: One a style, white where the style applies, of exactly the content's size; or none.
 
     Returns:
@@ -49,12 +49,12 @@ def stylize_picture(
     """
     check_writable_image_path(output)
     _check_not_an_input(output, (content, *styles, *masks))
-    look.check(len(styles), len(masks))
+    options.check(len(styles), len(masks))
     picture = read_image(content)
     mask_pictures = [read_image(mask) for mask in masks]
     _check_masks(masks, mask_pictures, content, picture.size)
-    brush = Brush(stylizer, [read_style(style, look.style_size) for style in styles], look, mask_pictures)
-    write_image(brush.paint(picture), output)
+    session = StyleSession(stylizer, [read_style(style, options.style_size) for style in styles], options, mask_pictures)
+    write_image(session.stylize(picture), output)
     return picture.size
 
 
@@ -74,7 +74,7 @@ class FolderResult:
 
 
 def stylize_folder(
-    stylizer: Stylizer, contents: Path, styles: Path, output: Path, look: Look, suffix: str = ".png"
+    stylizer: Stylizer, contents: Path, styles: Path, output: Path, options: StylizeOptions, suffix: str = ".png"
 ) -> FolderResult:
     """Stylise every picture in `contents` in every style in `styles`; either may also be a single picture.
 
@@ -86,7 +86,7 @@ def stylize_folder(
         contents: A folder, searched with all folders in it, or a picture.
         styles: Likewise.
         output: A folder outside of these.
-        look: Options; a folder of styles is not blended, so there are no weights.
+        options: Options; a folder of styles is not blended, so there are no weights.
         suffix: What kind of files to write.
 
     Raises:
@@ -94,14 +94,14 @@ def stylize_folder(
         ImageError: There are no pictures, two results would have the same name, the suffix is not a format, or `output` cannot
             be written or lies in one of the others.
     """
-    if look.weights:
+    if options.weights:
         raise ConfigError("weights blend the styles of one picture; with a folder of styles each is applied alone")
-    look.check(1)
+    options.check(1)
     check_writable_image_path(output / f"x{suffix}")
     _check_outside(output, (contents, styles))
     content_names, style_names = _names(contents), _names(styles)
     _check_apart(content_names, style_names)
-    _keep_settings(stylizer, look, suffix, content_names, style_names, output)
+    _keep_settings(stylizer, options, suffix, content_names, style_names, output)
     made, kept = 0, 0
     failed: dict[Path, str] = {}
     bar = tqdm(total=len(content_names) * len(style_names), desc="stylising", unit="picture", mininterval=_interval())
@@ -114,14 +114,14 @@ def stylize_folder(
             if not missing:
                 continue
             try:
-                brush = Brush(stylizer, [read_style(style, look.style_size)], look, encode=True)
+                session = StyleSession(stylizer, [read_style(style, options.style_size)], options, encode=True)
             except (ImageError, MemoryLimitError) as error:  # one bad file among thousands must not lose the rest
                 failed[style] = _about(style, error)
                 bar.update(len(missing))
                 continue
             for content, target in missing.items():
                 try:
-                    write_image(brush.paint(read_image(content)), target)
+                    write_image(session.stylize(read_image(content)), target)
                     made += 1
                 except (ImageError, MemoryLimitError) as error:
                     failed[content] = _about(content, error)
@@ -134,7 +134,7 @@ def stylize_video(
     source: Path,
     styles: Sequence[Path],
     output: Path,
-    look: Look,
+    options: StylizeOptions,
     masks: Sequence[Path] = (),
     frame_rate: Fraction | None = None,
 ) -> ClipResult:
@@ -145,7 +145,7 @@ def stylize_video(
         source: The clip.
         styles: Artworks; several are blended.
         output: A video file or a folder of frames.
-        look: Options.
+        options: Options.
         masks: One a style, white where the style applies in every frame, of exactly the frames' size; or none.
         frame_rate: Frames a second of a folder of frames.
 
@@ -156,16 +156,18 @@ def stylize_video(
         MemoryLimitError: There is not enough memory for a frame.
     """
     _check_not_an_input(output, (*styles, *masks))
-    look.check(len(styles), len(masks))
+    options.check(len(styles), len(masks))
     mask_pictures = [read_image(mask) for mask in masks]
-    brush = Brush(stylizer, [read_style(style, look.style_size) for style in styles], look, mask_pictures, encode=True)
+    session = StyleSession(
+        stylizer, [read_style(style, options.style_size) for style in styles], options, mask_pictures, encode=True
+    )
 
-    def paint(frame: Image.Image) -> Image.Image:
+    def stylize(frame: Image.Image) -> Image.Image:
         _check_masks(masks, mask_pictures, source, frame.size)
-        return brush.paint(frame)
+        return session.stylize(frame)
 
-    identity = _identity(stylizer, (*styles, *masks), look)
-    return stylize_clip(source, output, paint, identity=identity, frame_rate=frame_rate)
+    identity = _identity(stylizer, (*styles, *masks), options)
+    return stylize_clip(source, output, stylize, identity=identity, frame_rate=frame_rate)
 
 
 def read_style(path: Path, size: int) -> Image.Image:
@@ -224,42 +226,42 @@ def _check_outside(output: Path, inputs: Sequence[Path]) -> None:
             )
 
 
-def _identity(stylizer: Stylizer, files: Sequence[Path], look: Look) -> str:
+def _identity(stylizer: Stylizer, files: Sequence[Path], options: StylizeOptions) -> str:
     """Changes with the model, the styles and masks, and every option: results with the same one are the same."""
-    options = [
-        float(look.alpha),
-        [float(weight) for weight in look.weights],
-        look.style_size,
-        look.preserve_colour,
-        look.precision,
+    values = [
+        float(options.alpha),
+        [float(weight) for weight in options.weights],
+        options.style_size,
+        options.preserve_colour,
+        options.precision,
     ]
-    facts = [weights_digest(stylizer.state_dict()), [sha256(path) for path in files], options]
+    facts = [weights_digest(stylizer.state_dict()), [sha256(path) for path in files], values]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _keep_settings(
-    stylizer: Stylizer, look: Look, suffix: str, contents: dict[Path, str], styles: dict[Path, str], output: Path
+    stylizer: Stylizer, options: StylizeOptions, suffix: str, contents: dict[Path, str], styles: dict[Path, str], output: Path
 ) -> None:
     """Note in `output` what its results are made with, and see that those that are there were made with the same."""
-    options: dict[str, object] = {
+    chosen: dict[str, object] = {
         "model": weights_digest(stylizer.state_dict()),
-        "alpha": look.alpha,
-        "style_size": look.style_size,
-        "preserve_colour": look.preserve_colour,
-        "precision": look.precision,
+        "alpha": options.alpha,
+        "style_size": options.style_size,
+        "preserve_colour": options.preserve_colour,
+        "precision": options.precision,
         "suffix": suffix,
     }
     content_files = {name: sha256(path) for path, name in contents.items()}
     style_files = {name: sha256(path) for path, name in styles.items()}
     path = output / SETTINGS
-    before: dict[str, Any] = {"options": options, "contents": {}, "styles": {}}
+    before: dict[str, Any] = {"options": chosen, "contents": {}, "styles": {}}
     if path.exists():
         before = json.loads(path.read_text())
         before["options"].setdefault("precision", "fp32")  # older results had no choice
     all_contents, all_styles = before["contents"] | content_files, before["styles"] | style_files
     # A file that could not be read may be mended: only what has results, of this call or an earlier one, must stay.
     changed = [
-        *(name for name, value in options.items() if before["options"][name] != value),
+        *(name for name, value in chosen.items() if before["options"][name] != value),
         *(
             f"content {name}"
             for name in _changed(before["contents"], content_files)
@@ -276,7 +278,7 @@ def _keep_settings(
             f"{output}: holds results of another stylisation: {', '.join(changed[:3])} changed since. Give another folder, or "
             "remove that one"
         )
-    settings = {"options": options, "contents": all_contents, "styles": all_styles}
+    settings = {"options": chosen, "contents": all_contents, "styles": all_styles}
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(settings, indent=1) + "\n")
 

@@ -21,7 +21,7 @@ Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
-class Look:
+class StylizeOptions:
     """What is done to a content, but for the styles and masks themselves.
 
     Attributes:
@@ -63,14 +63,14 @@ class Look:
                 raise ConfigError(str(error)) from None
 
 
-class Brush:
-    """A stylizer with its styles: paints any number of contents."""
+class StyleSession:
+    """A model with its styles and options at hand, for any number of contents."""
 
     def __init__(
         self,
         stylizer: Stylizer,
         styles: Sequence[Image.Image],
-        look: Look,
+        options: StylizeOptions,
         masks: Sequence[Image.Image] = (),
         *,
         encode: bool = False,
@@ -80,7 +80,7 @@ class Brush:
         Args:
             stylizer: The model.
             styles: Artworks, as large as they are to be looked at (`scaled_down`).
-            look: Options.
+            options: Options.
             masks: One a style, white where the style applies, of exactly the size of the contents; or none.
             encode: Encode the styles now, for many contents, where that can be. One content takes less memory without.
 
@@ -88,36 +88,36 @@ class Brush:
             ConfigError: An option does not fit.
             MemoryLimitError: There is not enough memory to encode a style.
         """
-        look.check(len(styles), len(masks))
-        if (lacking := stylizer.lacks(look.alpha, len(styles), len(masks))) is not None:
+        options.check(len(styles), len(masks))
+        if (lacking := stylizer.lacks(options.alpha, len(styles), len(masks))) is not None:
             raise ConfigError(lacking)
-        self.stylizer, self.look = stylizer, look
+        self.stylizer, self.options = stylizer, options
         self.device = next(stylizer.parameters()).device
         pixels = [self._pixels(style) for style in styles]
         # CORAL changes a style for each content, so there is nothing to encode beforehand.
-        encode = encode and look.preserve_colour != "coral"
+        encode = encode and options.preserve_colour != "coral"
         with self._autocast():
             self.styles: list[Tensor | EncodedStyle] = [stylizer.encode_style(style) if encode else style for style in pixels]
         # (1, 1, H, W) in [0, 1]: white 1, black 0
         self.masks = [self._pixels(mask).mean(dim=1, keepdim=True) for mask in masks]
 
-    def paint(self, content: Image.Image) -> Image.Image:
+    def stylize(self, content: Image.Image) -> Image.Image:
         """`content` stylised, at its own size.
 
         Raises:
             MemoryLimitError: There is not enough memory; nothing was computed yet.
         """
-        weights = self.look.weights or (1.0,) * len(self.styles)
+        weights = self.options.weights or (1.0,) * len(self.styles)
         masks: Sequence[Tensor | None] = self.masks or [None] * len(self.styles)
         styles = [Style(s, w, m) for s, w, m in zip(self.styles, weights, masks, strict=True)]
         with self._autocast():
             stylized = self.stylizer.stylize(
-                self._pixels(content), styles, self.look.alpha, preserve_colour=self.look.preserve_colour
+                self._pixels(content), styles, self.options.alpha, preserve_colour=self.options.preserve_colour
             )
         return to_image(stylized.float().cpu())
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.look.precision == "bf16")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16")
 
     def _pixels(self, image: Image.Image) -> Tensor:
         return to_tensor(image).to(self.device)

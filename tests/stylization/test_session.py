@@ -6,17 +6,20 @@ from ieast.checkpoint import load_model
 from ieast.data.sample.artworks import draw_artwork
 from ieast.data.sample.photographs import draw_photograph
 from ieast.models.pretrained import MODELS
-from ieast.stylization.session import Brush, Look
+from ieast.stylization.session import StyleSession, StylizeOptions
 
 
 @pytest.mark.parametrize("encode", [False, True])
 @pytest.mark.parametrize("options", [{}, {"alpha": 0.5, "preserve_colour": "luminance"}], ids=str)
-def test_bf16_paints_nearly_the_same_picture(options, encode):
+def test_bf16_gives_nearly_the_same_picture(options, encode):
     stylizer, _ = load_model(MODELS["ieast"])
     content = Image.fromarray(draw_photograph(5, seed=0)).resize((160, 128))
     style = Image.fromarray(draw_artwork(0, seed=0)).resize((128, 128))
     exact, fast = (
-        np.asarray(Brush(stylizer, [style], Look(precision=precision, **options), encode=encode).paint(content), dtype=int)
+        np.asarray(
+            StyleSession(stylizer, [style], StylizeOptions(precision=precision, **options), encode=encode).stylize(content),
+            dtype=int,
+        )
         for precision in ("fp32", "bf16")
     )
     difference = np.abs(exact - fast)
