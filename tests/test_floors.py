@@ -72,7 +72,10 @@ def test_no_modules_import_each_other_in_a_circle():
     assert list(TopologicalSorter(graph).static_order())
 
 
-@pytest.mark.parametrize(("library", "floors"), [("zenml", {"benchmarks", "pipelines", "steps"}), ("mlflow", {"benchmarks", "steps", "ieast.registry"})])
+@pytest.mark.parametrize(
+    ("library", "floors"),
+    [("zenml", {"benchmarks", "pipelines", "steps"}), ("mlflow", {"benchmarks", "steps", "ieast.registry"})],
+)
 def test_only_some_floors_know(library, floors):
     for module, path in FILES.items():
         if any(re.match(rf"\s*(from|import) {library}\b", line) for line in path.read_text().splitlines()):

@@ -1,11 +1,13 @@
 """The sections of an experiment: every setting and its default, once."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from ieast.config.base import Settings
+from ieast.metrics import Direction, find_metric
 
 # Reflection padding needs two positions at relu5_1, a sixteenth of the crop.
 SMALLEST_CROP = 32
@@ -272,7 +274,11 @@ class Threshold(Settings):
     """One condition a candidate must meet to be promoted."""
 
     metric: str = Field(description="a score's name, as in the evaluation's report and `ieast models`")
-    better: Literal["lower", "higher"] = Field("lower", description="which direction `relative_to_champion` takes as better")
+    better: Direction = Field(
+        "lower",
+        description="which of two values is the better one. Scores of `ieast.metrics` have their direction there; others must "
+        "say it where they are compared with the champion's",
+    )
     at_most: float | None = None
     at_least: float | None = None
     relative_to_champion: PositiveFloat | None = Field(
@@ -280,6 +286,36 @@ class Threshold(Settings):
         description="limit as a ratio candidate / champion. Where lower is better, 1.0: no worse, 1.05: up to 5 % worse, 0.95: "
         "at least 5 % better; where higher is better, 0.95: up to 5 % worse, 1.05: at least 5 % better",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _direction_is_the_metrics(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        name, better = values.get("metric"), values.get("better")
+        metric = find_metric(name) if isinstance(name, str) else None
+        if metric is None:
+            if better is None and values.get("relative_to_champion") is not None:
+                raise ValueError(
+                    f"threshold on {name}, which is no score of this project, compares with the champion: say with `better` "
+                    "whether lower or higher values are better"
+                )
+            return values
+        if better is not None and better != metric.better:
+            raise ValueError(f"threshold on {name} says better: {better}, but of this score {metric.better} values are better")
+        return {**values, "better": metric.better}
+
+    @model_validator(mode="after")
+    def _bounds_the_worse_side(self) -> Self:
+        lower = self.better == "lower"
+        wrong, right = ("at_least", "at_most") if lower else ("at_most", "at_least")
+        asks_for_worse = getattr(self, wrong) is not None and getattr(self, right) is None and self.relative_to_champion is None
+        if asks_for_worse and find_metric(self.metric) is not None:
+            raise ValueError(
+                f"threshold on {self.metric} sets {wrong} alone, but of this score {self.better} values are better: "
+                f"set {right}, or both for a range"
+            )
+        return self
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:

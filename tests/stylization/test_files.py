@@ -96,18 +96,18 @@ def test_options_that_fit_are_not():
 
 @pytest.mark.parametrize("preserve_colour", ["none", "luminance", "coral"])
 @pytest.mark.parametrize("encode", [False, True])
-def test_a_brush_paints_what_the_stylizer_makes(stylizer, preserve_colour, encode):
+def test_a_session_gives_what_the_stylizer_makes(stylizer, preserve_colour, encode):
     picture, *styles = (draw_picture(seed, 40 + seed, 36) for seed in range(3))
     mask = Image.new("RGB", picture.size, (51, 51, 51))
     options = StylizeOptions(0.7, (1, 3), preserve_colour=preserve_colour)
-    painted = StyleSession(stylizer, styles, options, [mask, mask], encode=encode).stylize(picture)
+    stylized = StyleSession(stylizer, styles, options, [mask, mask], encode=encode).stylize(picture)
     grey = to_tensor(mask)[:, :1]
     chosen = [Style(to_tensor(style), weight, grey) for style, weight in zip(styles, options.weights, strict=True)]
     expected = to_image(stylizer.stylize(to_tensor(picture), chosen, 0.7, preserve_colour=preserve_colour))
-    assert painted.tobytes() == expected.tobytes()
+    assert stylized.tobytes() == expected.tobytes()
 
 
-def test_a_brush_paints_contents_of_any_size(stylizer):
+def test_a_session_takes_contents_of_any_size(stylizer):
     session = StyleSession(stylizer, [draw_picture(0, 40, 36)], StylizeOptions(), encode=True)
     for size in ((1, 1), (33, 17), (17, 90)):
         assert session.stylize(draw_picture(1, *size)).size == size
@@ -193,15 +193,15 @@ def test_either_side_may_be_one_picture_and_files_of_another_kind(stylizer, fold
 
 def test_an_interrupted_folder_goes_on_where_it_was(stylizer, folders, monkeypatch):
     contents, styles, output = folders
-    paint, calls = StyleSession.paint, []
+    stylize, calls = StyleSession.stylize, []
 
     def stops(self, picture):
         calls.append(picture)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return paint(self, picture)
+        return stylize(self, picture)
 
-    monkeypatch.setattr(StyleSession, "paint", stops)
+    monkeypatch.setattr(StyleSession, "stylize", stops)
     with pytest.raises(KeyboardInterrupt):
         stylize_folder(stylizer, contents, styles, output, StylizeOptions())
     before = files(output)
