@@ -1,7 +1,7 @@
 """An experiment: what is trained on what, how, and how it is judged."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,7 @@ from ieast.config import (
     merge,
 )
 from ieast.errors import ConfigError
+from ieast.experiment.presets import Preset, defaults
 from ieast.methods import find, full_name, split_name
 from ieast.stylizer.base import Stylizer
 
@@ -32,7 +33,7 @@ class ExperimentConfig(Document):
         description="a file in ieast/methods; `+el` and `+cl` after its name switch the two terms on. Brings its publication's "
         "settings as defaults",
     )
-    preset: Literal["paper", "official"] = "paper"
+    preset: Preset = Field("paper", description="what is laid below the settings given, see `ieast.experiment.presets`")
     data: DataConfig = DataConfig()
     prepare: PrepareConfig = PrepareConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -46,12 +47,11 @@ class ExperimentConfig(Document):
     @model_validator(mode="before")
     @classmethod
     def _lay_over_defaults(cls, values: Any) -> Any:
-        """Given values over the method's, these over the preset's."""
+        """Given values over those of the preset and the method."""
         if not isinstance(values, Mapping):
             return values
         method, on = _find(values.get("method", "ieast"))
-        base = OFFICIAL if values.get("preset") == "official" else {}
-        return merge(merge(merge(base, method.recipe), {"objective": on}), values)
+        return merge(merge(defaults(values.get("preset", "paper"), method), {"objective": on}), values)
 
     @model_validator(mode="after")
     def _fits_method(self) -> Self:
@@ -133,20 +133,3 @@ def _find(name: Any) -> tuple[type[Stylizer], dict[str, bool]]:
         return find(base), on
     except ConfigError as error:
         raise ValueError(str(error)) from None
-
-
-# The released code departs from the paper here. Each entry replaces the default above it in `paper`.
-OFFICIAL: dict[str, Any] = {
-    "prepare": {"resize": "square"},  # 512 x 512, which distorts the aspect; the paper keeps it
-    "model": {
-        "style_head": (128, 128),  # the paper prints 256 units, then 128
-        "content_head": (256, 128),  # the paper prints 128 units, then 128
-    },
-    "objective": {
-        "distance": "mse",  # Eq. 1, 3 and 4 print an L2 norm
-        "content_layers": "normalised-relu4_1-relu5_1",  # Eq. 3 prints conv4_2
-        "adversarial": "least-squares",  # Eq. 2 prints the log form
-        "contrastive_reduction": "sum",  # Eq. 5 and 6 are for one anchor; the paper does not say how anchors add up
-    },
-    "training": {"batch_size": 12, "learning_rate_decay": 5e-5},  # the paper: 16 and a constant rate
-}

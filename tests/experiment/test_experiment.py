@@ -159,7 +159,7 @@ def test_every_mistake_is_listed():
 
 
 def test_unknown_preset():
-    assert "  preset: Input should be 'paper' or 'official'" in message_of({"preset": "papr"})
+    assert "  preset: Input should be 'paper', 'official' or 'compact'" in message_of({"preset": "papr"})
 
 
 @pytest.mark.parametrize("size", [-2, 0, 1, 2, 4, 5, 7, 13])
