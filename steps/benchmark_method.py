@@ -59,7 +59,7 @@ def benchmark_method(
             mlflow.log_artifacts(pictures, "showcase")
         mlflow.set_tag("model_uri", log_model(model).model_uri)
         if folder is not None:
-            retire(folder, run_id)
+            retire(folder, run_id, cell.training.iterations)
 
     tags = {"data.md5": data.md5, "prepared.key": prepared.key}
     return run_cell(key, entry.name, cell.training.seed, tags, work)

@@ -30,7 +30,7 @@ def promote_model(
     mlflow.log_metrics({f"champion/{metric}": value for metric, value in (verdict.champion_scores or {}).items()})
     mlflow.set_tag("gate", verdict.outcome)
     # Not before: until the gate has spoken, the same command finds the trained model again instead of training anew.
-    retire(training_folder(Path(config.work_folder), config, prepared.key), run)
+    retire(training_folder(Path(config.work_folder), config, prepared.key), run, config.training.iterations)
     mirror_champion(config.registry.name)
     log_metadata(metadata={"gate": verdict.metadata()}, infer_model=True)
     log.info("%s", write_summary(config, verdict, scores))

@@ -31,7 +31,7 @@ def train_variant(
         stylizer, card = load_model(model)
         log_evaluation(evaluate(stylizer, prepared, config.evaluation), card)
         mlflow.set_tag("model_uri", log_model(model).model_uri)
-        retire(folder, run_id)
+        retire(folder, run_id, config.training.iterations)
 
     tags = {"data.md5": data.md5, "prepared.key": prepared.key}
     return run_cell(cell_key(config, prepared), variant, seed, tags, work)

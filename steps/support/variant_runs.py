@@ -16,7 +16,7 @@ from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.errors import InterruptedTrainingError
 from ieast.experiment import ExperimentConfig
-from ieast.training.folders import training_folder
+from ieast.training.folders import take_up, training_folder, training_key
 from ieast.training.launch import Tracking, TrainingJob, train
 from steps.support.tracking import active_run
 
@@ -39,7 +39,7 @@ class Outcome(BaseModel):
 def cell_key(config: ExperimentConfig, prepared: PreparedDataset, *also: BaseModel) -> str:
     """Equal for equal training and scoring, and whatever else is measured, of the same prepared pictures."""
     scoring = "".join(part.model_dump_json() for part in (config.evaluation, *also))
-    return f"{training_folder(Path(), config, prepared.key).name}-{hashlib.sha256(scoring.encode()).hexdigest()[:8]}"
+    return f"{training_key(config, prepared.key)}-{hashlib.sha256(scoring.encode()).hexdigest()[:8]}"
 
 
 def run_cell(cell: str, variant: str, seed: int, tags: Mapping[str, str], work: Callable[[str], None]) -> Outcome:
@@ -71,6 +71,7 @@ def run_cell(cell: str, variant: str, seed: int, tags: Mapping[str, str], work: 
 def train_cell(prepared: PreparedDataset, data: DataRef, config: ExperimentConfig, run_id: str) -> tuple[Path, Path]:
     """Train into the active run `run_id`; the model's folder, and that of the training, to `retire` when all is kept."""
     folder = training_folder(Path(config.work_folder), config, prepared.key)
+    take_up(folder, config.training.iterations)
     job = TrainingJob(
         config=config,
         prepared=prepared,
