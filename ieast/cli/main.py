@@ -3,6 +3,7 @@
 import logging
 import sys
 from fractions import Fraction
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -226,6 +227,16 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         app()
+    except ModuleNotFoundError as error:
+        if (error.name or "ieast").split(".")[0] == "ieast":
+            raise
+        extras = ", ".join(sorted(set(metadata("ieast").get_all("Provides-Extra") or []) - {"dev"}))
+        typer.echo(
+            f"ieast: this command needs {error.name}, which is not installed: pip install 'ieast[EXTRA]', where EXTRA is one "
+            f"of {extras}",
+            err=True,
+        )
+        sys.exit(2)
     except IeastError as error:
         typer.echo(f"ieast: {error}", err=True)
         sys.exit(2)

@@ -59,7 +59,7 @@ def photographs() -> list[Image.Image]:
     try:
         from skimage import data
     except ImportError:
-        raise DataError("the gallery's photographs come with scikit-image: pip install scikit-image") from None
+        raise DataError("the gallery's photographs come with scikit-image: pip install 'ieast[gallery]'") from None
     return [Image.fromarray(np.asarray(getattr(data, name)())) for name in PHOTOGRAPHS]
 
 

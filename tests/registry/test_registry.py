@@ -136,7 +136,10 @@ def test_the_logged_model_pins_what_serving_needs_and_nothing_of_training(downlo
     lines = (downloaded / "requirements.txt").read_text().split()
     names = {line.split("==")[0] for line in lines}
     assert all("==" in line for line in lines)
-    code = "import sys, ieast.registry.served_model; print(*[m.__file__ for n, m in sys.modules.items() if n[:5] == 'ieast'])"
+    code = (
+        "import sys, ieast.registry.served_model; from ieast.methods import find, names; [find(name) for name in names()]; "
+        "print(*[module.__file__ for name, module in sys.modules.items() if name[:5] == 'ieast'])"
+    )
     files = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert len(files) > 20
     imported = set().union(*(imports(ast.parse(Path(file).read_text())) for file in files))
