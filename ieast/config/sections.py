@@ -126,6 +126,12 @@ class LossWeights(Settings):
     content_contrastive: float = Field(0.3, ge=0)
     identity_pixels: float = Field(50.0, ge=0, description="λ_identity1")
     identity_taps: float = Field(1.0, ge=0, description="λ_identity2")
+    bands: float = Field(
+        0.0,
+        ge=0,
+        description="of how strong fine detail is in lightness and in colour, beside the artwork's: small networks' features "
+        "do not see coloured fringes",
+    )
     total_variation: float = Field(0.0, ge=0, description="of the stylized pictures, or of what decoders reconstruct")
 
 

@@ -9,6 +9,7 @@ from ieast.config import ObjectiveConfig
 from ieast.layers.statistics import total_variation
 from ieast.losses import functional
 from ieast.losses.pairs import PairBatch
+from ieast.losses.pyramid import band_loss
 from ieast.models.encoder import STYLE_TAPS, Taps
 
 
@@ -55,6 +56,8 @@ class Objective:
             self.weights |= {"identity_pixels": w.identity * w.identity_pixels, "identity_taps": w.identity * w.identity_taps}
         if w.total_variation:
             self.weights["total_variation"] = w.total_variation
+        if w.bands:
+            self.weights["bands"] = w.bands
         if config.external_learning:
             self.weights["adversarial"] = w.adversarial
         if config.contrastive_learning:
@@ -73,6 +76,8 @@ class Objective:
             terms["identity_pixels"], terms["identity_taps"] = self.identity_terms(batch, batch.identity)
         if config.weights.total_variation:
             terms["total_variation"] = total_variation(batch.stylized)
+        if config.weights.bands:
+            terms["bands"] = band_loss(batch.stylized, batch.style, batch.pairs.style)
         return terms
 
     def style_term(self, batch: GeneratedBatch) -> Tensor:

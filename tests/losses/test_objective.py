@@ -6,6 +6,7 @@ import torch
 from ieast.config import ObjectiveConfig
 from ieast.experiment import ExperimentConfig
 from ieast.losses.objective import Objective
+from ieast.losses.pyramid import band_loss
 from ieast.methods import new_model
 from ieast.models.encoder import Encoder
 from ieast.training.module import StyleTransferModule
@@ -186,6 +187,17 @@ def test_discriminators_gradient_equals_the_full_duplicated_batchs_and_reaches_n
     for parameter, gradient in zip(parameters, wanted, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
     assert all(p.grad is None for p in module.stylizer.parameters())
+
+
+def test_the_loss_on_bands_compares_each_picture_with_its_own_style():
+    module, _ = make_module(weights={"bands": 2.0}, external_learning=False)
+    content, style = draw_batch()
+    terms = module._stylise(content, style, INDEX)
+    stylized = module._generate(content, style, INDEX, has_identity=False).stylized
+    chosen = torch.tensor([i - 1 for i, _ in reference.arrangement(2 * DISTINCT)])
+    assert terms["bands"].item() == pytest.approx(band_loss(stylized, style, chosen).item(), rel=1e-4)
+    plain = make_module(external_learning=False)[0]._stylise(content, style, INDEX)
+    assert terms["total"].item() == pytest.approx((plain["total"] + 2 * terms["bands"]).item(), rel=1e-4)
 
 
 def test_the_discriminator_pays_for_steep_scores_at_real_artworks_now_and_then():
