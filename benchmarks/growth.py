@@ -27,7 +27,7 @@ from ieast.evaluation.temporal import adjacent_distances
 from ieast.experiment import ExperimentConfig
 from ieast.io.files import atomic_write
 from ieast.io.images import write_image
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.stylizer.memory import resident_bytes
 from ieast.training.module import StyleTransferModule
 

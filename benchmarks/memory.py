@@ -31,7 +31,7 @@ def measure_here(
 
     from ieast.config import EncoderConfig
     from ieast.methods.sanet import Sanet
-    from ieast.models.encoder import build_encoder
+    from ieast.models.encoder_weights import build_encoder
     from ieast.stylizer.memory import resident_bytes, stylization_bytes
     from ieast.stylizer.tiling import Tile
 

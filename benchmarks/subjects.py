@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ieast.experiment import ExperimentConfig
 from ieast.methods import new_model
-from ieast.models.encoder import CONVOLUTIONS, Encoder
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import CONVOLUTIONS
 from ieast.stylizer.base import Stylizer
 from ieast.training.module import StyleTransferModule
 from reference import plain as reference

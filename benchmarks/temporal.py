@@ -24,7 +24,7 @@ from ieast.evaluation.perceptual import PerceptualDistance, perceptual_distance
 from ieast.evaluation.temporal import adjacent_distances
 from ieast.io.clips import read_frames
 from ieast.io.images import to_tensor
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 
 
 def pair_by_pair(distance: PerceptualDistance, frames: Sequence[Tensor]) -> list[float]:

@@ -18,7 +18,7 @@ from ieast.evaluation.showcase import showcase_pairs, stylize_pairs
 from ieast.evaluation.speed import measure_speed
 from ieast.experiment import BenchmarkConfig
 from ieast.io.images import write_image
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.models.pretrained import released_or_folder
 from ieast.registry.register import fetch_model, log_model
 from ieast.training.folders import retire

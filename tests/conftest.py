@@ -12,7 +12,8 @@ from PIL import Image
 from ieast.data.prepare import PreparedDataset, prepare_dataset
 from ieast.experiment import ExperimentConfig
 from ieast.methods import new_model
-from ieast.models.encoder import Encoder, build_encoder
+from ieast.models.encoder import Encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.stylizer.base import Stylizer
 
 pytest_plugins = ["helpers.dvc_repositories", "helpers.studies"]

@@ -16,7 +16,8 @@ from ieast.errors import WeightsError
 from ieast.io.files import DiskFullError, sha256
 from ieast.methods import new_model
 from ieast.methods.sanet import Sanet
-from ieast.models.encoder import Encoder, build_encoder
+from ieast.models.encoder import Encoder
+from ieast.models.encoder_weights import build_encoder
 from reference import plain as reference
 
 PROVENANCE = {"seed": 3, "data": {"revision": "abc"}, "versions": ["torch 2"]}

@@ -6,8 +6,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.models.encoder import Encoder
 from ieast.models.teacher import Lifts, Teacher
+from ieast.models.vgg19 import STYLE_TAPS
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from ieast.layers.statistics import mean_std
 from ieast.losses import functional
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import STYLE_TAPS
 
 SSIM_SIGMA = 1.5
 """Pixels; the deviation of SSIM's Gaussian window (Wang et al. 2004)."""
@@ -81,7 +82,7 @@ def cfsd(encoder: Encoder, stylized: Tensor, content: Tensor, positions: int = C
         content: Of the same size.
         positions: The bound.
     """
-    made, wanted = (_log_similarities(encoder(picture)[CFSD_TAP], positions) for picture in (stylized, content))
+    made, wanted = (_log_similarities(encoder(picture, (CFSD_TAP,))[CFSD_TAP], positions) for picture in (stylized, content))
     return F.kl_div(made, wanted, reduction="batchmean", log_target=True)
 
 

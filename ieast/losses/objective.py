@@ -10,7 +10,8 @@ from ieast.layers.statistics import total_variation
 from ieast.losses import functional
 from ieast.losses.pairs import PairBatch
 from ieast.losses.pyramid import band_loss
-from ieast.models.encoder import STYLE_TAPS, Taps
+from ieast.models.encoder import Taps
+from ieast.models.vgg19 import STYLE_TAPS
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ class Objective:
             self.weights |= {"style_contrastive": w.style_contrastive, "content_contrastive": w.content_contrastive}
 
     @property
-    def needs_conv4_2(self) -> bool:
-        """Whether the encoder must also give conv4_2."""
-        return self.config.content_layers == "conv4_2"
+    def layers(self) -> tuple[str, ...]:
+        """What of the encoder's the terms read."""
+        return (*STYLE_TAPS, "conv4_2") if self.config.content_layers == "conv4_2" else STYLE_TAPS
 
     def internal_terms(self, batch: GeneratedBatch) -> dict[str, Tensor]:
         """L_s, L_c, and where they have weight the two sums of L_identity and the total variation."""

@@ -12,7 +12,8 @@ from ieast.layers.statistics import mean_std, mean_variance_norm
 from ieast.layers.style_swap import swap, swap_bytes
 from ieast.layers.whitening import moments, move, powers
 from ieast.models.decoder import Decoder
-from ieast.models.encoder import REDUCTION, Encoder, Taps
+from ieast.models.encoder import Encoder, Taps
+from ieast.models.vgg19 import REDUCTION
 from ieast.stylizer.base import Originals, Stylizer, recoloured, size_of
 from ieast.stylizer.blending import Share, is_nowhere, shares
 from ieast.stylizer.memory import Size, encoding_bytes

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from ieast.config import Settings
 from ieast.layers.colour import PreserveColour, match_colours
 from ieast.layers.statistics import gram_matrix, total_variation
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import STYLE_TAPS
 from ieast.stylizer.base import Stylizer, recoloured, size_of
 from ieast.stylizer.memory import Size, encoding_bytes, gradient_bytes
 from ieast.stylizer.style import EncodedStyle, Style
@@ -87,7 +88,7 @@ class Gatys(Stylizer):
             wanted = {name: gram.clone() for name, gram in wanted.items()}
             layer = self.chosen.content_layer
             with torch.no_grad():
-                target = self.encoder(content, layer == "conv4_2", "relu4_1")[layer]
+                target = self.encoder(content, (layer,))[layer]
             picture = self._start(content).requires_grad_()
             best, least, looks = content, float("inf"), 0
 
@@ -121,7 +122,7 @@ class Gatys(Stylizer):
         differences of Gram matrices that are divided by C, H and W (Eq. 4, but for its factor 1/4), in the mean over taps.
         """
         chosen = self.chosen
-        taps = self.encoder(picture, chosen.content_layer == "conv4_2")
+        taps = self.encoder(picture, (*STYLE_TAPS, chosen.content_layer))
         content = F.mse_loss(taps[chosen.content_layer], target)
         style = torch.stack([(gram_matrix(taps[name]) - wanted[name]).square().sum() for name in STYLE_TAPS]).mean()
         variation = total_variation(picture)

@@ -195,7 +195,7 @@ class Johnson(Stylizer):
     def signature(self, styles: Tensor) -> Tensor:
         """Channel means and deviations (B, D) of the taps of `styles` (B, 3, H, W) in [0, 1], of any size."""
         side = (SIGNATURE_SIDE, SIGNATURE_SIDE)
-        taps = self.encoder(F.interpolate(styles, side, mode="bilinear", antialias=True), deepest=max(SIGNATURE_TAPS))
+        taps = self.encoder(F.interpolate(styles, side, mode="bilinear", antialias=True), SIGNATURE_TAPS)
         return torch.cat([part for name in SIGNATURE_TAPS for part in mean_std(taps[name])], dim=1)
 
     def find(self, signatures: Tensor) -> Tensor:

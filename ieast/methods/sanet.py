@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ieast.config import ModelConfig, Settings
-from ieast.layers.attention import StyleAttentionTransform
+from ieast.layers.attention import TRANSFORM_TAPS, StyleAttentionTransform
 from ieast.models.encoder import Encoder, Taps
 from ieast.models.start import start_near_adain
 from ieast.stylizer.base import Pairs
 from ieast.stylizer.feature_stylizer import FeatureStylizer
-from ieast.stylizer.tiling import TRANSFORM_TAPS, attend
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +53,10 @@ class Sanet(FeatureStylizer):
 
     def transfer(self, content: Taps, style: Mapping[str, Tensor]) -> Tensor:
         """What the merge convolution gets."""
-        return attend(self.transform, content, style)
+        return self.transform.attend(content, style)
 
     def untransferred(self, content: Taps) -> Tensor:
-        """T(c, c), likewise."""
+        """T(c, c), before the merge convolution."""
         return self.transfer(content, content)
 
     def to_pixels(self, features: Tensor) -> Tensor:

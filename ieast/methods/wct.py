@@ -9,7 +9,8 @@ from ieast.config import Settings
 from ieast.layers.colour import PreserveColour
 from ieast.layers.whitening import moments, move, powers
 from ieast.models.decoder import Decoder
-from ieast.models.encoder import REDUCTION, STYLE_TAPS, Encoder
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import REDUCTION, STYLE_TAPS
 from ieast.stylizer.base import Originals, Stylizer, recoloured, size_of
 from ieast.stylizer.blending import Share, is_nowhere, shares
 from ieast.stylizer.memory import Size, encoding_bytes

@@ -8,7 +8,10 @@ from torch import Tensor, nn
 
 from ieast.config import EncoderConfig, TeacherConfig
 from ieast.errors import WeightsError
-from ieast.models.encoder import STYLE_TAPS, WIDTHS, Encoder, build_encoder, read_weights
+from ieast.io.weights import read_weights
+from ieast.models.encoder import Encoder
+from ieast.models.encoder_weights import build_encoder
+from ieast.models.vgg19 import STYLE_TAPS, WIDTHS
 
 FULL_WIDTHS = WIDTHS["vgg19"]
 

@@ -22,7 +22,7 @@ from PIL import Image
 from ieast.checkpoint import load_model
 from ieast.errors import ConfigError, IeastError, ImageError, MemoryLimitError
 from ieast.io.images import decode_bytes, encode_png
-from ieast.models.encoder import SMALLEST_SIDE
+from ieast.models.vgg19 import SMALLEST_SIDE
 from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
 from ieast.stylizer.allocator import keep_freed_memory
 

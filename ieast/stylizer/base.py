@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from ieast.config import ModelConfig, Settings, describe
 from ieast.errors import ConfigError
 from ieast.layers.colour import PRESERVE_COLOUR, PreserveColour, match_colours, with_colours_of
-from ieast.models.encoder import REDUCTION, Encoder, Taps
+from ieast.models.encoder import Encoder, Taps
+from ieast.models.vgg19 import REDUCTION
 from ieast.stylizer.blending import check_mask, check_weights
 from ieast.stylizer.memory import Size, check_memory
 from ieast.stylizer.style import EncodedStyle, Style, Styles, as_styles

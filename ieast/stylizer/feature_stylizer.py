@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ieast.config import Settings
 from ieast.layers.colour import PreserveColour, with_colours_of
 from ieast.models.decoder import Decoder
-from ieast.models.encoder import REDUCTION, Encoder, Taps
+from ieast.models.encoder import Encoder, Taps
+from ieast.models.vgg19 import REDUCTION
 from ieast.stylizer.base import Originals, Stylizer, size_of
 from ieast.stylizer.blending import is_nowhere, shares
 from ieast.stylizer.memory import Size, encoding_bytes, stylization_bytes

@@ -11,7 +11,9 @@ import psutil
 import torch
 
 from ieast.errors import MemoryLimitError
-from ieast.stylizer.tiling import BAND_TOKENS, CELL, DECODER_HALO, ENCODER_HALO, Tile, largest_window
+from ieast.layers.attention import BAND_TOKENS
+from ieast.models.vgg19 import CONVOLUTIONS_BY_LEVEL
+from ieast.stylizer.tiling import CELL, DECODER_HALO, ENCODER_HALO, Tile, largest_window
 
 Size = tuple[int, int, int]
 """Pictures in a batch, height and width in pixels."""
@@ -28,8 +30,7 @@ _WASTE = 1.5
 # Tiles leave more behind: their blocks come and go, and are too small for the allocator to map and unmap each by itself.
 _WASTE_OF_TILES = 4 / 3
 _OVERHEAD = 96 << 20
-# Convolutions on each of the encoder's levels, and maps of the first level's width that exist at once on the way back.
-_CONVOLUTIONS = (2, 2, 4, 4, 1)
+# Maps of the first level's width that exist at once on the way back.
 _LIVE_GRADIENTS = 4
 # What the first backward pass and the first optimiser of a process load and set up, measured.
 _OVERHEAD_OF_GRADIENTS = 128 << 20
@@ -99,7 +100,7 @@ def gradient_bytes(images: Size, widths: Sequence[int], pictures: int) -> int:
     batch, height, width = images
     kept = 3.0 * pictures + 6.0  # maps of each level's size, in channels a pixel: conv0's result and its padded copy
     below = 3
-    for level, (channels, convolutions) in enumerate(zip(widths, _CONVOLUTIONS, strict=True)):
+    for level, (channels, convolutions) in enumerate(zip(widths, CONVOLUTIONS_BY_LEVEL, strict=True)):
         # Of every convolution the padded input and what ReLU leaves; of pooling the result and, twice as wide, where from.
         pooled = 3 * below if level else 0
         kept += (pooled + below + (2 * convolutions - 1) * channels) / 4**level

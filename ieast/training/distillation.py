@@ -25,9 +25,10 @@ from ieast.evaluation.agreement import encoder_agreement
 from ieast.io.files import atomic_write
 from ieast.io.images import read_image, to_tensor
 from ieast.losses.functional import relative_squared_error
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.models.encoder import Encoder
 from ieast.models.student import Student
 from ieast.models.teacher import Lifts, Teacher, build_teacher
+from ieast.models.vgg19 import STYLE_TAPS
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress
 from ieast.training.fit import calibration_pictures

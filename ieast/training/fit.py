@@ -22,7 +22,8 @@ from ieast.errors import ConfigError
 from ieast.experiment import ExperimentConfig
 from ieast.io.images import read_image, resize_smallest_side, to_tensor
 from ieast.methods import find, new_model, split_name
-from ieast.models.encoder import Encoder, build_encoder
+from ieast.models.encoder import Encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.models.pretrained import released_or_folder
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.stylizer.base import Stylizer

@@ -21,7 +21,8 @@ from ieast.io.images import list_frames, read_image, to_tensor
 from ieast.io.video import probe, read_video_frames
 from ieast.layers.colour import match_colours
 from ieast.methods import new_model
-from ieast.models.encoder import WIDTHS, build_encoder
+from ieast.models.encoder_weights import build_encoder
+from ieast.models.vgg19 import WIDTHS
 from ieast.stylizer.memory import stylization_bytes
 
 runner = CliRunner()

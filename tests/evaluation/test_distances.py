@@ -4,7 +4,8 @@ import torch
 from skimage.metrics import structural_similarity
 
 from ieast.evaluation.distances import CFSD_POSITIONS, cfsd, content_distance, content_ssim, style_distance
-from ieast.models.encoder import CONVOLUTIONS, STYLE_TAPS, build_encoder
+from ieast.models.encoder_weights import build_encoder
+from ieast.models.vgg19 import CONVOLUTIONS, STYLE_TAPS
 
 
 def picture(seed: int, height: int = 40, width: int = 48) -> torch.Tensor:

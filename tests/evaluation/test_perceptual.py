@@ -12,7 +12,7 @@ import torchvision.models
 
 from ieast.errors import WeightsError
 from ieast.evaluation.perceptual import EncoderTapDistance, Lpips, perceptual_distance, require_weights
-from ieast.models.encoder import STYLE_TAPS
+from ieast.models.vgg19 import STYLE_TAPS
 
 # The package asks torchvision for weights in a way that torchvision has deprecated.
 pytestmark = [

@@ -10,7 +10,8 @@ from ieast.layers.adain import adain
 from ieast.methods import build
 from ieast.methods.avatar_net import SKIPS, AvatarNet, SkipDecoder
 from ieast.models.decoder import Decoder
-from ieast.models.encoder import WIDTHS, Encoder
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import WIDTHS
 from ieast.stylizer.base import Originals
 from ieast.stylizer.style import Style
 from ieast.training.fit import fit

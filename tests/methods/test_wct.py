@@ -9,7 +9,8 @@ from ieast.experiment import ExperimentConfig
 from ieast.layers.whitening import KEPT, moments, powers
 from ieast.methods import build
 from ieast.methods.wct import Wct, mix
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import STYLE_TAPS
 from ieast.stylizer.base import Originals
 from ieast.stylizer.style import Style
 from ieast.training.fit import fit

@@ -15,20 +15,15 @@ from torchvision.transforms.functional import normalize
 
 from ieast.config import EncoderConfig
 from ieast.errors import WeightsError
-from ieast.models.encoder import (
-    CONVOLUTIONS,
-    STYLE_TAPS,
-    WIDTHS,
-    Encoder,
-    build_encoder,
-    read_encoder_file,
-    read_weights,
-    weights_digest,
-)
+from ieast.io.weights import read_weights
+from ieast.models.encoder import Encoder, weights_digest
+from ieast.models.encoder_weights import build_encoder, read_encoder_file
+from ieast.models.vgg19 import CONVOLUTIONS, STYLE_TAPS, WIDTHS
 from reference import plain as reference
 
 COMPACT = (16, 32, 64, 128, 128)
 FULL = (64, 128, 256, 512, 512)
+WITH_CONTENT = (*STYLE_TAPS, "conv4_2")
 
 
 def make_compact(seed=0):
@@ -63,7 +58,7 @@ def test_each_tap_halves_the_one_before_rounding_up(size):
 
 def test_conv4_2_comes_on_request_before_its_relu_and_changes_nothing_else():
     encoder, pictures = make_compact(), draw_pictures()
-    plain, more = encoder(pictures), encoder(pictures, conv4_2=True)
+    plain, more = encoder(pictures), encoder(pictures, WITH_CONTENT)
     assert set(more) == {*STYLE_TAPS, "conv4_2"}
     assert more["conv4_2"].shape == more["relu4_1"].shape
     assert (more["conv4_2"] < 0).any()
@@ -145,7 +140,7 @@ def test_torchvision_weights_give_torchvisions_features_away_from_the_borders(to
     features, path = torchvision_vgg
     encoder = build_encoder(EncoderConfig(name="vgg19", weights=str(path)))
     pictures = draw_pictures(192, 192, batch=1)
-    taps = encoder(pictures, conv4_2=True)
+    taps = encoder(pictures, WITH_CONTENT)
     x = normalize(pictures, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     position_of = {1: "relu1_1", 6: "relu2_1", 11: "relu3_1", 20: "relu4_1", 21: "conv4_2", 29: "relu5_1"}
     for position, layer in enumerate(features[:30]):
@@ -174,7 +169,7 @@ def test_vgg_normalised_gives_the_published_networks_taps(normalised_vgg, size):
     encoder = build_encoder(EncoderConfig(name="vgg19-normalised", weights=str(path)))
     pictures = draw_pictures(*size, batch=1)
     expected = reference.published_taps(network, pictures)
-    found = encoder(pictures, conv4_2=True)
+    found = encoder(pictures, WITH_CONTENT)
     assert set(found) == set(expected)
     for tap, value in expected.items():
         torch.testing.assert_close(found[tap], value, rtol=1e-3, atol=1e-4 * value.abs().mean().item())
@@ -240,9 +235,9 @@ def test_own_layout_round_trip_keeps_taps_and_digest(tmp_path):
 def test_normalised_taps_have_mean_one_and_are_proportional_to_what_they_were():
     encoder = make_compact(seed=6)
     batches = [draw_pictures(32, 40, seed=1), draw_pictures(48, 33, batch=3, seed=2), draw_pictures(24, 24, batch=1, seed=3)]
-    before = [encoder(pictures, conv4_2=True) for pictures in batches]
+    before = [encoder(pictures, WITH_CONTENT) for pictures in batches]
     means = encoder.normalise_taps(iter(batches))
-    after = [encoder(pictures, conv4_2=True) for pictures in batches]
+    after = [encoder(pictures, WITH_CONTENT) for pictures in batches]
     for tap in STYLE_TAPS:
         of_pictures = torch.cat([taps[tap].mean(dim=(1, 2, 3)) for taps in after])
         assert of_pictures.mean().item() == pytest.approx(1, abs=1e-4)
@@ -480,19 +475,25 @@ def test_weights_of_another_family_are_refused(torchvision_vgg, name):
     assert build_encoder(EncoderConfig(name="vgg19", weights=str(path))).name == "vgg19"
 
 
-@pytest.mark.parametrize("deepest", STYLE_TAPS)
-def test_what_lies_beyond_the_deepest_tap_is_not_computed(deepest, monkeypatch):
+@pytest.mark.parametrize("deepest", [*STYLE_TAPS, "conv4_2", "relu3_4"])
+def test_what_lies_beyond_the_deepest_layer_is_not_computed(deepest, monkeypatch):
     encoder, images = Encoder("vgg19-compact"), torch.rand(1, 3, 32, 32)
-    every = encoder(images)
+    every = encoder(images, [*WITH_CONTENT, "relu3_4"])
     computed = []
     for layer in CONVOLUTIONS:
-        encoder._conv(layer).register_forward_hook(lambda *_, layer=layer: computed.append(layer))
-    found = encoder(images, deepest=deepest)
-    wanted = STYLE_TAPS[: STYLE_TAPS.index(deepest) + 1]
-    assert tuple(found) == wanted
-    assert all(torch.equal(found[name], every[name]) for name in wanted)
-    assert computed[-1] == deepest.removeprefix("relu")
+        encoder.convolution(layer).register_forward_hook(lambda *_, layer=layer: computed.append(layer))
+    (found,) = encoder(images, (deepest,)).values()
+    assert computed[-1] == deepest[4:]
+    assert torch.equal(found, every[deepest])
 
 
-def test_conv4_2_is_computed_even_beyond_the_deepest_tap():
-    assert set(Encoder("vgg19-compact")(torch.rand(1, 3, 32, 32), True, "relu3_1")) == {*STYLE_TAPS[:4], "conv4_2"}
+def test_layers_come_by_name_in_the_order_of_the_network():
+    found = Encoder("vgg19-compact")(torch.rand(1, 3, 32, 32), ("conv4_2", "relu4_2", "relu2_2", "relu2_2"))
+    assert list(found) == ["relu2_2", "conv4_2", "relu4_2"]
+    assert torch.equal(found["relu4_2"], found["conv4_2"].clamp(min=0))
+
+
+@pytest.mark.parametrize("name", ["relu5_2", "conv0", "relu4", "pool"])
+def test_a_layer_that_is_not_there_is_an_error(name):
+    with pytest.raises(ValueError, match=rf"^the encoder has no layer {name}; the last is relu5_1$"):
+        Encoder("vgg19-compact")(torch.rand(1, 3, 32, 32), ("relu1_1", name))

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from ieast.models.encoder import STYLE_TAPS
 from ieast.models.student import Student
+from ieast.models.vgg19 import STYLE_TAPS
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ from safetensors.torch import save_file
 
 from ieast.config import EncoderConfig, TeacherConfig
 from ieast.errors import WeightsError
-from ieast.models.encoder import CONVOLUTIONS, STYLE_TAPS, build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.models.teacher import FULL_WIDTHS, build_teacher
+from ieast.models.vgg19 import CONVOLUTIONS, STYLE_TAPS
 
 NARROW = (16, 32, 64, 128, 128)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ieast.errors import MemoryLimitError
-from ieast.models.encoder import WIDTHS
+from ieast.models.vgg19 import WIDTHS
 from ieast.stylizer import memory
 from ieast.stylizer.memory import available_bytes, check_memory, stylization_bytes
 
