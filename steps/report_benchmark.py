@@ -17,11 +17,12 @@ from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.comparison import Comparison, Figure, Report, Table, compare_scored
 from ieast.evaluation.figures import difference_figures, showcase_sheet
-from ieast.evaluation.pairs import evenly, read_picture
+from ieast.evaluation.pairs import read_picture
 from ieast.evaluation.published import INPUTS, TABLE_2
 from ieast.evaluation.showcase import showcase_pairs, write_originals
 from ieast.experiment import BenchmarkConfig
 from ieast.io.clips import list_clips
+from ieast.io.files import evenly
 from ieast.io.images import read_image
 from ieast.registry.register import fetch_model
 from steps.support.comparison_runs import (

@@ -20,6 +20,7 @@ ROOMS = {
     "ieast": None,
     "ieast.data": "train",
     "ieast.evaluation": "train",
+    "ieast.losses": "train",
     "ieast.training": "train",
     "ieast.registry": "pipelines",
     "ieast.study": "study",

@@ -116,9 +116,9 @@ def _fraction(text: str | None) -> Fraction | None:
 
 
 def _model_folder(model: str) -> Path:
-    from ieast.models.pretrained import released_or_folder
+    from ieast.models.pretrained import is_uri, released_or_folder
 
-    if "://" in model or model.startswith(("models:/", "runs:/")):
+    if is_uri(model):
         connect_registry(f"--model {model}")
         from ieast.registry.register import fetch_model
 

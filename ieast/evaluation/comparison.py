@@ -1,16 +1,13 @@
 """Variants or methods side by side: tables with intervals, figures like the paper's, and one page that holds them."""
 
-import base64
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
-import jinja2
 import pandas as pd
 from PIL import Image
 
+from ieast.evaluation.pages import data_uri, page
 from ieast.evaluation.statistics import compare, summarise
 from ieast.metrics import with_arrow
 
@@ -125,10 +122,9 @@ class Report:
 
 def report_page(report: Report) -> str:
     """The report as one HTML page; nothing is loaded from elsewhere."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("ieast.evaluation").joinpath("templates/comparison.html").read_text())
     comparison = report.comparison
-    return template.render(
+    return page(
+        "comparison.html",
         report=report,
         scores=_wide(comparison.scores, _interval) if comparison else None,
         differences=_wide(comparison.differences, _difference) if comparison and len(comparison.differences) else None,
@@ -136,7 +132,7 @@ def report_page(report: Report) -> str:
         if comparison
         else None,
         tables=[(table, table.values.map(_shown)) for table in report.tables],
-        figures=[(figure, _data_uri(figure.picture)) for figure in report.figures],
+        figures=[(figure, data_uri(figure.picture)) for figure in report.figures],
     )
 
 
@@ -168,9 +164,3 @@ def _shown(value: object) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.4f}"
-
-
-def _data_uri(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

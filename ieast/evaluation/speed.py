@@ -13,12 +13,11 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import center_crop
 
 from ieast.checkpoint import load_model
 from ieast.config import SpeedConfig
 from ieast.errors import MemoryLimitError
-from ieast.io.images import read_image, resize_smallest_side, to_tensor
+from ieast.io.images import central_square, read_image, resize_smallest_side, to_tensor
 from ieast.stylizer.memory import resident_bytes
 
 MEBIBYTE = 1 << 20
@@ -95,7 +94,7 @@ def _seconds_of(work: Callable[[], Tensor], device: torch.device) -> float:
 
 
 def _square(path: Path, size: int) -> Tensor:
-    return center_crop(to_tensor(resize_smallest_side(read_image(path), size)), [size, size])
+    return central_square(to_tensor(resize_smallest_side(read_image(path), size)))
 
 
 def main() -> None:

@@ -14,9 +14,8 @@ from torch.optim import LBFGS, Adam
 from tqdm import tqdm
 
 from ieast.config import Settings
-from ieast.layers.colour import PreserveColour, match_colours
+from ieast.layers.colour import PreserveColour
 from ieast.layers.statistics import gram_matrix, total_variation
-from ieast.models.encoder import Encoder
 from ieast.models.vgg19 import STYLE_TAPS
 from ieast.stylizer.base import Stylizer, recoloured, size_of
 from ieast.stylizer.memory import Size, encoding_bytes, gradient_bytes
@@ -62,10 +61,7 @@ class Gatys(Stylizer):
         style_weight: float = Field(100.0, ge=0)
         variation_weight: float = Field(10.0, ge=0, description="of the total variation")
 
-    def __init__(self, encoder: Encoder, options: Settings | None = None):
-        chosen = options if isinstance(options, Gatys.Options) else Gatys.Options()
-        super().__init__(encoder, chosen)
-        self.chosen = chosen
+    options: Options
 
     def parts(self) -> dict[str, nn.Module]:
         """Nothing."""
@@ -86,7 +82,7 @@ class Gatys(Stylizer):
         with torch.inference_mode(False), torch.enable_grad():
             content = content.clone()
             wanted = {name: gram.clone() for name, gram in wanted.items()}
-            layer = self.chosen.content_layer
+            layer = self.options.content_layer
             with torch.no_grad():
                 target = self.encoder(content, (layer,))[layer]
             picture = self._start(content).requires_grad_()
@@ -97,21 +93,21 @@ class Gatys(Stylizer):
                 loss = self.loss(picture, target, wanted)
                 (picture.grad,) = torch.autograd.grad(loss, picture)
                 value = loss.item()
-                if looks < self.chosen.iterations:  # a line search may look further
+                if looks < self.options.iterations:  # a line search may look further
                     if value < least:
                         best, least = picture.detach().clone(), value
                     watch(value)
                 looks += 1
                 return value
 
-            if self.chosen.optimizer == "lbfgs":
-                limit = self.chosen.iterations
+            if self.options.optimizer == "lbfgs":
+                limit = self.options.iterations
                 LBFGS([picture], max_iter=limit, max_eval=limit, history_size=HISTORY, line_search_fn="strong_wolfe").step(
                     closure
                 )
             else:
-                adam = Adam([picture], self.chosen.learning_rate)
-                for _ in range(self.chosen.iterations):
+                adam = Adam([picture], self.options.learning_rate)
+                for _ in range(self.options.iterations):
                     adam.step(closure)
             return best
 
@@ -121,17 +117,17 @@ class Gatys(Stylizer):
         L_content is the mean squared distance from `target` (1, C, h, w). L_style is, for each tap, the sum of squared
         differences of Gram matrices that are divided by C, H and W (Eq. 4, but for its factor 1/4), in the mean over taps.
         """
-        chosen = self.chosen
-        taps = self.encoder(picture, (*STYLE_TAPS, chosen.content_layer))
-        content = F.mse_loss(taps[chosen.content_layer], target)
+        options = self.options
+        taps = self.encoder(picture, (*STYLE_TAPS, options.content_layer))
+        content = F.mse_loss(taps[options.content_layer], target)
         style = torch.stack([(gram_matrix(taps[name]) - wanted[name]).square().sum() for name in STYLE_TAPS]).mean()
         variation = total_variation(picture)
-        return chosen.content_weight * content + chosen.style_weight * style + chosen.variation_weight * variation
+        return options.content_weight * content + options.style_weight * style + options.variation_weight * variation
 
     def _start(self, content: Tensor) -> Tensor:
-        if self.chosen.start == "content":
+        if self.options.start == "content":
             return content.clone()
-        random = torch.Generator().manual_seed(self.chosen.seed)  # on the CPU: the same everywhere
+        random = torch.Generator().manual_seed(self.options.seed)  # on the CPU: the same everywhere
         return torch.rand(content.shape, generator=random).to(content)
 
     # -- use ------------------------------------------------------------------------------------------------------------
@@ -154,14 +150,14 @@ class Gatys(Stylizer):
     def _paint_one(self, content: Tensor, styles: list[Style], preserve_colour: PreserveColour) -> Tensor:
         total = sum(style.weight for style in styles)
         with torch.no_grad():
-            grams = [self._grams(style.image, content, preserve_colour) for style in styles]
+            grams = [self._values(style.image, content, preserve_colour, None) for style in styles]
             shares = [style.weight / total for style in styles]
             wanted = {
                 name: torch.stack([share * gram[name] for share, gram in zip(shares, grams, strict=True)]).sum(dim=0)
                 for name in STYLE_TAPS
             }
         with tqdm(
-            total=self.chosen.iterations, desc="optimising", unit="it", leave=False, delay=BAR_AFTER_SECONDS, disable=None
+            total=self.options.iterations, desc="optimising", unit="it", leave=False, delay=BAR_AFTER_SECONDS, disable=None
         ) as bar:
 
             def watch(loss: float) -> None:
@@ -172,25 +168,20 @@ class Gatys(Stylizer):
         height, width = content.shape[-2:]
         return recoloured(found[..., :height, :width].clamp(0, 1), content, preserve_colour)
 
-    def _grams(self, style: Tensor | EncodedStyle, content: Tensor, preserve_colour: PreserveColour) -> Grams:
-        if isinstance(style, EncodedStyle):
-            return style.values
-        return self._encode(match_colours(style, content) if preserve_colour == "coral" else style, None)
-
     # -- memory ---------------------------------------------------------------------------------------------------------
 
     def encoding_bytes(self, image: Size, tile: Tile) -> int:
-        """As measured."""
+        """What the encoder takes on the whole picture, measured."""
         del tile
         return encoding_bytes(image, self.encoder.widths, None)
 
     def stylization_bytes(
         self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile
     ) -> int:
-        """As measured: the maps that one picture's gradient needs, and the steps that L-BFGS remembers."""
+        """The maps that one picture's gradient needs, and the steps that L-BFGS remembers, both measured."""
         del alpha, preserve_colour
         batch, height, width = size_of(content)
-        steps = 2 * HISTORY if self.chosen.optimizer == "lbfgs" else 0
+        steps = 2 * HISTORY if self.options.optimizer == "lbfgs" else 0
         pictures = 2 * 3 * 4 * batch * height * width
         optimising = gradient_bytes((1, height, width), self.encoder.widths, steps + OPTIMIZER_PICTURES)
         looking = [self.encoding_bytes((1, *size_of(style.image)[1:]), tile) for style in styles]

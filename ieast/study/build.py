@@ -8,11 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from ieast.errors import StudyError
 from ieast.io.files import disk_full_explained, temporary_folder
 from ieast.io.images import encode_jpeg, read_image
+from ieast.io.progress import progress_bar
 from ieast.study.benchmark import Benchmark, Source, read_benchmark
 from ieast.study.layout import Question, lay_out
 from ieast.study.plan import Plan
@@ -79,7 +79,7 @@ def _write_pictures(
     draw = random.Random(f"pictures {seed}")
     draw.shuffle(sources)
     written = {}
-    for number, source in enumerate(tqdm(sources, desc="copying pictures", unit="picture"), start=1):
+    for number, source in enumerate(progress_bar(sources, desc="copying pictures", unit="picture"), start=1):
         image = read_image(benchmark.path(source))
         if source.kind != "stylized":
             image = _no_larger(image, benchmark.area)

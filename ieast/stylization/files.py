@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from tqdm import tqdm
 
 from ieast.errors import ConfigError, ImageError, MemoryLimitError
 from ieast.io.files import atomic_write, sha256
 from ieast.io.images import check_writable_image_path, list_images, read_image, write_image
+from ieast.io.progress import progress_bar
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.models.encoder import weights_digest
 from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
@@ -104,7 +103,7 @@ def stylize_folder(
     _keep_settings(stylizer, options, suffix, content_names, style_names, output)
     made, kept = 0, 0
     failed: dict[Path, str] = {}
-    bar = tqdm(total=len(content_names) * len(style_names), desc="stylising", unit="picture", mininterval=_interval())
+    bar = progress_bar(total=len(content_names) * len(style_names), desc="stylising", unit="picture")
     with bar:
         for style, style_name in style_names.items():
             targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
@@ -301,7 +300,3 @@ def _check_not_an_input(output: Path, inputs: Sequence[Path]) -> None:
 def _about(path: Path, error: Exception) -> str:
     text = str(error)
     return text if text.startswith(str(path)) else f"{path}: {text}"
-
-
-def _interval() -> float:
-    return 0.2 if sys.stderr.isatty() else 20.0

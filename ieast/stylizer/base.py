@@ -16,7 +16,7 @@ from ieast.layers.colour import PRESERVE_COLOUR, PreserveColour, match_colours, 
 from ieast.models.encoder import Encoder, Taps
 from ieast.models.vgg19 import REDUCTION
 from ieast.stylizer.blending import check_mask, check_weights
-from ieast.stylizer.memory import Size, check_memory
+from ieast.stylizer.memory import Size, check_memory, encoding_bytes
 from ieast.stylizer.style import EncodedStyle, Style, Styles, as_styles
 from ieast.stylizer.tiling import Tile, check_tile, extended_size
 
@@ -254,6 +254,20 @@ def size_of(images: Tensor | EncodedStyle) -> Size:
     """Pictures and their size as the encoder sees them."""
     height, width = images.size if isinstance(images, EncodedStyle) else extended_size(images, REDUCTION)
     return len(images), height, width
+
+
+def looking_bytes(
+    style: Tensor | EncodedStyle, batch: int, preserve_colour: PreserveColour, widths: Sequence[int]
+) -> tuple[Size, int]:
+    """In which size a style is encoded whole for `batch` contents, and what that takes in memory: nothing, if it is already."""
+    count, height, width = size_of(style)
+    if isinstance(style, EncodedStyle):
+        return (count, height, width), 0
+    copies = 0
+    if preserve_colour == "coral":  # which makes a style for each content
+        count = max(count, batch)
+        copies = 3 * 3 * 4 * count * height * width
+    return (count, height, width), encoding_bytes((count, height, width), widths, None) + copies
 
 
 def _check_images(name: str, images: Tensor) -> None:

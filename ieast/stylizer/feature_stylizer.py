@@ -96,13 +96,13 @@ class FeatureStylizer(Stylizer):
         return features
 
     def encoding_bytes(self, image: Size, tile: Tile) -> int:
-        """As measured for style attention, which takes most."""
+        """What a style takes for style attention, which takes most; measured."""
         return encoding_bytes(image, self.encoder.widths, tile)
 
     def stylization_bytes(
         self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile
     ) -> int:
-        """As measured for style attention, which takes most."""
+        """What style attention takes, more than other transforms; measured."""
         return stylization_bytes(
             size_of(content),
             [size_of(style.image) for style in styles if isinstance(style.image, Tensor)],

@@ -20,6 +20,7 @@ from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import ConfigError
 from ieast.experiment import ExperimentConfig
+from ieast.io.files import evenly
 from ieast.io.images import read_image, resize_smallest_side, to_tensor
 from ieast.methods import find, new_model, split_name
 from ieast.models.encoder import Encoder
@@ -231,10 +232,9 @@ def _pairs(config: ExperimentConfig, prepared: PreparedDataset) -> Iterator[tupl
 
 def calibration_pictures(paths: Sequence[Path], crop: int, zoom: float = 1.0) -> Iterator[Tensor]:
     """Crops (1, 3, crop, crop) in [0, 1] of the same evenly spaced pictures every time."""
-    chosen = np.linspace(0, len(paths) - 1, min(len(paths), CALIBRATION_PICTURES)).round().astype(int)
     random = np.random.default_rng(0)
-    for index in chosen:
-        yield read_crop(paths[index], crop, random, zoom)[None].float() / 255
+    for path in evenly(paths, CALIBRATION_PICTURES):
+        yield read_crop(path, crop, random, zoom)[None].float() / 255
 
 
 def _callbacks(
@@ -254,8 +254,7 @@ def _callbacks(
 
 
 def _show(paths: Sequence[Path], size: int, count: int = 4) -> list[Tensor]:
-    chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
-    return [to_tensor(resize_smallest_side(read_image(paths[k], smallest_side=size), size))[0] for k in chosen]
+    return [to_tensor(resize_smallest_side(read_image(path, smallest_side=size), size))[0] for path in evenly(paths, count)]
 
 
 def _hardware(config: ExperimentConfig) -> dict[str, Any]:

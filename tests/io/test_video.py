@@ -514,8 +514,8 @@ def test_a_full_disk_is_said_and_the_job_continues(clip, tmp_path, monkeypatch, 
 
 def test_the_bar_knows_the_total(clip, tmp_path, monkeypatch):
     bars = []
-    real = stylising.tqdm
-    monkeypatch.setattr(stylising, "tqdm", lambda **options: bars.append(real(**options)) or bars[-1])
+    real = stylising.progress_bar
+    monkeypatch.setattr(stylising, "progress_bar", lambda **options: bars.append(real(**options)) or bars[-1])
     monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
     stylize_clip(clip, tmp_path / "new.mp4", keep, identity="")
     assert (bars[0].total, bars[0].n, bars[0].mininterval) == (30, 30, 20.0)

@@ -69,14 +69,6 @@ def test_several_styles_are_the_weighted_mean_of_their_features(adain):
     torch.testing.assert_close(adain.stylize(content, [Style(a, weight=3), Style(b, weight=1)]), expected)
 
 
-@pytest.mark.parametrize("content", [torch.full((1, 3, 40, 40), 0.5), torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 1, 1)])
-@pytest.mark.parametrize("style", [torch.full((1, 3, 40, 40), 0.5), torch.ones(1, 3, 1, 1)])
-def test_degenerate_pictures_give_finite_ones(adain, content, style):
-    made = adain.stylize(content, style)
-    assert made.shape == content.shape
-    assert made.isfinite().all()
-
-
 STAGE = {"iterations": 2, "reconstruction_iterations": 0}
 
 

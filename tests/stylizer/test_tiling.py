@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 import torch
+from helpers.trainings import draw
 
 from ieast.config import EncoderConfig
 from ieast.methods.sanet import Sanet
@@ -25,10 +26,6 @@ def stylizer():
         last.bias.copy_((last.bias - picture.mean(dim=(0, 2, 3))) * factor + 0.5)
         last.weight.mul_(factor)
     return made
-
-
-def draw(batch, height, width, seed=0):
-    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
 # -- the same result --------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from ieast.errors import VideoError
 from ieast.io.files import atomic_write, disk_full_explained
 from ieast.io.images import write_image
+from ieast.io.progress import progress_bar
 from ieast.io.video.audio import AudioPlan, plan_audio
 from ieast.io.video.folders import MARK, FolderSource, check_replaceable, frame_names, numbered_name
 from ieast.io.video.reading import Frame, VideoSource
@@ -266,6 +266,4 @@ def _stylized(frame: Frame, stylize: Stylize, bar: tqdm) -> Image.Image:
 
 
 def _bar(clip: VideoSource | FolderSource, progress: bool) -> tqdm:
-    # Where output is stored as lines, a bar that moves ten times a second would drown everything else.
-    interval = 0.2 if sys.stderr.isatty() else 20.0
-    return tqdm(total=clip.info.frames, desc="stylising", unit="frame", mininterval=interval, disable=not progress)
+    return progress_bar(total=clip.info.frames, desc="stylising", unit="frame", disable=not progress)
