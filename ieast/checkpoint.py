@@ -105,7 +105,7 @@ def save_model(
 
 
 def load_model(folder: Path | str, encoder: nn.Module | None = None) -> tuple[Stylizer, ModelCard]:
-    """The model in `folder`, ready to stylise, and its card.
+    """The model in `folder`, ready to stylize, and its card.
 
     Args:
         folder: What `save_model` wrote.

@@ -63,8 +63,8 @@ def report_benchmark(
     for run in finished:
         methods = folder / "methods"
         methods.mkdir(exist_ok=True)
-        made = MlflowClient().download_artifacts(run.info.run_id, "showcase", str(methods))
-        Path(made).rename(methods / run.data.tags["variant"])
+        downloaded = MlflowClient().download_artifacts(run.info.run_id, "showcase", str(methods))
+        Path(downloaded).rename(methods / run.data.tags["variant"])
     report = Report(
         title="Benchmark of style transfer methods",
         facts={
@@ -116,10 +116,10 @@ def _stability(finished: Sequence[Run], comparison: Comparison) -> list[Table]:
 def _speed(finished: Sequence[Run]) -> list[Table]:
     rows = {}
     for run in finished:
-        found = read_table(run, "speed.csv").set_index("size")
+        speeds = read_table(run, "speed.csv").set_index("size")
         units = {"seconds": "s", "peak_mb": "MiB"}
         rows[run.data.tags["variant"]] = {
-            f"{size} px, {unit}": float(found[name][size]) for name, unit in units.items() for size in found.index
+            f"{size} px, {unit}": float(speeds[name][size]) for name, unit in units.items() for size in speeds.index
         }
     note = (
         "One stylization of a square picture, the style encoded anew; the median of repetitions, and the peak of memory beyond "

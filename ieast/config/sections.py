@@ -102,7 +102,7 @@ class ModelConfig(Settings):
     attention_start: Literal["random", "identity", "adain"] = Field(
         "random",
         description="`identity` lets T(c, s) start near c; `adain` also solves for the merge that comes nearest to AdaIN's "
-        "features, so that a reconstructing decoder shows recognisable pictures from the first iteration",
+        "features, so that a reconstructing decoder shows recognizable pictures from the first iteration",
     )
     style_head: tuple[PositiveInt, PositiveInt] = (256, 128)
     content_head: tuple[PositiveInt, PositiveInt] = (128, 128)

@@ -49,7 +49,7 @@ _NUMBERS = ("width", "height", "source_width", "source_height")
 
 
 class PreparedDataset(BaseModel):
-    """A complete folder of training pictures; JSON-serialisable, to be passed between pipeline steps."""
+    """A complete folder of training pictures; JSON-serializable, to be passed between pipeline steps."""
 
     model_config = ConfigDict(frozen=True)
 

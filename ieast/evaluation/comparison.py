@@ -8,7 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from ieast.evaluation.pages import data_uri, page
-from ieast.evaluation.statistics import compare, summarise
+from ieast.evaluation.statistics import compare, summarize
 from ieast.metrics import with_arrow
 
 UNITS = {"pairs": ("content", "style"), "clips": ("clip", "style")}
@@ -53,7 +53,7 @@ def compare_scored(scored: Sequence[Scored], baseline: str) -> Comparison:
         metrics = [name for name in table.columns if name not in (*unit, "variant", "seed", "frames") and not _is_floor(name)]
         if not metrics:  # a dataset without clips
             continue
-        scores += [_floors(scored[0], table, unit), summarise(table, metrics, unit)]
+        scores += [_floors(scored[0], table, unit), summarize(table, metrics, unit)]
         if table["variant"].nunique() > 1:
             differences.append(compare(table, baseline, metrics, unit))
         means = table.groupby(["variant", "seed"], sort=False)[metrics].mean()
@@ -75,11 +75,11 @@ def _is_floor(name: str) -> bool:
 
 
 def _floors(any_of_them: Scored, table: pd.DataFrame, unit: Sequence[str]) -> pd.DataFrame:
-    """The scores of the clips as they are, which are the same whatever stylised them, as those of a variant `inputs`."""
+    """The scores of the clips as they are, which are the same whatever stylized them, as those of a variant `inputs`."""
     one = table[(table["variant"] == any_of_them.variant) & (table["seed"] == any_of_them.seed)].assign(variant=INPUTS)
     floors = [name for name in table.columns if _is_floor(name)]
-    found = summarise(one, floors, unit) if floors else pd.DataFrame(columns=["variant", "metric"])
-    return found.assign(metric=found["metric"].str.removesuffix("_inputs"))
+    summary = summarize(one, floors, unit) if floors else pd.DataFrame(columns=["variant", "metric"])
+    return summary.assign(metric=summary["metric"].str.removesuffix("_inputs"))
 
 
 def _labelled(each: Scored, table: pd.DataFrame) -> pd.DataFrame:

@@ -51,7 +51,7 @@ class Lpips(nn.Module):
         import lpips
 
         self.name = f"lpips_{net}"
-        self.normalise = lpips.normalize_tensor
+        self.normalize = lpips.normalize_tensor
         path = require_backbone(net)
         try:
             self.model = lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
@@ -69,7 +69,7 @@ class Lpips(nn.Module):
     def features(self, images: Tensor) -> list[Tensor]:
         """The backbone's layers for `images` (B, 3, H, W) in [0, 1], each of unit length over channels at every position."""
         layers = self.model.net(self.model.scaling_layer(images * 2 - 1))
-        return [self.normalise(layer) for layer in layers]
+        return [self.normalize(layer) for layer in layers]
 
     @torch.inference_mode()
     def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:

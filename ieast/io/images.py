@@ -51,12 +51,12 @@ def list_files(folder: Path) -> list[Path]:
 
     A dangling link counts as a file: whoever reads it learns that it is broken, where skipping would lose it silently.
     """
-    found = []
+    files = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = (Path(place, name) for name in names if not name.startswith("."))
-        found += [path for path in paths if path.is_file() or path.is_symlink()]
-    return sorted(found)
+        files += [path for path in paths if path.is_file() or path.is_symlink()]
+    return sorted(files)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -165,7 +165,7 @@ def to_image(tensor: torch.Tensor) -> Image.Image:
 
 
 def check_writable_image_path(path: Path) -> None:
-    """See that a picture could be written to `path`, before work is spent on it.
+    """Raise unless a picture could be written to `path`, before work is spent on it.
 
     Raises:
         ImageError: The suffix is not that of a format we write, `path` is a folder, or its folder cannot be written.

@@ -95,9 +95,9 @@ class StyleAttentionTransform(nn.Module):
     def start_as_identity(self, sharpness: float = 0.35) -> None:
         """Set weights with which T(c, s) begins near c, tinted by the style's features.
 
-        Queries and keys are the normalised features times `sharpness`, values the style's features themselves, and the merge
+        Queries and keys are the normalized features times `sharpness`, values the style's features themselves, and the merge
         halves the sum of c and the mixture. With random weights a decoder that reconstructs cannot show it for thousands of
-        iterations; with these, training starts from recognisable pictures.
+        iterations; with these, training starts from recognizable pictures.
         """
         for block, gain in ((self.sanet4_1, 1.0), (self.sanet5_1, 0.01)):
             _set_to_identity(block.f, sharpness)

@@ -104,7 +104,7 @@ class Objective:
             [batch.stylized_taps[layer] for layer in chosen],
             [batch.content_taps[layer][batch.pairs.content] for layer in chosen],
             distance,
-            normalise=layers == "normalised-relu4_1-relu5_1",
+            normalize=layers == "normalised-relu4_1-relu5_1",
         )
 
     def identity_terms(self, batch: GeneratedBatch, identity: Identity) -> tuple[Tensor, Tensor]:
@@ -115,8 +115,8 @@ class Objective:
         )
         config = self.config
         (pixels_c, taps_c), (pixels_s, taps_s) = (
-            functional.identity_loss(image, original, _in_order(taps), _in_order(wanted), config.distance, config.unit)
-            for image, original, taps, wanted in reconstructions
+            functional.identity_loss(image, original, _in_order(taps), _in_order(original_taps), config.distance, config.unit)
+            for image, original, taps, original_taps in reconstructions
         )
         return pixels_c + pixels_s, taps_c + taps_s
 

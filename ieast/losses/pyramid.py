@@ -54,6 +54,6 @@ def band_loss(stylized: Tensor, style: Tensor, chosen: Tensor) -> Tensor:
         style: (n, 3, H', W') in [0, 1], distinct artworks.
         chosen: (B,) which of them each stylized picture has.
     """
-    wanted = band_deviations(style)
-    unit = wanted[:, :, :1].clamp_min(FAINTEST)
-    return ((band_deviations(stylized) / unit[chosen]) - (wanted / unit)[chosen]).abs().mean()
+    of_style = band_deviations(style)
+    unit = of_style[:, :, :1].clamp_min(FAINTEST)
+    return ((band_deviations(stylized) / unit[chosen]) - (of_style / unit)[chosen]).abs().mean()

@@ -76,6 +76,6 @@ def new_model(name: str, encoder: "Encoder", config: "ModelConfig", pairs: "Pair
         ConfigError: There is no such method, or it does not know the options.
         ValueError: Its start is fitted on pictures, and there are no `pairs`.
     """
-    made = build(name, encoder, config.options)
-    made.start(config, pairs)
-    return made
+    model = build(name, encoder, config.options)
+    model.start(config, pairs)
+    return model

@@ -1,6 +1,6 @@
 """Johnson: one feed-forward network for each style (Johnson, Alahi and Fei-Fei 2016, arXiv 1603.08155).
 
-With instance normalisation (Ulyanov et al. 2016, arXiv 1607.08022), as published since.
+With instance normalization (Ulyanov et al. 2016, arXiv 1607.08022), as published since.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,11 +36,11 @@ RESIDUAL_BLOCKS = 5
 LIVE_MAPS = 7
 """Maps of the first convolution's width that exist at once where a network is largest; measured."""
 SMALLEST = 16
-"""Pixels a side below which reflection padding and instance normalisation have nothing to go by."""
+"""Pixels a side below which reflection padding and instance normalization have nothing to go by."""
 
 
 class Layer(nn.Sequential):
-    """A reflection-padded convolution with instance normalisation, and ReLU unless it is the last of a block."""
+    """A reflection-padded convolution with instance normalization, and ReLU unless it is the last of a block."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, relu: bool = True):
         convolution = ReflectedConvolution(inputs, outputs, kernel, stride)
@@ -186,12 +186,12 @@ class Johnson(Stylizer):
 
     def _through(self, images: Tensor, numbers: Tensor) -> Tensor:
         """`images` (B, 3, H, W), each by the network of its number (B,)."""
-        made, places = [], []
+        pictures, places = [], []
         for number in numbers.unique().tolist():
             chosen = (numbers == number).nonzero().flatten()
-            made.append(self.networks[number](images[chosen]))
+            pictures.append(self.networks[number](images[chosen]))
             places.append(chosen)
-        return torch.cat(made)[torch.cat(places).argsort()]
+        return torch.cat(pictures)[torch.cat(places).argsort()]
 
     # -- use ------------------------------------------------------------------------------------------------------------
 
@@ -221,11 +221,11 @@ class Johnson(Stylizer):
     def distances(self, signatures: Tensor) -> Tensor:
         """How far signatures (B, D) are from those of the K styles, (B, K): from the nearer one and relative to it."""
         sizes = [2 * width for width in self.encoder.widths[: len(SIGNATURE_TAPS)]]
-        found = []
+        by_tap = []
         for own, known in zip(signatures.float().split(sizes, dim=1), self.signatures.split(sizes, dim=2), strict=True):
             norms = torch.linalg.vector_norm(known, dim=2).clamp(min=torch.finfo(known.dtype).tiny)  # (K, 2)
-            found.append(torch.linalg.vector_norm(own[:, None, None] - known, dim=3) / norms)  # (B, K, 2)
-        return torch.stack(found).mean(dim=0).amin(dim=2)
+            by_tap.append(torch.linalg.vector_norm(own[:, None, None] - known, dim=3) / norms)  # (B, K, 2)
+        return torch.stack(by_tap).mean(dim=0).amin(dim=2)
 
     def _encode(self, image: Tensor, tile: Tile) -> Mapping[str, Tensor]:
         del tile
@@ -240,8 +240,8 @@ class Johnson(Stylizer):
         numbers = self.find(values["signature"]).expand(len(content))
         height, width = content.shape[-2:]
         below, beyond = (-(-max(side, SMALLEST) // 4) * 4 - side for side in (height, width))
-        made = self._through(F.pad(content, (0, beyond, 0, below), mode="replicate"), numbers)
-        return recoloured(made[..., :height, :width], content, preserve_colour)
+        pictures = self._through(F.pad(content, (0, beyond, 0, below), mode="replicate"), numbers)
+        return recoloured(pictures[..., :height, :width], content, preserve_colour)
 
     def _check(self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile) -> None:
         super()._check(content, styles, alpha, preserve_colour, tile)

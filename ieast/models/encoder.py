@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         return module
 
     @torch.no_grad()
-    def normalise_taps(self, batches: Iterable[Tensor]) -> dict[str, float]:
+    def normalize_taps(self, batches: Iterable[Tensor]) -> dict[str, float]:
         """Scale every layer so that its mean activation over `batches` of pictures (B, 3, H, W) is 1.
 
         ReLU and max pooling commute with positive factors, so dividing a layer's weights by its mean activation and multiplying

@@ -15,14 +15,14 @@ from ieast.models.untrained import draw_weights
 from ieast.models.vgg19 import CONVOLUTIONS
 
 # Index of each convolution in the published Sequentials, in the order of CONVOLUTIONS.
-_NORMALISED_INDICES = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42)
+_NORMALIZED_INDICES = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42)
 _TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28)
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def build_encoder(config: EncoderConfig, seed: int = 0) -> Encoder:
-    """The encoder that `config` names, with its weights; taps are not yet scaled (`Encoder.normalise_taps`).
+    """The encoder that `config` names, with its weights; taps are not yet scaled (`Encoder.normalize_taps`).
 
     Raises:
         WeightsError: The file is missing or holds another network, or ImageNet weights cannot be downloaded.
@@ -38,11 +38,11 @@ def build_encoder(config: EncoderConfig, seed: int = 0) -> Encoder:
     else:
         state = _imagenet_weights() if config.name == "vgg19" else read_encoder_file(pretrained.ENCODER, config.name)
     expected = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    if found != expected:
-        wrong = next(name for name in sorted(expected | found) if expected.get(name) != found.get(name))
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    if shapes != expected:
+        wrong = next(name for name in sorted(expected | shapes) if expected.get(name) != shapes.get(name))
         raise WeightsError(
-            f"{config.source} does not hold the weights of encoder {config.name}: {wrong} has shape {found.get(wrong)}, "
+            f"{config.source} does not hold the weights of encoder {config.name}: {wrong} has shape {shapes.get(wrong)}, "
             f"expected {expected.get(wrong)}. Set encoder.name to the network the file was made for, or name another file."
         )
     encoder.load_state_dict(state)
@@ -71,10 +71,10 @@ def read_encoder_file(path: Path, name: str | None = None) -> dict[str, Tensor]:
     if "features.0.weight" in state:
         _refuse_other_family("vgg19", name, path)
         rename = {f"features.{i}": f"conv{layer}" for i, layer in zip(_TORCHVISION_INDICES, CONVOLUTIONS, strict=True)}
-        return _rename(state, rename, path) | imagenet_normalisation()
+        return _rename(state, rename, path) | imagenet_normalization()
     if "0.weight" in state and state["0.weight"].shape[-2:] == (1, 1):
         _refuse_other_family("vgg19-normalised", name, path)
-        rename = {str(i): f"conv{layer}" for i, layer in zip(_NORMALISED_INDICES, CONVOLUTIONS, strict=True)} | {"0": "conv0"}
+        rename = {str(i): f"conv{layer}" for i, layer in zip(_NORMALIZED_INDICES, CONVOLUTIONS, strict=True)} | {"0": "conv0"}
         return _rename(state, rename, path)
     raise WeightsError(
         f"{path} is not a VGG-19 this project knows (its first key is {next(iter(state), None)!r}); expected an ieast or "
@@ -82,9 +82,11 @@ def read_encoder_file(path: Path, name: str | None = None) -> dict[str, Tensor]:
     )
 
 
-def _refuse_other_family(found: str, wanted: str | None, path: Path) -> None:
-    if wanted is not None and found != wanted:
-        raise WeightsError(f"{path} holds weights of encoder {found}, not of {wanted}; set encoder.name or name another file")
+def _refuse_other_family(family: str, expected: str | None, path: Path) -> None:
+    if expected is not None and family != expected:
+        raise WeightsError(
+            f"{path} holds weights of encoder {family}, not of {expected}; set encoder.name or name another file"
+        )
 
 
 def _rename(state: Mapping[str, Tensor], names: Mapping[str, str], path: Path) -> dict[str, Tensor]:
@@ -97,7 +99,7 @@ def _rename(state: Mapping[str, Tensor], names: Mapping[str, str], path: Path) -
     return renamed
 
 
-def imagenet_normalisation() -> dict[str, Tensor]:
+def imagenet_normalization() -> dict[str, Tensor]:
     """conv0 for weights that expect RGB with ImageNet's mean and deviation taken out."""
     std, mean = torch.tensor(_IMAGENET_STD), torch.tensor(_IMAGENET_MEAN)
     return {"conv0.weight": torch.diag(1 / std)[:, :, None, None], "conv0.bias": -mean / std}

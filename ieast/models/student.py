@@ -1,4 +1,4 @@
-"""The network that distillation trains: vgg19-compact with batch normalisation, which is folded away at the end."""
+"""The network that distillation trains: vgg19-compact with batch normalization, which is folded away at the end."""
 
 import torch
 import torch.nn.functional as F
@@ -6,23 +6,23 @@ from torch import Tensor, nn
 
 from ieast.layers.convolution import ReflectedConvolution, mirrored
 from ieast.models.encoder import Encoder
-from ieast.models.encoder_weights import imagenet_normalisation
+from ieast.models.encoder_weights import imagenet_normalization
 from ieast.models.vgg19 import CONVOLUTIONS, LAYERS, POOL, STYLE_TAPS, WIDTHS, channels
 
 
 class Student(nn.Module):
-    """The encoder's convolutions, each followed by batch normalisation (Ioffe and Szegedy 2015).
+    """The encoder's convolutions, each followed by batch normalization (Ioffe and Szegedy 2015).
 
-    From random weights, thirteen plain layers barely begin to follow a teacher in thousands of iterations; normalised ones do
-    in hundreds. As `fold` shows, the normalisation costs nothing once it is trained.
+    From random weights, thirteen plain layers barely begin to follow a teacher in thousands of iterations; normalized ones do
+    in hundreds. As `fold` shows, the normalization costs nothing once it is trained.
     """
 
     def __init__(self, name: str = "vgg19-compact"):
         super().__init__()
         self.name, self.widths = name, WIDTHS[name]
-        input_normalisation = imagenet_normalisation()
+        input_normalization = imagenet_normalization()
         self.conv0 = ReflectedConvolution(3, 3, 1).requires_grad_(False)
-        self.conv0.load_state_dict({kind: input_normalisation[f"conv0.{kind}"] for kind in ("weight", "bias")})
+        self.conv0.load_state_dict({kind: input_normalization[f"conv0.{kind}"] for kind in ("weight", "bias")})
         self.convolutions, self.norms = nn.ModuleDict(), nn.ModuleDict()
         for layer in CONVOLUTIONS:
             inputs, outputs = channels(layer, self.widths)

@@ -71,7 +71,7 @@ class StylizerModel(PythonModel):
         self.stylizer, self.card = load_model(context.artifacts["model"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Stylise row by row.
+        """Stylize row by row.
 
         Raises:
             MlflowException: A parameter or cell cannot be used; names the row and column. MLflow's server answers with its

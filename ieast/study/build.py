@@ -26,7 +26,7 @@ def build_study(benchmark: Path, output: Path, plan: Plan, artworks: Path | None
     """Lay out a study and write it, whole or not at all.
 
     Pictures are encoded alike, without metadata, and named at random. Artworks, contents and styles that have more pixels than
-    the stylised pictures are made as small, for sharpness would tell them apart.
+    the stylized pictures are made as small, for sharpness would tell them apart.
 
     Args:
         benchmark: A folder as `ieast.study.benchmark` describes.
@@ -43,16 +43,16 @@ def build_study(benchmark: Path, output: Path, plan: Plan, artworks: Path | None
         DiskFullError: No space was left.
     """
     _refuse_to_overwrite(output)
-    found = read_benchmark(benchmark, artworks)
-    layout = lay_out(plan, found.methods, list(found.pairs), list(found.artworks))
+    source = read_benchmark(benchmark, artworks)
+    layout = lay_out(plan, source.methods, list(source.pairs), list(source.artworks))
     output.parent.mkdir(parents=True, exist_ok=True)
     with disk_full_explained(output), temporary_folder(beside=output) as temporary:
-        pictures = _write_pictures(found, layout, temporary / PICTURES, plan.seed)
+        pictures = _write_pictures(source, layout, temporary / PICTURES, plan.seed)
         with closing(sqlite3.connect(temporary / DATABASE)) as db:
-            _write_questions(db, found, layout, pictures)
+            _write_questions(db, source, layout, pictures)
         _refuse_to_overwrite(output)
         temporary.rename(output)
-    return found
+    return source
 
 
 def _refuse_to_overwrite(output: Path) -> None:

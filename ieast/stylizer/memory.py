@@ -1,4 +1,4 @@
-"""How much memory a stylisation needs, how much there is, and a refusal before a machine runs out of it.
+"""How much memory a stylization needs, how much there is, and a refusal before a machine runs out of it.
 
 A process that asks for more than there is dies without a word, or takes the machine with it; and pictures come in any size.
 """
@@ -22,7 +22,7 @@ _FLOAT = 4
 # Full-resolution maps of the first level's width that exist at once where encoder and decoder are largest: a convolution's
 # input, its padded copy, its output, and a map that a tap or ReLU keeps. Measured: up to 4.4.
 _LIVE_MAPS = 4.5
-# Maps of relu4_1's size beside the taps while keys and values of a style are made: normalised, convolved, as tokens.
+# Maps of relu4_1's size beside the taps while keys and values of a style are made: normalized, convolved, as tokens.
 _KEY_MAPS = 6
 _BAND_MAPS = 6
 # What allocators waste: blocks freed but not given back, measured up to a half, and libraries' own, about 60 MB.
@@ -32,7 +32,7 @@ _WASTE_OF_TILES = 4 / 3
 _OVERHEAD = 96 << 20
 # Maps of the first level's width that exist at once on the way back.
 _LIVE_GRADIENTS = 4
-# What the first backward pass and the first optimiser of a process load and set up, measured.
+# What the first backward pass and the first optimizer of a process load and set up, measured.
 _OVERHEAD_OF_GRADIENTS = 128 << 20
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -138,7 +138,7 @@ def resident_bytes(field: Literal["VmHWM", "VmRSS"]) -> int:
 
 
 def check_memory(needed: int, device: torch.device | str, doing: str) -> None:
-    """See that `needed` bytes can be had on `device`.
+    """Raise unless `needed` bytes can be had on `device`.
 
     Args:
         needed: An upper bound.

@@ -39,7 +39,7 @@ AUTO_TILE = 1024
 
 
 def check_tile(tile: Tile) -> None:
-    """See that `tile` is one.
+    """Raise unless `tile` is one.
 
     Raises:
         ValueError: It is neither None, `auto`, nor a positive multiple of 16.

@@ -90,7 +90,7 @@ class OrderlyStop(Callback):
 
 
 class Pictures(Callback):
-    """Stylises the same contents and styles on an interval, so that progress can be seen."""
+    """Stylizes the same contents and styles on an interval, so that progress can be seen."""
 
     def __init__(self, folder: Path, contents: list[Tensor], styles: list[Tensor], every: int, cell: int):
         self.folder, self.contents, self.styles, self.every, self.cell = folder, contents, styles, every, cell

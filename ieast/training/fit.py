@@ -154,16 +154,16 @@ def _training_styles(stylizer: Stylizer, config: ExperimentConfig, prepared: Pre
     """The styles that batches are dealt from. Few are repeated until they fill one, which CL cannot make pairs of."""
     training = config.training
     styles = stylizer.choose_styles(prepared.training_paths("style"), prepared.scoring_paths("style"))
-    wanted = training.batch_size // 2 * training.devices * training.nodes
-    if stylizer.any_style or len(styles) >= wanted:
+    needed = training.batch_size // 2 * training.devices * training.nodes
+    if stylizer.any_style or len(styles) >= needed:
         return styles
     if config.objective.contrastive_learning:
         raise ConfigError(
-            f"method {config.method} learns {len(styles)} styles, but an iteration with contrastive learning pairs {wanted} "
-            f"different ones (batch_size / 2, times the devices): set model.options.styles to {wanted} or more, or lower "
+            f"method {config.method} learns {len(styles)} styles, but an iteration with contrastive learning pairs {needed} "
+            f"different ones (batch_size / 2, times the devices): set model.options.styles to {needed} or more, or lower "
             "training.batch_size"
         )
-    return [*styles] * math.ceil(wanted / len(styles))
+    return [*styles] * math.ceil(needed / len(styles))
 
 
 def _loader(
@@ -217,7 +217,7 @@ def _loss_network(config: ExperimentConfig, prepared: PreparedDataset) -> Encode
 def _scaled_encoder(chosen: EncoderConfig, config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
     encoder = build_encoder(chosen, config.training.seed)
     if chosen.unit_mean_taps and not chosen.has_unit_mean_taps:
-        means = encoder.normalise_taps(calibration_pictures(prepared.training_paths("content"), config.training.crop))
+        means = encoder.normalize_taps(calibration_pictures(prepared.training_paths("content"), config.training.crop))
         log.info(
             "encoder %s: mean activations were %.2g to %.2g, now 1", encoder.name, min(means.values()), max(means.values())
         )

@@ -65,7 +65,7 @@ class StyleTransferModule(IterationModule):
             for network in self.networks():
                 network.compile(mode=None if mode is True else mode)
 
-    # -- optimisers -----------------------------------------------------------------------------------------------------
+    # -- optimizers -----------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> list[Optimizer]:
         """One for the generator with its heads and, under EL, Adam for the discriminator."""
@@ -127,7 +127,7 @@ class StyleTransferModule(IterationModule):
             terms = self._reconstruct(torch.cat([content, style]))
         else:
             self._freeze()
-            terms = self._stylise(content, style, batch["style_index"])
+            terms = self._stylize(content, style, batch["style_index"])
         if self.config.training.ema_decay is not None:
             self.average.update_parameters(nn.ModuleDict(self.stylizer.parts()))
         self.count(terms)
@@ -142,7 +142,7 @@ class StyleTransferModule(IterationModule):
         for name in self.stylizer.frozen:  # what learnt to reconstruct and stays; without gradients it costs less
             self.stylizer.parts()[name].requires_grad_(False)
 
-    def _stylise(self, content: Tensor, style: Tensor, style_index: Tensor) -> dict[str, Tensor]:
+    def _stylize(self, content: Tensor, style: Tensor, style_index: Tensor) -> dict[str, Tensor]:
         generator, *adversary = self._optimizers()
         every = self.config.training.identity_every
         has_identity = self.config.objective.has_identity and self.finished % every == 0
@@ -229,11 +229,11 @@ class StyleTransferModule(IterationModule):
         objective, weights = self.config.objective, self.config.objective.weights
         pixels = features = variation = images.new_zeros(())
         for reconstructed in self.stylizer.reconstruct(originals):
-            made = seen(reconstructed)
+            made_taps = seen(reconstructed)
             in_pixels, in_taps = functional.identity_loss(
                 reconstructed,
                 images,
-                [made[tap] for tap in STYLE_TAPS],
+                [made_taps[tap] for tap in STYLE_TAPS],
                 [taps[tap] for tap in STYLE_TAPS],
                 objective.distance,
                 objective.unit,

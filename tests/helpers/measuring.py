@@ -1,4 +1,4 @@
-"""Peak memory of one stylisation, in a process of its own: the peak of the tests' process is that of the largest before."""
+"""Peak memory of one stylization, in a process of its own: the peak of the tests' process is that of the largest before."""
 
 import json
 import os
@@ -36,7 +36,7 @@ print(json.dumps([resident("VmHWM") - before, estimate]))
 
 
 def peak_and_estimate(method: str, side: int, masked: bool) -> tuple[int, int]:
-    """Bytes taken by stylising a square picture in one style or, with masks, in two; and what the method says beforehand."""
+    """Bytes taken by stylizing a square picture in one style or, with masks, in two; and what the method says beforehand."""
     command = [sys.executable, "-c", _MEASURE, json.dumps([method, side, masked])]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     made = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout

@@ -30,7 +30,7 @@ def extremes():
     return torch.cat([draw(1, 64, 64), content]), torch.cat([draw(1, 64, 64, seed=1), stylized])
 
 
-def test_the_stylised_luminance_stays_even_in_8_bits():
+def test_the_stylized_luminance_stays_even_in_8_bits():
     content, stylized = extremes()
     made = with_colours_of(content, stylized)
     assert made.min() >= 0

@@ -42,7 +42,7 @@ def run(tmp_path_factory):
     return folder, ieast
 
 
-def test_it_trains_is_exported_and_stylises(run):
+def test_it_trains_is_exported_and_stylizes(run):
     folder, ieast = run
     said = ieast("train", "data", "--config", "mine.yaml", "-o", "runs")
     model = folder / re.search(r"model +(\S+)", said).group(1)

@@ -111,7 +111,7 @@ def test_the_contents_target_is_the_features_that_were_decoded(prepared, tmp_pat
         assert not learns
 
 
-def test_a_trained_model_is_read_back_and_stylises_equally(trained):
+def test_a_trained_model_is_read_back_and_stylizes_equally(trained):
     _, training = trained
     content, style = draw(2, 40, 56), draw(2, 33, 48, seed=1)
     assert torch.equal(training.model.stylize(content, style, 0.7), training.module.stylizer.stylize(content, style, 0.7))

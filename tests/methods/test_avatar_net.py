@@ -23,7 +23,7 @@ COMPACT = WIDTHS["vgg19-compact"]
 @pytest.fixture(scope="module")
 def stylizer():
     made = reference.draw(AvatarNet(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
-    made.encoder.normalise_taps([draw(2, 32, 32)])
+    made.encoder.normalize_taps([draw(2, 32, 32)])
     with torch.no_grad():  # pictures mostly inside [0, 1], so that clamping hides nothing
         pictures = draw(2, 64, 64)
         (picture,) = made.reconstruct(Originals(pictures, made.encoder(pictures)))
@@ -155,7 +155,7 @@ def test_the_recipe_is_that_of_the_publication_in_pixels_from_0_to_1():
     assert config.method_name == "avatar-net"
 
 
-def test_it_trains_and_the_exported_model_stylises_as_the_same_weights_do(tmp_path, make_config, prepared):
+def test_it_trains_and_the_exported_model_stylizes_as_the_same_weights_do(tmp_path, make_config, prepared):
     config = make_config(
         method="avatar-net",
         objective=AvatarNet.recipe["objective"],

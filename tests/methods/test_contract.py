@@ -27,7 +27,7 @@ lacking = {feature: sorted({*names()} - {*has}) for feature, has in having.items
 
 
 class Subject:
-    """A method with random weights, whose pictures have contrast, and styles that it can stylise in."""
+    """A method with random weights, whose pictures have contrast, and styles that it can stylize in."""
 
     def __init__(self, name, encoder, folder):
         paths = [folder / f"{number}.png" for number in range(3)]
@@ -189,7 +189,7 @@ def test_coral_changes_the_style(subject):
 @for_each(lacking["has_alpha"])
 def test_an_alpha_that_the_method_lacks_is_refused(subject):
     with pytest.raises(
-        ValueError, match=f"^{subject.model.name} has no alpha: its strength is set by training or optimisation"
+        ValueError, match=f"^{subject.model.name} has no alpha: its strength is set by training or optimization"
     ):
         subject.stylize(CONTENT, subject.styles[:1], 0.5)
 
@@ -215,7 +215,7 @@ def test_what_needs_more_memory_than_there_is_is_refused_before_work_begins(subj
     monkeypatch.setattr(ieast.stylizer.memory, "available_bytes", lambda device: 1 << 20)
     monkeypatch.setattr(Encoder, "forward", lambda *_: pytest.fail("work began"))
     for style in (encoded, subject.styles[:1]):
-        with pytest.raises(MemoryLimitError, match="stylising 1 x 2000x1000 pixels"):
+        with pytest.raises(MemoryLimitError, match="stylizing 1 x 2000x1000 pixels"):
             subject.stylize(torch.zeros(1, 3, 1000, 2000), style)
     with pytest.raises(MemoryLimitError, match="encoding a style of 2000x1000 pixels"):
         subject.model.encode_style(torch.zeros(1, 3, 1000, 2000))

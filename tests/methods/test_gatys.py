@@ -27,7 +27,7 @@ def make(encoder):
 
 def losses_of(gatys, content=CONTENT, style=STYLE):
     seen = []
-    gatys.optimise(content, gatys.encode_style(style).values, seen.append)
+    gatys.optimize(content, gatys.encode_style(style).values, seen.append)
     return seen
 
 
@@ -73,7 +73,7 @@ def test_the_loss_falls_in_the_mean(make, optimizer):
 def test_the_best_picture_is_kept(make, optimizer):
     gatys = make(optimizer=optimizer, learning_rate=0.5)  # Adam jumps about
     wanted, seen = gatys.encode_style(STYLE).values, []
-    best = gatys.optimise(CONTENT, wanted, seen.append)
+    best = gatys.optimize(CONTENT, wanted, seen.append)
     target = gatys.encoder(CONTENT, ("conv4_2",))["conv4_2"]
     assert float(gatys.loss(best, target, wanted)) == pytest.approx(min(seen), rel=1e-5)
 
@@ -132,7 +132,7 @@ def test_several_styles_have_the_gradient_of_their_weighted_losses(make):
 
     torch.testing.assert_close(gradient(both), 0.75 * gradient(a) + 0.25 * gradient(b), rtol=1e-3, atol=1e-5)
     made = gatys.stylize(CONTENT, [Style(others[0], weight=3), Style(others[1], weight=1)])
-    expected = gatys.optimise(CONTENT, both).clamp(0, 1)
+    expected = gatys.optimize(CONTENT, both).clamp(0, 1)
     torch.testing.assert_close(made, expected, atol=1e-3, rtol=0)
 
 

@@ -54,7 +54,7 @@ def picture_of(path):
 # -- the network ------------------------------------------------------------------------------------------------------------
 
 
-def normalised(x, layer):
+def normalized(x, layer):
     mean, variance = x.mean(dim=(2, 3), keepdim=True), x.var(dim=(2, 3), keepdim=True, correction=0)
     return (x - mean) / (variance + 1e-5).sqrt() * layer.weight[:, None, None] + layer.bias[:, None, None]
 
@@ -77,14 +77,14 @@ def test_the_network_is_the_published_one_layer_by_layer():
     assert len(norms) == 15
     x = images
     for k, stride in enumerate((1, 2, 2)):
-        x = normalised(convolved(x, convolutions[k], stride), norms[k]).relu()
+        x = normalized(convolved(x, convolutions[k], stride), norms[k]).relu()
     assert x.shape == (2, 16, 6, 8)
     for k in range(3, 13, 2):
-        inner = normalised(convolved(x, convolutions[k]), norms[k]).relu()
-        x = x + normalised(convolved(inner, convolutions[k + 1]), norms[k + 1])
+        inner = normalized(convolved(x, convolutions[k]), norms[k]).relu()
+        x = x + normalized(convolved(inner, convolutions[k + 1]), norms[k + 1])
     for k in (13, 14):
         doubled = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-        x = normalised(convolved(doubled, convolutions[k]), norms[k]).relu()
+        x = normalized(convolved(doubled, convolutions[k]), norms[k]).relu()
     expected = 1 / (1 + torch.exp(-convolved(x, convolutions[15])))
     torch.testing.assert_close(network(images), expected, rtol=1e-4, atol=1e-5)
 
@@ -230,7 +230,7 @@ def test_it_trains_with_every_term_of_its_objective(trained):
     assert training.changed(1, 3) == {"networks"}
 
 
-def test_a_trained_model_is_read_back_with_its_styles_and_stylises_equally(trained, prepared):
+def test_a_trained_model_is_read_back_with_its_styles_and_stylizes_equally(trained, prepared):
     _, training = trained
     known = training.model.options.styles
     paths = [path for path in prepared.training_paths("style") if path.stem in known]

@@ -148,7 +148,7 @@ def test_each_stage_has_its_terms(trained):
     }
 
 
-def test_a_trained_model_is_read_back_and_stylises_equally(trained):
+def test_a_trained_model_is_read_back_and_stylizes_equally(trained):
     content, style = draw(2, 40, 56), draw(2, 33, 48, seed=1)
     found, expected = (model.stylize(content, style, 0.7) for model in (trained.model, trained.module.stylizer))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)  # the memory format may differ

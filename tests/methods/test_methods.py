@@ -86,15 +86,15 @@ def test_sanet_with_both_terms_is_this_papers_method_and_without_them_that_is_sa
 
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("ending", ["+el", "+cl", "+el+cl"])
-def test_el_and_cl_are_refused_where_nothing_learns_to_stylise(name, ending):
-    with pytest.raises(ConfigError, match=r"EL and CL need a method that learns to stylise"):
+def test_el_and_cl_are_refused_where_nothing_learns_to_stylize(name, ending):
+    with pytest.raises(ConfigError, match=r"EL and CL need a method that learns to stylize"):
         parse(name + ending)
 
 
 @pytest.mark.parametrize("switch", SWITCHES.values())
 @pytest.mark.parametrize("name", OTHERS)
 def test_so_they_are_as_settings(name, switch):
-    with pytest.raises(ConfigError, match=r"EL and CL need a method that learns to stylise"):
+    with pytest.raises(ConfigError, match=r"EL and CL need a method that learns to stylize"):
         parse(name, objective={switch: True})
 
 

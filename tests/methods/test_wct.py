@@ -20,7 +20,7 @@ from reference import plain as reference
 @pytest.fixture(scope="module")
 def stylizer():
     made = reference.draw(Wct(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
-    made.encoder.normalise_taps([draw(2, 32, 32)])
+    made.encoder.normalize_taps([draw(2, 32, 32)])
     with torch.no_grad():  # pictures mostly inside [0, 1], so that clamping hides nothing
         for tap, decoder in made.decoder.items():
             picture = decoder(made.encoder(draw(2, 64, 64))[tap])
@@ -180,7 +180,7 @@ def test_the_recipe_is_that_of_the_publication():
     assert config.method_name == "wct"
 
 
-def test_it_trains_and_the_exported_model_stylises_as_the_same_weights_do(tmp_path, make_config, prepared):
+def test_it_trains_and_the_exported_model_stylizes_as_the_same_weights_do(tmp_path, make_config, prepared):
     config = make_config(
         method="wct",
         objective=Wct.recipe["objective"],

@@ -129,7 +129,7 @@ def torchvision_vgg(folder):
 
 
 @pytest.fixture(scope="module")
-def normalised_vgg(folder):
+def normalized_vgg(folder):
     network = reference.draw(reference.published_vgg(), seed=4).eval()
     torch.save(network.state_dict(), folder / "vgg_normalised.pth")
     return network, folder / "vgg_normalised.pth"
@@ -155,7 +155,7 @@ def test_torchvision_weights_give_torchvisions_features_away_from_the_borders(to
             x = x.clone()
 
 
-def test_torchvision_normalisation_is_folded_into_conv0(torchvision_vgg):
+def test_torchvision_normalization_is_folded_into_conv0(torchvision_vgg):
     state = read_encoder_file(torchvision_vgg[1])
     pictures = draw_pictures(5, 5)
     found = F.conv2d(pictures, state["conv0.weight"], state["conv0.bias"])
@@ -164,8 +164,8 @@ def test_torchvision_normalisation_is_folded_into_conv0(torchvision_vgg):
 
 @pytest.mark.parametrize("size", [(48, 48), (35, 50)])
 @torch.no_grad()
-def test_vgg_normalised_gives_the_published_networks_taps(normalised_vgg, size):
-    network, path = normalised_vgg
+def test_vgg_normalised_gives_the_published_networks_taps(normalized_vgg, size):
+    network, path = normalized_vgg
     encoder = build_encoder(EncoderConfig(name="vgg19-normalised", weights=str(path)))
     pictures = draw_pictures(*size, batch=1)
     expected = reference.published_taps(network, pictures)
@@ -232,11 +232,11 @@ def test_own_layout_round_trip_keeps_taps_and_digest(tmp_path):
 # -- unit mean taps ---------------------------------------------------------------------------------------------------------
 
 
-def test_normalised_taps_have_mean_one_and_are_proportional_to_what_they_were():
+def test_normalized_taps_have_mean_one_and_are_proportional_to_what_they_were():
     encoder = make_compact(seed=6)
     batches = [draw_pictures(32, 40, seed=1), draw_pictures(48, 33, batch=3, seed=2), draw_pictures(24, 24, batch=1, seed=3)]
     before = [encoder(pictures, WITH_CONTENT) for pictures in batches]
-    means = encoder.normalise_taps(iter(batches))
+    means = encoder.normalize_taps(iter(batches))
     after = [encoder(pictures, WITH_CONTENT) for pictures in batches]
     for tap in STYLE_TAPS:
         of_pictures = torch.cat([taps[tap].mean(dim=(1, 2, 3)) for taps in after])
@@ -251,16 +251,16 @@ def test_normalised_taps_have_mean_one_and_are_proportional_to_what_they_were():
     assert tuple(means) == CONVOLUTIONS
 
 
-def test_normalising_twice_changes_nothing():
+def test_normalizing_twice_changes_nothing():
     encoder, pictures = make_compact(seed=6), draw_pictures()
-    encoder.normalise_taps([pictures])
-    means = encoder.normalise_taps([pictures])
+    encoder.normalize_taps([pictures])
+    means = encoder.normalize_taps([pictures])
     assert list(means.values()) == pytest.approx([1] * len(CONVOLUTIONS), abs=1e-4)
 
 
-def test_normalising_leaves_no_hook_and_no_gradient_behind():
+def test_normalizing_leaves_no_hook_and_no_gradient_behind():
     encoder = make_compact()
-    encoder.normalise_taps([draw_pictures()])
+    encoder.normalize_taps([draw_pictures()])
     assert not any(module._forward_hooks for module in encoder.modules())
     assert not any(p.requires_grad for p in encoder.parameters())
 
@@ -272,7 +272,7 @@ def test_a_dead_or_broken_layer_is_named(value, printed):
         for parameter in encoder.get_submodule("conv3_2").parameters():
             parameter.fill_(value)
     with pytest.raises(WeightsError, match=rf"vgg19-compact: the mean activation of conv3_2 is ({printed}); .* unusable"):
-        encoder.normalise_taps([draw_pictures()])
+        encoder.normalize_taps([draw_pictures()])
 
 
 # -- untrained --------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from reference import plain as reference
 @pytest.fixture(scope="module")
 def stylizer():
     made = reference.draw(Sanet(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
-    made.encoder.normalise_taps([draw(2, 32, 32)])
+    made.encoder.normalize_taps([draw(2, 32, 32)])
     with torch.no_grad():  # pictures mostly inside [0, 1], so that clamping hides nothing
         last = made.decoder.get_submodule("conv1_1")
         last.weight.mul_(0.02)
@@ -184,7 +184,7 @@ def test_many_contents_share_several_styles_and_masks(stylizer):
 
 
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 5.0)])
-def test_each_side_of_two_masks_is_stylised_as_if_alone(stylizer, weights):
+def test_each_side_of_two_masks_is_stylized_as_if_alone(stylizer, weights):
     content = draw(1, 48, 203)
     left, right = masks(48, 203)
     found = stylizer.stylize(content, [Style(FIRST, weights[0], left), Style(SECOND, weights[1], right)])
@@ -231,7 +231,7 @@ def test_half_a_mask_mixes_style_and_reconstruction_whatever_the_weight(stylizer
         ((0.0, 0.0), "the weights of all 2 styles are 0"),
     ],
 )
-def test_weights_that_cannot_be_normalised_are_refused(stylizer, weights, message):
+def test_weights_that_cannot_be_normalized_are_refused(stylizer, weights, message):
     with pytest.raises(ValueError, match=message):
         stylizer.stylize(CONTENT, [Style(FIRST, weight) for weight in weights])
 
@@ -277,7 +277,7 @@ def test_kept_luminance_is_that_of_the_finished_picture(stylizer):
     assert ((rounded - plain) * weights).sum(dim=1).abs().max() < 1 / 255
 
 
-def test_coral_is_stylising_with_the_recoloured_style(stylizer):
+def test_coral_is_stylizing_with_the_recoloured_style(stylizer):
     found = stylizer.stylize(CONTENT, SECOND, preserve_colour="coral")
     assert torch.equal(found, stylizer.stylize(CONTENT, match_colours(SECOND, CONTENT)))
     assert not torch.allclose(found, stylizer.stylize(CONTENT, SECOND), atol=1e-2)

@@ -78,7 +78,7 @@ class SegmentWriter:
     """Encodes pictures into pieces of video that can be joined, each decodable by itself."""
 
     def __init__(self, target: Target, picture: Picture, frames: int):
-        """See that the encoder takes such pictures.
+        """Raise unless the encoder takes such pictures.
 
         Args:
             target: The kind of file that the pieces will be joined to.

@@ -1,4 +1,4 @@
-"""Stylising a clip frame by frame, so that it can be stopped at any time and continued by the same command."""
+"""Stylizing a clip frame by frame, so that it can be stopped at any time and continued by the same command."""
 
 import json
 import logging
@@ -43,7 +43,7 @@ class ClipResult:
     """What became of a clip.
 
     Attributes:
-        path: The stylised clip.
+        path: The stylized clip.
         frames: How many it has.
         stylized: How many of them this call made; the others were there from an earlier one.
         audio_copied: Audio tracks carried over as they are.
@@ -69,7 +69,7 @@ def stylize_clip(
     segment_frames: int = SEGMENT_FRAMES,
     progress: bool = True,
 ) -> ClipResult:
-    """Stylise a video file or a folder of frames into a video file or a folder of frames.
+    """Stylize a video file or a folder of frames into a video file or a folder of frames.
 
     Videos keep size, time stamps, pixel aspect, matrix coefficients and, as far as the new format allows, their sound as it
     is. They are written upright and with limited range, as H.264 4:2:0 (4:4:4 where a side is odd, which some players cannot
@@ -234,7 +234,7 @@ def _stylize_to_folder(
 def _stylize_to_pieces(
     clip: VideoSource | FolderSource, writer: SegmentWriter, work: Path, stylize: Stylize, progress: bool
 ) -> tuple[list[Path], int, int]:
-    """Complete the pieces in `work`; returns them, how many frames they have, and how many of these were stylised now."""
+    """Complete the pieces in `work`; returns them, how many frames they have, and how many of these were stylized now."""
     pieces: list[Path] = []
     frames = stylized = 0
     coming = clip.frames()
@@ -260,10 +260,10 @@ def _stylized(frame: Frame, stylize: Stylize, bar: tqdm) -> Image.Image:
     before = frame.image()
     after = stylize(before)
     if after.size != before.size:
-        raise ValueError(f"the stylised frame has {after.size} pixels, but the frame has {before.size}")
+        raise ValueError(f"the stylized frame has {after.size} pixels, but the frame has {before.size}")
     bar.update()
     return after
 
 
 def _bar(clip: VideoSource | FolderSource, progress: bool) -> tqdm:
-    return progress_bar(total=clip.info.frames, desc="stylising", unit="frame", disable=not progress)
+    return progress_bar(total=clip.info.frames, desc="stylizing", unit="frame", disable=not progress)
