@@ -51,11 +51,12 @@ def split_name(name: str) -> tuple[str, dict[str, bool]]:
 def full_name(base: str, *, external_learning: bool, contrastive_learning: bool) -> str:
     """What a method with these switches is called: the inverse of `split_name`, but that two methods have other names.
 
-    SANet with EL and CL is this paper's method, and this paper's method without them is SANet.
+    SANet with EL and CL is this paper's method, and this paper's method without them is SANet; without one of them it is called as
+    the ablation calls that variant.
     """
     both = (external_learning, contrastive_learning)
     if base in ("ieast", "sanet"):
-        return {(True, True): "ieast", (True, False): "ieast-without-cl", (False, True): "ieast-without-el"}.get(both, "sanet")
+        return {(True, True): "ieast", (True, False): "ieast-no-cl", (False, True): "ieast-no-el"}.get(both, "sanet")
     return base + "+el" * external_learning + "+cl" * contrastive_learning
 
 

@@ -79,7 +79,7 @@ def test_full_name_is_the_inverse_of_split_name(name, ending):
 
 def test_sanet_with_both_terms_is_this_papers_method_and_without_them_that_is_sanet():
     assert parse("sanet+el+cl").method_name == "ieast"
-    assert parse("sanet+el").method_name == "ieast-without-cl"
+    assert parse("sanet+el").method_name == "ieast-no-cl"
     off = {"external_learning": False, "contrastive_learning": False}
     assert parse("ieast", objective=off).method_name == "sanet"
 
