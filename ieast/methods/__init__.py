@@ -51,8 +51,8 @@ def split_name(name: str) -> tuple[str, dict[str, bool]]:
 def full_name(base: str, *, external_learning: bool, contrastive_learning: bool) -> str:
     """What a method with these switches is called: the inverse of `split_name`, but that two methods have other names.
 
-    SANet with EL and CL is this paper's method, and this paper's method without them is SANet; without one of them it is called as
-    the ablation calls that variant.
+    SANet with EL and CL is this paper's method, and that without them is SANet; without one of them it is called as the
+    ablation calls that variant.
     """
     both = (external_learning, contrastive_learning)
     if base in ("ieast", "sanet"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from helpers.videos import write_video
 from PIL import Image
 from typer.testing import CliRunner

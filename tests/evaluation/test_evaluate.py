@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import draw_dataset
+from helpers.datasets import draw_dataset
 from PIL import Image
 
 from ieast.checkpoint import EncoderCard, ModelCard

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import draw_dataset
+from helpers.datasets import draw_dataset
 from PIL import Image
 
 from ieast.checkpoint import read_card

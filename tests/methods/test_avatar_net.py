@@ -139,7 +139,7 @@ def test_what_no_mask_covers_is_reconstructed(stylizer):
 
 @pytest.mark.skipif(not measuring.HAS_PEAK, reason="the peak is read from Linux's /proc")
 def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess():
-    peak, estimate = measuring.peak_and_estimate("avatar-net", side=512, masked=True)
+    peak, estimate = measuring.peak_and_estimate("avatar-net", masked=True)
     assert peak <= estimate <= 2.5 * peak
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from helpers.trainings import draw
 
 import ieast.stylizer.memory

@@ -1,11 +1,6 @@
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from helpers import measuring
 from helpers.trainings import draw, small_config
 
 from ieast.checkpoint import load_model
@@ -15,7 +10,6 @@ from ieast.models.vgg19 import STYLE_TAPS
 from ieast.stylizer.style import Style
 from ieast.training.fit import fit
 
-ROOT = Path(__file__).resolve().parents[2]
 CONTENT, STYLE = draw(1, 32, 40), draw(1, 36, 24, seed=1)
 
 
@@ -162,35 +156,9 @@ def test_its_training_is_an_export(prepared, tmp_path):
 
 # -- memory -----------------------------------------------------------------------------------------------------------------
 
-# In a process of its own: the peak of this one is that of the largest test before.
-MEASURE = """
-import json, sys
-import torch
-from ieast.methods import build
-from ieast.models.encoder import Encoder
-from ieast.stylizer.style import Style
 
-def resident(field):
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
-
-height, width, options = json.loads(sys.argv[1])
-gatys = build("gatys", Encoder("vgg19-compact"), options).eval()
-for weight in gatys.encoder.parameters():
-    if weight.ndim > 1:
-        torch.nn.init.kaiming_normal_(weight)
-content, style = torch.rand(2, 3, height, width), torch.rand(1, 3, 256, 256)
-before = resident("VmRSS")
-gatys.stylize(content, style)
-print(resident("VmHWM") - before, gatys.stylization_bytes(content, [Style(style)], 1.0, "none", "auto"))
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
+@pytest.mark.skipif(not measuring.HAS_PEAK, reason="the peak is read from Linux's /proc")
 @pytest.mark.parametrize("options", [{"iterations": 14}, {"iterations": 2, "optimizer": "adam"}])
 def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess(options):
-    command = [sys.executable, "-c", MEASURE, json.dumps([300, 420, options])]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-    peak, estimate = (int(number) for number in output.split())
+    peak, estimate = measuring.peak_and_estimate("gatys", (300, 420), options=options, batch=2)
     assert peak <= estimate <= 4 * peak

@@ -1,15 +1,11 @@
 import copy
 import io
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import draw_picture
+from helpers import measuring
+from helpers.datasets import draw_picture
 from helpers.trainings import Training, draw, small_config
 from PIL import Image
 from torch import nn
@@ -23,7 +19,6 @@ from ieast.methods.johnson import StyleNetwork, some_of
 from ieast.stylizer.base import Originals
 from ieast.training.fit import fit
 
-ROOT = Path(__file__).resolve().parents[2]
 CONTENT = draw(1, 24, 40)
 
 
@@ -275,34 +270,10 @@ def test_it_cannot_be_asked_to_reconstruct():
 
 # -- memory -----------------------------------------------------------------------------------------------------------------
 
-# In a process of its own: the peak of this one is that of the largest test before.
-MEASURE = """
-import json, sys
-import torch
-from ieast.methods import build
-from ieast.models.encoder import Encoder
-from ieast.stylizer.style import Style
 
-def resident(field):
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
-
-height, width, channels = json.loads(sys.argv[1])
-johnson = build("johnson", Encoder("vgg19-compact"), {"width": channels, "styles": ["a"]}).eval()
-content, style = torch.rand(1, 3, height, width), torch.rand(1, 3, 256, 256)
-johnson.signatures.copy_(johnson.signature(style[..., :64, :64]) + 1e-6)
-johnson.distances = lambda signatures: torch.zeros(1, 1)
-before = resident("VmRSS")
-johnson.stylize(content, style)
-print(resident("VmHWM") - before, johnson.stylization_bytes(content, [Style(style)], 1.0, "none", "auto"))
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
+@pytest.mark.skipif(not measuring.HAS_PEAK, reason="the peak is read from Linux's /proc")
 @pytest.mark.parametrize(("height", "width", "channels"), [(512, 512, 32), (900, 700, 8)])
 def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess(height, width, channels):
-    command = [sys.executable, "-c", MEASURE, json.dumps([height, width, channels])]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-    peak, estimate = (int(number) for number in output.split())
+    options = {"width": channels, "styles": ["a"]}
+    peak, estimate = measuring.peak_and_estimate("johnson", (height, width), options=options)
     assert peak <= estimate <= 3 * peak

@@ -146,7 +146,7 @@ def test_what_does_not_converge_is_said(stylizer, monkeypatch):
 
 @pytest.mark.skipif(not measuring.HAS_PEAK, reason="the peak is read from Linux's /proc")
 def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess():
-    peak, estimate = measuring.peak_and_estimate("wct", side=512, masked=True)
+    peak, estimate = measuring.peak_and_estimate("wct", masked=True)
     assert peak <= estimate <= 2.5 * peak
 
 

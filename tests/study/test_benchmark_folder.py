@@ -1,5 +1,5 @@
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from helpers.studies import METHODS, draw_benchmark
 from PIL import Image
 

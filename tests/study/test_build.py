@@ -3,7 +3,7 @@ import sqlite3
 from itertools import pairwise
 
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from helpers.studies import METHODS, draw_benchmark, flat, save, who
 from PIL import Image
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from helpers.videos import draw_frame, write_video
 from PIL import Image, ImageOps
 

@@ -2,7 +2,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from PIL import Image
 
 import ieast.stylization.gallery as gallery

@@ -8,8 +8,8 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from conftest import PICTURES
 from filelock import FileLock
+from helpers.datasets import PICTURES
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
