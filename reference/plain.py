@@ -20,7 +20,7 @@ RELU_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 Taps = Mapping[str, Tensor]
 Distance = Literal["l2", "mse"]
 Form = Literal["log", "least-squares"]
-Pictures = Sequence[tuple[int, int]]
+Arrangement = Sequence[tuple[int, int]]
 """(i, j) of each s_i c_j of a batch, counted from 1 as the paper prints them."""
 
 # -- Eq. 1, 3, 4 ------------------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def generator_adversarial_loss(fake: Sequence[Tensor], form: Form) -> Tensor:
 # -- Section 3.2, Eq. 5, 6 --------------------------------------------------------------------------------------------------
 
 
-def arrangement(b: int) -> Pictures:
+def arrangement(b: int) -> Arrangement:
     """(i, j) of each s_i c_j of the batch of `b` pictures."""
     half = b // 2
     styles = [*range(1, half + 1), *range(1, half + 1)]
@@ -108,7 +108,11 @@ def arrangement(b: int) -> Pictures:
 
 
 def contrastive(
-    embeddings: Tensor, pictures: Pictures, factor: Literal["style", "content"], tau: float, reduction: Literal["mean", "sum"]
+    embeddings: Tensor,
+    pictures: Arrangement,
+    factor: Literal["style", "content"],
+    tau: float,
+    reduction: Literal["mean", "sum"],
 ) -> Tensor:
     """Eq. 5 (`factor` is "style") or Eq. 6 ("content"), anchor by anchor."""
     losses = []
@@ -145,7 +149,7 @@ class Networks:
 class FullBatch:
     """The batch of section 3.2 in full, b pictures of each kind, and the taps of all of them."""
 
-    pictures: Pictures
+    pictures: Arrangement
     images: Mapping[str, Tensor]
     """I_c, I_s, I_sc, I_cc and I_ss, each (b, 3, H, W), by the names c, s, sc, cc and ss."""
     taps: Mapping[str, Taps]

@@ -14,7 +14,7 @@ from ieast.errors import ConfigError
 if TYPE_CHECKING:
     from ieast.config import ModelConfig
     from ieast.models.encoder import Encoder
-    from ieast.stylizer.base import Pairs, Stylizer
+    from ieast.stylizer.base import FittingPairs, Stylizer
 
 SWITCHES = {"el": "external_learning", "cl": "contrastive_learning"}
 """What a method's name may end in, and what it switches on."""
@@ -70,7 +70,7 @@ def build(name: str, encoder: "Encoder", options: Mapping[str, Any] | None = Non
     return method(encoder, method.parse_options(options or {}))
 
 
-def new_model(name: str, encoder: "Encoder", config: "ModelConfig", pairs: "Pairs | None" = None) -> "Stylizer":
+def new_model(name: str, encoder: "Encoder", config: "ModelConfig", pairs: "FittingPairs | None" = None) -> "Stylizer":
     """The method called `name` on `encoder`, ready to be trained as `config` says.
 
     Raises:

@@ -9,7 +9,7 @@ from ieast.config import ModelConfig, Settings
 from ieast.layers.attention import TRANSFORM_TAPS, StyleAttentionTransform
 from ieast.models.encoder import Encoder, Taps
 from ieast.models.start import start_near_adain
-from ieast.stylizer.base import Pairs
+from ieast.stylizer.base import FittingPairs
 from ieast.stylizer.feature_stylizer import FeatureStylizer
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Sanet(FeatureStylizer):
     def __init__(self, encoder: Encoder, options: Settings | None = None):
         super().__init__(encoder, StyleAttentionTransform(encoder.widths[3]), options)
 
-    def start(self, config: ModelConfig, pairs: Pairs | None = None) -> None:
+    def start(self, config: ModelConfig, pairs: FittingPairs | None = None) -> None:
         """Begin at random, near the content, or near AdaIN, as `config.attention_start` says."""
         if config.attention_start == "identity":
             self.transform.start_as_identity()

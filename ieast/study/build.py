@@ -17,7 +17,7 @@ from ieast.study.benchmark import Benchmark, Source, read_benchmark
 from ieast.study.layout import Question, lay_out
 from ieast.study.plan import Plan
 from ieast.study.schema import SCHEMA
-from ieast.study.store import DATABASE, PICTURES, Picture, Store
+from ieast.study.store import DATABASE, PICTURES, PictureFile, Store
 
 Rows = list[tuple[object, ...]]
 
@@ -71,7 +71,7 @@ def _refuse_to_overwrite(output: Path) -> None:
 
 def _write_pictures(
     benchmark: Benchmark, layout: Sequence[Sequence[Question]], folder: Path, seed: int
-) -> dict[Source, tuple[int, Picture]]:
+) -> dict[Source, tuple[int, PictureFile]]:
     """Write each picture that is asked about; returns its id and what a browser may know of it."""
     folder.mkdir()
     sources = sorted({source for questions in layout for question in questions for source in _needed(benchmark, question)})
@@ -85,7 +85,7 @@ def _write_pictures(
             image = _no_larger(image, benchmark.area)
         file = f"{draw.getrandbits(64):016x}.jpg"
         (folder / file).write_bytes(encode_jpeg(image))
-        written[source] = number, Picture(file, *image.size)
+        written[source] = number, PictureFile(file, *image.size)
     return written
 
 
@@ -113,7 +113,7 @@ def _write_questions(
     db: sqlite3.Connection,
     benchmark: Benchmark,
     layout: Sequence[Sequence[Question]],
-    pictures: dict[Source, tuple[int, Picture]],
+    pictures: dict[Source, tuple[int, PictureFile]],
 ) -> None:
     questions: Rows = []
     choices: Rows = []

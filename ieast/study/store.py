@@ -41,7 +41,7 @@ class AnswerError(StudyError):
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureFile:
     """A picture as a browser may know it: a file of opaque name, and its size in pixels."""
 
     file: str
@@ -65,9 +65,9 @@ class Asked:
     number: int
     total: int
     kind: Kind
-    pictures: tuple[Picture, ...]
-    content: Picture | None
-    style: Picture | None
+    pictures: tuple[PictureFile, ...]
+    content: PictureFile | None
+    style: PictureFile | None
 
 
 class Store:
@@ -244,5 +244,5 @@ def _free(db: sqlite3.Connection) -> int | None:
     return None if row is None else int(row[0])
 
 
-def _picture(db: sqlite3.Connection, key: int) -> Picture:
-    return Picture(*db.execute("SELECT file, width, height FROM picture WHERE id = ?", (key,)).fetchone())
+def _picture(db: sqlite3.Connection, key: int) -> PictureFile:
+    return PictureFile(*db.execute("SELECT file, width, height FROM picture WHERE id = ?", (key,)).fetchone())

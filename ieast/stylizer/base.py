@@ -20,7 +20,7 @@ from ieast.stylizer.memory import Size, check_memory, encoding_bytes
 from ieast.stylizer.style import EncodedStyle, Style, Styles, as_styles
 from ieast.stylizer.tiling import Tile, check_tile, extended_size
 
-Pairs = Callable[[], Iterable[tuple[Tensor, Tensor]]]
+FittingPairs = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 """Contents and styles, each (1, 3, H, W) in [0, 1], for a start that is fitted on some."""
 
 
@@ -89,7 +89,7 @@ class Stylizer(nn.Module, ABC):
 
     # -- training -------------------------------------------------------------------------------------------------------
 
-    def start(self, config: ModelConfig, pairs: Pairs | None = None) -> None:
+    def start(self, config: ModelConfig, pairs: FittingPairs | None = None) -> None:
         """Set weights to begin training with; `pairs` gives pictures where the start is fitted on some."""
 
     def choose_styles(self, training: Sequence[Path], scoring: Sequence[Path]) -> Sequence[Path]:

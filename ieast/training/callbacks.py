@@ -89,7 +89,7 @@ class OrderlyStop(Callback):
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class Pictures(Callback):
+class StylizationGrids(Callback):
     """Stylizes the same contents and styles on an interval, so that progress can be seen."""
 
     def __init__(self, folder: Path, contents: list[Tensor], styles: list[Tensor], every: int, cell: int):

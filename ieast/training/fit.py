@@ -28,7 +28,7 @@ from ieast.models.encoder_weights import build_encoder
 from ieast.models.pretrained import released_or_folder
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.stylizer.base import Stylizer
-from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Pictures, Progress
+from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress, StylizationGrids
 from ieast.training.folders import CHECKPOINT, DECISIVE, FREE_SETTINGS
 from ieast.training.loop import check_resumable, make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
@@ -247,7 +247,7 @@ def _callbacks(
     contents, styles = (_show(paths, cell) for paths in shown)
     return [
         Checkpoints(folder / CHECKPOINT, training.checkpoint_every),
-        Pictures(folder / "pictures", contents, styles, training.picture_every, cell),
+        StylizationGrids(folder / "pictures", contents, styles, training.picture_every, cell),
         Progress(total),
         OrderlyStop(),  # last, so that what others do after an iteration is done
     ]

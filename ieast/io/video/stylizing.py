@@ -25,7 +25,7 @@ from ieast.io.progress import progress_bar
 from ieast.io.video.audio import AudioPlan, plan_audio
 from ieast.io.video.folders import MARK, FolderSource, check_replaceable, frame_names, numbered_name
 from ieast.io.video.reading import Frame, VideoSource
-from ieast.io.video.writing import TARGETS, Picture, SegmentWriter, Target, count_frames, join
+from ieast.io.video.writing import TARGETS, SegmentWriter, Target, VideoFormat, count_frames, join
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def stylize_clip(
                 f"{destination}: WebM cannot keep pixels that are not square, as {source} has. Choose .mp4, for instance"
             )
         info = clip.info
-        picture = Picture(info.width, info.height, info.frame_rate, clip.pixel_aspect, clip.colour)
+        picture = VideoFormat(info.width, info.height, info.frame_rate, clip.pixel_aspect, clip.colour)
         writer = SegmentWriter(target, picture, segment_frames)
         if isinstance(clip, VideoSource):
             audio = plan_audio(source, clip.origin, target.container, target.audio_codec, clip.warnings)
