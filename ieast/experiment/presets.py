@@ -32,6 +32,8 @@ OFFICIAL: dict[str, Any] = {
 COMPACT: dict[str, Any] = {
     "prepare": {
         "resize": "smallest-side",  # the aspect is kept, as in the paper
+        "enlarge": False,  # a model paints the blur of enlarged pictures
+        "min_side": 256,
         "held_out": 0.1,
     },
     "encoder": {"name": "vgg19-compact"},
@@ -40,13 +42,13 @@ COMPACT: dict[str, Any] = {
         "iterations": 3000,
         "reconstruction_iterations": 1500,
         "optimizer": "soap",  # Adam gets much less far in as many iterations
-        "batch_size": 8,
-        "crop": 128,
-        "zoom": 3,  # as much of a picture as crops of 384 show, and as fine as crops of 128 do
+        "batch_size": 6,  # the least that falls into pairs
+        "crop": 128,  # and not shrunk: shrunk pictures are noisier than those that people stylize
         "reconstruction_learning_rate": 3e-3,
         "learning_rate": 1e-3,
         "learning_rate_decay": 0,
-        "anneal": 0.5,
+        "anneal": 0.5,  # what high rates leave in the weights is seen as speckle
+        "ema_decay": 0.99,
         "gradient_clip": 10,
         "precision": "bf16-mixed",
         "loader_workers": 0,  # pictures are decoded once and kept, so that there is little to load
@@ -59,11 +61,13 @@ COMPACT: dict[str, Any] = {
 
 # The two methods with style attention are tuned for so few iterations.
 COMPACT_ATTENTION: dict[str, Any] = {
-    "model": {"attention_start": "adain", "discriminator_width": 32},
+    "model": {"attention_start": "adain"},
     "objective": {
         "contrastive_reduction": "mean",
-        "weights": {"style": 3, "adversarial": 0.5, "identity_taps": 0.5},
+        "gradient_penalty": 2,
+        "weights": {"style": 3, "adversarial": 1, "identity_taps": 0.5, "bands": 3},
     },
+    "training": {"discriminator_learning_rate": 4e-4, "gradient_penalty_every": 8, "identity_every": 2},
 }
 
 

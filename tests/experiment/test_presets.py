@@ -33,7 +33,7 @@ def resolved(values: Mapping[str, Any]) -> dict[str, Any]:
     return ExperimentConfig.parse(values).model_dump(mode="json")
 
 
-@pytest.mark.parametrize("name", ["compact.yaml", "compact-sanet.yaml", "ablation.yaml", "benchmark.yaml"])
+@pytest.mark.parametrize("name", ["compact-base.yaml", "compact.yaml", "compact-sanet.yaml", "ablation.yaml", "benchmark.yaml"])
 def test_files_say_only_what_differs_from_their_preset(name):
     values = given(name)
     experiment = values.get("experiment", values)
@@ -51,11 +51,12 @@ def test_every_method_has_every_preset(preset, method):
 
 def test_the_compact_preset_is_equal_for_all_methods_but_for_what_they_are():
     configs = [ExperimentConfig.parse({"preset": "compact", "method": name}) for name in names()]
-    shared = {"batch_size": 8, "crop": 128, "zoom": 3, "optimizer": "soap", "learning_rate": 1e-3, "learning_rate_decay": 0}
+    shared = {"batch_size": 6, "crop": 128, "zoom": 1, "optimizer": "soap", "learning_rate": 1e-3, "learning_rate_decay": 0}
     for config in configs:
         method = find(config.method)
         assert {key: getattr(config.training, key) for key in shared} == shared
         assert config.prepare.resize == "smallest-side"
+        assert not config.prepare.enlarge
         assert config.objective.unit == "picture"
         assert config.model.attention_start == ("adain" if method.has_attention else "random")
         learns_more = method.learns == "stylization" and method.reconstructs
