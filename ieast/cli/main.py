@@ -4,6 +4,7 @@ import logging
 import sys
 from fractions import Fraction
 from importlib.metadata import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,10 +14,12 @@ from ieast.cli.data import data_app
 from ieast.cli.options import Output
 from ieast.cli.registry import connect_registry, list_versions, promote, register, rollback
 from ieast.cli.study import study_app
-from ieast.errors import ConfigError, IeastError, ImageError
+from ieast.errors import ConfigError, IeastError, ImageError, WeightsError
 
 if TYPE_CHECKING:
     import torch
+
+    from ieast.stylization.engine import Engine
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(data_app, name="data")
@@ -48,13 +51,15 @@ def stylize(
     ] = "fp32",
     suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures becomes.")] = ".png",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
+    engine: Annotated[
+        Literal["auto", "torch", "onnx"],
+        typer.Option(help="PyTorch, or ONNX Runtime, which needs less and can do less; auto takes PyTorch where it is."),
+    ] = "auto",
 ) -> None:
     """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
-    from ieast.checkpoint import load_model
+    from ieast.config.stylization import StylizeOptions
     from ieast.io.images import check_writable_image_path
     from ieast.stylization.files import is_video, stylize_folder, stylize_picture, stylize_video
-    from ieast.stylization.session import StylizeOptions
-    from ieast.stylizer.allocator import keep_freed_memory
 
     masks = tuple(mask or ())
     options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision)
@@ -74,22 +79,48 @@ def stylize(
     if not is_folder and any(path.is_dir() for path in style):
         raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
     rate = _fraction(frame_rate)
-    keep_freed_memory()
-    stylizer, card = load_model(_model_folder(model))
-    stylizer = stylizer.to(_device(device))
+    stylizer, method = _load_engine(_model_folder(model), engine, device)
     if is_clip:
         clip = stylize_video(stylizer, content, style, output, options, masks, rate)
         sound = f", {clip.audio_copied + clip.audio_encoded} audio tracks" if clip.audio_copied + clip.audio_encoded else ""
-        typer.echo(f"{output}  {clip.frames} frames{sound}, {card.method}")
+        typer.echo(f"{output}  {clip.frames} frames{sound}, {method}")
     elif is_folder:
         done = stylize_folder(stylizer, content, style[0], output, options, suffix)
-        typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {card.method}")
+        typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {method}")
         if done.failed:
             reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
             raise ImageError(f"{len(done.failed)} pictures could not be stylised; all others are there:\n{reasons}")
     else:
         width, height = stylize_picture(stylizer, content, style, output, options, masks)
-        typer.echo(f"{output}  {width}x{height}, {card.method}")
+        typer.echo(f"{output}  {width}x{height}, {method}")
+
+
+def _load_engine(folder: Path, engine: Literal["auto", "torch", "onnx"], device: str) -> "tuple[Engine, str]":
+    """The model in `folder` on PyTorch or ONNX Runtime, and its method's name."""
+    from ieast.onnx.folder import CARD, INSIDE
+
+    if engine == "auto":
+        engine = "torch" if find_spec("torch") else "onnx"
+    if engine == "torch":
+        from ieast.checkpoint import load_model
+        from ieast.stylization.session import TorchEngine
+        from ieast.stylizer.allocator import keep_freed_memory
+
+        keep_freed_memory()
+        stylizer, card = load_model(folder)
+        return TorchEngine(stylizer.to(_device(device))), card.method
+    from ieast.onnx.engine import OnnxEngine
+
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"--device {device}: ONNX Runtime's engine computes on the CPU. Install ieast with its extra `torch`")
+    place = folder if (folder / CARD).is_file() else folder / INSIDE
+    if not (place / CARD).is_file():
+        raise WeightsError(
+            f"{folder} has no form for ONNX Runtime. Install ieast with its extra `torch` to run it on PyTorch, or make one "
+            f"where PyTorch is: `ieast export-onnx {folder} -o {folder / INSIDE}`"
+        )
+    onnx = OnnxEngine(place)
+    return onnx, onnx.card.method
 
 
 def _device(name: str) -> "torch.device":
@@ -194,6 +225,24 @@ def export_model(
     card = export_compact(_model_folder(model), output)
     size = sum(path.stat().st_size for path in output.iterdir())
     typer.echo(f"{output}  {card.method}, {size / 1e6:.1f} MB: {', '.join(sorted(card.files))}")
+
+
+@app.command("export-onnx")
+def export_onnx(
+    model: Annotated[str, typer.Argument(help="A model folder, or an MLflow URI.")],
+    output: Output,
+) -> None:
+    """Write a model as ONNX graphs of any picture size, checked against PyTorch; `ieast stylize` runs them without PyTorch."""
+    from ieast.checkpoint import load_model
+    from ieast.onnx.export import export_onnx as export
+
+    stylizer, card = load_model(_model_folder(model))
+    exported = export(stylizer, output, card.method)
+    size = sum(path.stat().st_size for path in output.iterdir())
+    typer.echo(
+        f"{output}  {card.method}, {size / 1e6:.1f} MB, opset {exported.opset}, "
+        f"up to {exported.largest_difference:.0e} from PyTorch: {', '.join(sorted(exported.files))}"
+    )
 
 
 @app.command()

@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 
 from ieast.errors import ImageError
 from ieast.io.files import atomic_write
+
+if TYPE_CHECKING:
+    import torch
 
 MAX_PIXELS = 150_000_000
 """Pictures with more pixels are refused undecoded, unless the caller says otherwise."""
@@ -156,18 +159,22 @@ def resize_square(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def to_tensor(image: Image.Image) -> torch.Tensor:
+def to_tensor(image: Image.Image) -> "torch.Tensor":
     """An RGB picture as float32 of shape (1, 3, H, W) in [0, 1]."""
+    import torch
+
     samples = torch.from_numpy(np.array(image, dtype=np.uint8))
     return samples.permute(2, 0, 1).unsqueeze(0).to(torch.float32, memory_format=torch.contiguous_format) / 255
 
 
-def to_image(tensor: torch.Tensor) -> Image.Image:
+def to_image(tensor: "torch.Tensor") -> Image.Image:
     """Floats of shape (3, H, W) or (1, 3, H, W) as an RGB picture, clamped to [0, 1] and rounded to 8 bits.
 
     Raises:
         ValueError: The tensor has another shape.
     """
+    import torch
+
     picture = tensor.squeeze(0) if tensor.dim() == 4 else tensor
     if picture.dim() != 3 or picture.shape[0] != 3:
         raise ValueError(f"a picture has shape (3, H, W) or (1, 3, H, W), not {tuple(tensor.shape)}")

@@ -14,7 +14,8 @@ from torch.optim import LBFGS, Adam
 from tqdm import tqdm
 
 from ieast.config import Settings
-from ieast.layers.colour import PreserveColour, match_colours
+from ieast.config.stylization import PreserveColour
+from ieast.layers.colour import match_colours
 from ieast.layers.statistics import gram_matrix, total_variation
 from ieast.models.encoder import STYLE_TAPS, Encoder
 from ieast.stylizer.base import Stylizer, recoloured, size_of

@@ -14,25 +14,25 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
+from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, ImageError, MemoryLimitError
 from ieast.io.files import atomic_write, sha256
 from ieast.io.images import check_writable_image_path, list_images, read_image, write_image
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
-from ieast.models.encoder import weights_digest
-from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
-from ieast.stylizer.base import Stylizer
+from ieast.stylization.engine import Engine
+from ieast.stylization.inputs import check_mask, read_style
 
 SETTINGS = "stylization.json"
 """In a folder of results: what they were made with."""
 
 
 def stylize_picture(
-    stylizer: Stylizer, content: Path, styles: Sequence[Path], output: Path, options: StylizeOptions, masks: Sequence[Path] = ()
+    engine: Engine, content: Path, styles: Sequence[Path], output: Path, options: StylizeOptions, masks: Sequence[Path] = ()
 ) -> tuple[int, int]:
     """Stylise one picture.
 
     Args:
-        stylizer: The model.
+        engine: The model, on PyTorch or ONNX Runtime.
         content: The picture.
         styles: Artworks; several are blended.
         output: A file, whose suffix says in which format.
@@ -53,7 +53,7 @@ def stylize_picture(
     picture = read_image(content)
     mask_pictures = [read_image(mask) for mask in masks]
     _check_masks(masks, mask_pictures, content, picture.size)
-    session = StyleSession(stylizer, [read_style(style, options.style_size) for style in styles], options, mask_pictures)
+    session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures)
     write_image(session.stylize(picture), output)
     return picture.size
 
@@ -74,7 +74,7 @@ class FolderResult:
 
 
 def stylize_folder(
-    stylizer: Stylizer, contents: Path, styles: Path, output: Path, options: StylizeOptions, suffix: str = ".png"
+    engine: Engine, contents: Path, styles: Path, output: Path, options: StylizeOptions, suffix: str = ".png"
 ) -> FolderResult:
     """Stylise every picture in `contents` in every style in `styles`; either may also be a single picture.
 
@@ -82,7 +82,7 @@ def stylize_folder(
     call with the same model, styles and options, are kept.
 
     Args:
-        stylizer: The model.
+        engine: The model, on PyTorch or ONNX Runtime.
         contents: A folder, searched with all folders in it, or a picture.
         styles: Likewise.
         output: A folder outside of these.
@@ -101,7 +101,7 @@ def stylize_folder(
     _check_outside(output, (contents, styles))
     content_names, style_names = _names(contents), _names(styles)
     _check_apart(content_names, style_names)
-    _keep_settings(stylizer, options, suffix, content_names, style_names, output)
+    _keep_settings(engine, options, suffix, content_names, style_names, output)
     made, kept = 0, 0
     failed: dict[Path, str] = {}
     bar = tqdm(total=len(content_names) * len(style_names), desc="stylising", unit="picture", mininterval=_interval())
@@ -114,7 +114,7 @@ def stylize_folder(
             if not missing:
                 continue
             try:
-                session = StyleSession(stylizer, [read_style(style, options.style_size)], options, encode=True)
+                session = engine.open([read_style(style, options.style_size)], options, encode=True)
             except (ImageError, MemoryLimitError) as error:  # one bad file among thousands must not lose the rest
                 failed[style] = _about(style, error)
                 bar.update(len(missing))
@@ -130,7 +130,7 @@ def stylize_folder(
 
 
 def stylize_video(
-    stylizer: Stylizer,
+    engine: Engine,
     source: Path,
     styles: Sequence[Path],
     output: Path,
@@ -141,7 +141,7 @@ def stylize_video(
     """Stylise a video file, or a folder of frames, frame by frame; see `ieast.io.video.stylize_clip`.
 
     Args:
-        stylizer: The model.
+        engine: The model, on PyTorch or ONNX Runtime.
         source: The clip.
         styles: Artworks; several are blended.
         output: A video file or a folder of frames.
@@ -158,29 +158,14 @@ def stylize_video(
     _check_not_an_input(output, (*styles, *masks))
     options.check(len(styles), len(masks))
     mask_pictures = [read_image(mask) for mask in masks]
-    session = StyleSession(
-        stylizer, [read_style(style, options.style_size) for style in styles], options, mask_pictures, encode=True
-    )
+    session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures, encode=True)
 
     def stylize(frame: Image.Image) -> Image.Image:
         _check_masks(masks, mask_pictures, source, frame.size)
         return session.stylize(frame)
 
-    identity = _identity(stylizer, (*styles, *masks), options)
+    identity = _identity(engine, (*styles, *masks), options)
     return stylize_clip(source, output, stylize, identity=identity, frame_rate=frame_rate)
-
-
-def read_style(path: Path, size: int) -> Image.Image:
-    """The artwork at `path`, scaled down so that its smallest side has `size` pixels if it has more.
-
-    Raises:
-        ImageError: It cannot be read, or is too elongated.
-    """
-    image = read_image(path, smallest_side=size)
-    try:
-        return scaled_down(image, size)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from None
 
 
 def is_video(path: Path) -> bool:
@@ -226,7 +211,7 @@ def _check_outside(output: Path, inputs: Sequence[Path]) -> None:
             )
 
 
-def _identity(stylizer: Stylizer, files: Sequence[Path], options: StylizeOptions) -> str:
+def _identity(engine: Engine, files: Sequence[Path], options: StylizeOptions) -> str:
     """Changes with the model, the styles and masks, and every option: results with the same one are the same."""
     values = [
         float(options.alpha),
@@ -235,16 +220,16 @@ def _identity(stylizer: Stylizer, files: Sequence[Path], options: StylizeOptions
         options.preserve_colour,
         options.precision,
     ]
-    facts = [weights_digest(stylizer.state_dict()), [sha256(path) for path in files], values]
+    facts = [engine.digest(), [sha256(path) for path in files], values]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _keep_settings(
-    stylizer: Stylizer, options: StylizeOptions, suffix: str, contents: dict[Path, str], styles: dict[Path, str], output: Path
+    engine: Engine, options: StylizeOptions, suffix: str, contents: dict[Path, str], styles: dict[Path, str], output: Path
 ) -> None:
     """Note in `output` what its results are made with, and see that those that are there were made with the same."""
     chosen: dict[str, object] = {
-        "model": weights_digest(stylizer.state_dict()),
+        "model": engine.digest(),
         "alpha": options.alpha,
         "style_size": options.style_size,
         "preserve_colour": options.preserve_colour,

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ieast.config import Settings
-from ieast.layers.colour import PreserveColour, with_colours_of
+from ieast.config.stylization import PreserveColour
+from ieast.layers.colour import with_colours_of
 from ieast.models.decoder import Decoder
 from ieast.models.encoder import REDUCTION, Encoder, Taps
 from ieast.stylizer.base import Originals, Stylizer, size_of
