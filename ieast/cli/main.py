@@ -1,12 +1,15 @@
 """The command `ieast`."""
 
+import json
 import logging
 import sys
+from collections.abc import Mapping
 from fractions import Fraction
 from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -49,26 +52,34 @@ def stylize(
     precision: Annotated[
         Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
     ] = "fp32",
-    suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures becomes.")] = ".png",
+    suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures, or standard output, becomes.")] = ".png",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
     engine: Annotated[
         Literal["auto", "torch", "onnx"],
         typer.Option(help="PyTorch, or ONNX Runtime, which needs less and can do less; auto takes PyTorch where it is."),
     ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was made as one line of JSON.")] = False,
 ) -> None:
-    """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
+    """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height.
+
+    `-` in the place of a picture is standard input, and as --output standard output.
+    """
     from ieast.config.stylization import StylizeOptions
     from ieast.io.images import check_writable_image_path
-    from ieast.stylization.files import is_video, stylize_folder, stylize_picture, stylize_video
+    from ieast.stylization.files import STANDARD, is_video, stylize_folder, stylize_picture, stylize_video
 
     masks = tuple(mask or ())
     options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision)
     is_clip = frames or (is_video(content) and not content.is_dir()) or is_video(output)
     is_folder = not is_clip and (content.is_dir() or (len(style) == 1 and style[0].is_dir()))
-    if not is_folder and not is_clip:
+    if not is_folder and not is_clip and output != STANDARD:
         check_writable_image_path(output)
+    if output == STANDARD and (is_folder or is_clip):
+        raise ConfigError("--output -: standard output takes one picture; give a folder or a video's name")
     for path in (content, *style, *masks):
-        if not path.exists():
+        if path == STANDARD and path is not content:
+            raise ConfigError("-: only the content comes from standard input; give styles and masks as files")
+        if path != STANDARD and not path.exists():
             raise ImageError(f"{path}: there is no such file or folder. Check the path")
     if frame_rate is not None and not is_clip:
         raise ConfigError("--frame-rate is for a folder of frames; say --frames, or give a video's name as --output")
@@ -79,20 +90,30 @@ def stylize(
     if not is_folder and any(path.is_dir() for path in style):
         raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
     rate = _fraction(frame_rate)
-    stylizer, method = _load_engine(_model_folder(model), engine, device)
+    started = monotonic()
+    loaded, method = _load_engine(_model_folder(model), engine, device)
+    failed: Mapping[Path, str] = {}
+    made: dict[str, Any]
     if is_clip:
-        clip = stylize_video(stylizer, content, style, output, options, masks, rate)
-        sound = f", {clip.audio_copied + clip.audio_encoded} audio tracks" if clip.audio_copied + clip.audio_encoded else ""
-        typer.echo(f"{output}  {clip.frames} frames{sound}, {method}")
+        clip = stylize_video(loaded, content, style, output, options, masks, rate)
+        sound = clip.audio_copied + clip.audio_encoded
+        made, words = (
+            {"frames": clip.frames, "audio_tracks": sound},
+            f"{clip.frames} frames" + f", {sound} audio tracks" * bool(sound),
+        )
     elif is_folder:
-        done = stylize_folder(stylizer, content, style[0], output, options, suffix)
-        typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {method}")
-        if done.failed:
-            reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
-            raise ImageError(f"{len(done.failed)} pictures could not be stylised; all others are there:\n{reasons}")
+        done = stylize_folder(loaded, content, style[0], output, options, suffix)
+        failed = done.failed
+        made = {"made": done.made, "kept": done.kept, "failed": {str(path): reason for path, reason in failed.items()}}
+        words = f"{done.made} pictures made, {done.kept} kept from before"
     else:
-        width, height = stylize_picture(stylizer, content, style, output, options, masks)
-        typer.echo(f"{output}  {width}x{height}, {method}")
+        width, height = stylize_picture(loaded, content, style, output, options, masks, suffix)
+        made, words = {"width": width, "height": height}, f"{width}x{height}"
+    facts = {"output": str(output), **made, "method": method, "seconds": round(monotonic() - started, 3)}
+    typer.echo(json.dumps(facts) if as_json else f"{output}  {words}, {method}", err=output == STANDARD)
+    if failed:
+        reasons = "\n".join(f"  {reason}" for reason in failed.values())
+        raise ImageError(f"{len(failed)} pictures could not be stylised; all others are there:\n{reasons}")
 
 
 def _load_engine(folder: Path, engine: Literal["auto", "torch", "onnx"], device: str) -> "tuple[Engine, str]":

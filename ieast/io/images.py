@@ -224,6 +224,20 @@ def write_image(image: Image.Image, path: Path, *, quality: int = 95) -> None:
         temporary.write_bytes(data)
 
 
+def encode_image(image: Image.Image, suffix: str, quality: int = 95) -> bytes:
+    """An RGB picture as the content of a file with such a name.
+
+    Args:
+        image: The picture.
+        suffix: As `.png`.
+        quality: 1 to 100, for JPEG and WebP.
+
+    Raises:
+        ImageError: The suffix is not that of a format we write.
+    """
+    return _encode(image, _format_for(Path(f"picture{suffix}")), quality)
+
+
 def encode_png(image: Image.Image) -> bytes:
     """An RGB picture as the content of a PNG file."""
     return _encode(image, "PNG", quality=100)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, ImageError, MemoryLimitError
 from ieast.io.files import atomic_write, sha256
-from ieast.io.images import check_writable_image_path, list_images, read_image, write_image
+from ieast.io.images import check_writable_image_path, decode_bytes, encode_image, list_images, read_image, write_image
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.stylization.engine import Engine
 from ieast.stylization.inputs import check_mask, read_style
@@ -25,19 +25,29 @@ from ieast.stylization.inputs import check_mask, read_style
 SETTINGS = "stylization.json"
 """In a folder of results: what they were made with."""
 
+STANDARD = Path("-")
+"""In the place of a picture's name: standard input, or standard output."""
+
 
 def stylize_picture(
-    engine: Engine, content: Path, styles: Sequence[Path], output: Path, options: StylizeOptions, masks: Sequence[Path] = ()
+    engine: Engine,
+    content: Path,
+    styles: Sequence[Path],
+    output: Path,
+    options: StylizeOptions,
+    masks: Sequence[Path] = (),
+    suffix: str = ".png",
 ) -> tuple[int, int]:
     """Stylise one picture.
 
     Args:
         engine: The model, on PyTorch or ONNX Runtime.
-        content: The picture.
+        content: The picture; `STANDARD` reads it from standard input.
         styles: Artworks; several are blended.
-        output: A file, whose suffix says in which format.
+        output: A file, whose suffix says in which format; `STANDARD` writes to standard output.
         options: Options.
         masks: One a style, white where the style applies, of exactly the content's size; or none.
+        suffix: Of the format that is written to standard output.
 
     Returns:
         Width and height of the result, which are the content's.
@@ -47,14 +57,22 @@ def stylize_picture(
         ImageError: A picture cannot be read, the output's name says no format, or the output is one of the inputs.
         MemoryLimitError: There is not enough memory.
     """
-    check_writable_image_path(output)
-    _check_not_an_input(output, (content, *styles, *masks))
+    if output == STANDARD:
+        check_writable_image_path(Path(f"standard output{suffix}"))
+    else:
+        check_writable_image_path(output)
+        _check_not_an_input(output, (content, *styles, *masks))
     options.check(len(styles), len(masks))
-    picture = read_image(content)
+    picture = read_image(content) if content != STANDARD else decode_bytes(sys.stdin.buffer.read(), name="standard input")
     mask_pictures = [read_image(mask) for mask in masks]
     _check_masks(masks, mask_pictures, content, picture.size)
     session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures)
-    write_image(session.stylize(picture), output)
+    stylized = session.stylize(picture)
+    if output == STANDARD:
+        sys.stdout.buffer.write(encode_image(stylized, suffix))
+        sys.stdout.buffer.flush()
+    else:
+        write_image(stylized, output)
     return picture.size
 
 
