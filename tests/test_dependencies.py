@@ -9,7 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,7 +20,6 @@ ROOMS = {
     "ieast": None,
     "ieast.checkpoint": "torch",
     "ieast.layers": "torch",
-    "ieast.losses": "torch",
     "ieast.methods": "torch",
     "ieast.models": "torch",
     "ieast.onnx.export": "onnx",
@@ -30,6 +29,7 @@ ROOMS = {
     "ieast.io.clips": "torch",
     "ieast.data": "train",
     "ieast.evaluation": "train",
+    "ieast.losses": "train",
     "ieast.training": "train",
     "ieast.registry": "pipelines",
     "ieast.study": "study",

@@ -39,7 +39,7 @@ def stylize(
     style: Annotated[list[Path], typer.Argument(help="An artwork, several to blend, or a folder to apply one by one.")],
     output: Output,
     model: Annotated[str, typer.Option(help="`ieast` or `sanet` as shipped, a model folder, or an MLflow URI.")] = "ieast",
-    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylises fully.")] = 1.0,
+    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylizes fully.")] = 1.0,
     weight: Annotated[list[float] | None, typer.Option(help="Once for each style: its share of the blend.")] = None,
     mask: Annotated[list[Path] | None, typer.Option(help="Once for each style: a picture, white where it applies.")] = None,
     style_size: Annotated[int, typer.Option(min=16, help="The style's smallest side in pixels, if it is larger.")] = 512,
@@ -60,7 +60,7 @@ def stylize(
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Say what was made as one line of JSON.")] = False,
 ) -> None:
-    """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height.
+    """Stylize a picture, a folder of pictures, or a video; results have exactly the content's width and height.
 
     `-` in the place of a picture is standard input, and as --output standard output.
     """
@@ -113,7 +113,7 @@ def stylize(
     typer.echo(json.dumps(facts) if as_json else f"{output}  {words}, {method}", err=output == STANDARD)
     if failed:
         reasons = "\n".join(f"  {reason}" for reason in failed.values())
-        raise ImageError(f"{len(failed)} pictures could not be stylised; all others are there:\n{reasons}")
+        raise ImageError(f"{len(failed)} pictures could not be stylized; all others are there:\n{reasons}")
 
 
 def _load_engine(folder: Path, engine: Literal["auto", "torch", "onnx"], device: str) -> "tuple[Engine, str]":
@@ -168,9 +168,9 @@ def _fraction(text: str | None) -> Fraction | None:
 
 
 def _model_folder(model: str) -> Path:
-    from ieast.models.pretrained import released_or_folder
+    from ieast.models.pretrained import is_uri, released_or_folder
 
-    if "://" in model or model.startswith(("models:/", "runs:/")):
+    if is_uri(model):
         connect_registry(f"--model {model}")
         from ieast.registry.register import fetch_model
 

@@ -13,7 +13,8 @@ from ieast.errors import ConfigError, WeightsError
 from ieast.io.files import replace_folder, sha256, temporary_folder
 from ieast.layers.colour import with_colours_of
 from ieast.methods.sanet import Sanet
-from ieast.models.encoder import REDUCTION, SMALLEST_SIDE, Encoder
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import REDUCTION, SMALLEST_SIDE
 from ieast.onnx.engine import OnnxEngine
 from ieast.onnx.folder import CARD, GRAPHS, OnnxCard
 from ieast.stylizer.base import Stylizer

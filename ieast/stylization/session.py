@@ -1,4 +1,4 @@
-"""Pictures in, pictures out: what stylising files and serving have in common."""
+"""Pictures in, pictures out: what stylizing files and serving have in common."""
 
 from collections.abc import Sequence
 
@@ -53,7 +53,7 @@ class StyleSession:
         self.masks = [self._pixels(mask).mean(dim=1, keepdim=True) for mask in masks]
 
     def stylize(self, content: Image.Image) -> Image.Image:
-        """`content` stylised, at its own size.
+        """`content` stylized, at its own size.
 
         Raises:
             MemoryLimitError: There is not enough memory; nothing was computed yet.
