@@ -27,6 +27,7 @@ ROOMS = {
     "ieast.stylization.gallery": "torch",
     "ieast.stylizer": "torch",
     "ieast.io.clips": "torch",
+    "ieast.io.weights": "torch",
     "ieast.data": "train",
     "ieast.evaluation": "train",
     "ieast.losses": "train",

@@ -20,7 +20,7 @@ class StylizeOptions:
     """What is done to a content, but for the styles and masks themselves.
 
     Attributes:
-        alpha: 0 keeps the content, 1 stylises fully.
+        alpha: 0 keeps the content, 1 stylizes fully.
         weights: One a style, or none for equal ones; only proportions matter.
         style_size: Smallest side in pixels at which styles are looked at; smaller ones are taken as they are.
         preserve_colour: As for `Stylizer.stylize`.

@@ -242,7 +242,7 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
     return _encode(image, "JPEG", quality)
 
 
-def central_square(images: torch.Tensor) -> torch.Tensor:
+def central_square(images: "torch.Tensor") -> "torch.Tensor":
     """As much of pictures (B, 3, H, W) as a square of their smaller side holds."""
     height, width = images.shape[-2:]
     side = min(height, width)

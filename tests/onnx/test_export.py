@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 
 from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, MemoryLimitError, WeightsError
