@@ -13,7 +13,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: demo gallery test bench lint format stack ui environment clean
+.PHONY: demo gallery web-demo test bench lint format stack ui environment clean
 
 demo: environment stack ## the training pipeline on the sample data
 	dvc pull --quiet
@@ -27,6 +27,10 @@ gallery: environment ## the pictures of the README
 # folders, because files with the fewest tests, which would come last, are the pipelines', which take longest.
 test: environment
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+web-demo: environment ## a static folder that stylizes in the visitor's own browser; needs npm
+	npm install --prefix web --no-fund --no-audit --silent
+	python web/build.py -o build/web-demo
 
 bench: environment ## how fast everything is, against the plain computation and against what this machine can do
 	python -m benchmarks
@@ -55,4 +59,4 @@ ui: stack ## MLflow and ZenML in a browser, on this machine only
 	python -m pipelines.ui
 
 clean: ## everything that commands made, but not data/ and not the environment
-	rm -rf .work .zen .zen-config build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .work .zen .zen-config build web/node_modules .pytest_cache .mypy_cache .ruff_cache

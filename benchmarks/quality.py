@@ -16,7 +16,7 @@ import typer
 from tqdm import tqdm
 
 from ieast.checkpoint import load_model
-from ieast.config import EncoderConfig, PrepareConfig
+from ieast.config import EncoderConfig, PrepareConfig, StylizeOptions
 from ieast.data.prepare import PreparedDataset, folder_digest, prepare_dataset
 from ieast.evaluation.distances import content_distance, style_distance
 from ieast.experiment import ExperimentConfig
@@ -24,7 +24,6 @@ from ieast.io.images import read_image, resize_smallest_side, to_image, to_tenso
 from ieast.models.encoder import Encoder
 from ieast.models.encoder_weights import build_encoder
 from ieast.models.pretrained import released_or_folder
-from ieast.stylization.session import StylizeOptions
 from ieast.stylizer.base import Stylizer
 
 

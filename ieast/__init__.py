@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ieast.checkpoint import load_model as load_model
+    from ieast.config.stylization import StylizeOptions as StylizeOptions
     from ieast.io.images import read_image as read_image
     from ieast.io.images import to_image as to_image
     from ieast.io.images import to_tensor as to_tensor
     from ieast.io.images import write_image as write_image
     from ieast.models.pretrained import MODELS as MODELS
     from ieast.stylization.session import StyleSession as StyleSession
-    from ieast.stylization.session import StylizeOptions as StylizeOptions
     from ieast.stylizer.style import Style as Style
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ _HOMES = {
     "MODELS": "ieast.models.pretrained",
     "Style": "ieast.stylizer.style",
     "StyleSession": "ieast.stylization.session",
-    "StylizeOptions": "ieast.stylization.session",
+    "StylizeOptions": "ieast.config.stylization",
     "load_model": "ieast.checkpoint",
     "read_image": "ieast.io.images",
     "to_image": "ieast.io.images",

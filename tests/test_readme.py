@@ -1,5 +1,6 @@
 """The README's stylization commands and code, run as they stand, by the shipped models."""
 
+import io
 import re
 import shlex
 from pathlib import Path
@@ -20,7 +21,8 @@ README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 SECTION = README[README.index("### Stylize") : README.index("### Train")]
 PLAIN = "ieast stylize photo.jpg painting.jpg -o out.png"
 OPTIONS = re.findall(r"`(--[a-z-]+ [\w.-]+)`", SECTION)
-COMMANDS = [PLAIN, *(f"{PLAIN} {option}" for option in OPTIONS), *re.findall(r"`(ieast stylize [^`]+)`", SECTION)]
+COMMANDS = [PLAIN, *(f"{PLAIN} {option}" for option in OPTIONS), *re.findall(r"`(ieast stylize [^`<A-Z]+)`", SECTION)]
+STREAM = re.search(r"`ieast (stylize - [^`]+) <photo.jpg >out.png`", SECTION)[1]
 BLOCKS = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 
 
@@ -59,9 +61,14 @@ def test_every_stylization_in_the_readme_works(folder, command):
 
 
 def test_the_options_shown_are_there():
-    shown = {"--alpha", "--preserve-colour", "--precision", "--style-size", "--model"}
+    shown = {"--alpha", "--preserve-colour", "--precision", "--style-size", "--model", "--engine"}
     assert {option.split()[0] for option in OPTIONS} == shown
     assert len(COMMANDS) > 8
+
+
+def test_the_stream_of_the_readme_is_the_picture(folder):
+    result = CliRunner().invoke(app, shlex.split(STREAM), input=(folder / "photo.jpg").read_bytes())
+    assert Image.open(io.BytesIO(result.stdout_bytes)).size == (72, 56)
 
 
 def test_the_python_of_the_readme_works(folder):

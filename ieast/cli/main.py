@@ -1,11 +1,15 @@
 """The command `ieast`."""
 
+import json
 import logging
 import sys
+from collections.abc import Mapping
 from fractions import Fraction
 from importlib.metadata import metadata
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,10 +17,12 @@ from ieast.cli.data import data_app
 from ieast.cli.options import Output
 from ieast.cli.registry import connect_registry, list_versions, promote, register, rollback
 from ieast.cli.study import study_app
-from ieast.errors import ConfigError, IeastError, ImageError
+from ieast.errors import ConfigError, IeastError, ImageError, WeightsError
 
 if TYPE_CHECKING:
     import torch
+
+    from ieast.stylization.engine import Engine
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(data_app, name="data")
@@ -46,24 +52,34 @@ def stylize(
     precision: Annotated[
         Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
     ] = "fp32",
-    suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures becomes.")] = ".png",
+    suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures, or standard output, becomes.")] = ".png",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
+    engine: Annotated[
+        Literal["auto", "torch", "onnx"],
+        typer.Option(help="PyTorch, or ONNX Runtime, which needs less and can do less; auto takes PyTorch where it is."),
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Say what was made as one line of JSON.")] = False,
 ) -> None:
-    """Stylize a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
-    from ieast.checkpoint import load_model
+    """Stylize a picture, a folder of pictures, or a video; results have exactly the content's width and height.
+
+    `-` in the place of a picture is standard input, and as --output standard output.
+    """
+    from ieast.config.stylization import StylizeOptions
     from ieast.io.images import check_writable_image_path
-    from ieast.stylization.files import is_video, stylize_folder, stylize_picture, stylize_video
-    from ieast.stylization.session import StylizeOptions
-    from ieast.stylizer.allocator import keep_freed_memory
+    from ieast.stylization.files import STANDARD, is_video, stylize_folder, stylize_picture, stylize_video
 
     masks = tuple(mask or ())
     options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision)
     is_clip = frames or (is_video(content) and not content.is_dir()) or is_video(output)
     is_folder = not is_clip and (content.is_dir() or (len(style) == 1 and style[0].is_dir()))
-    if not is_folder and not is_clip:
+    if not is_folder and not is_clip and output != STANDARD:
         check_writable_image_path(output)
+    if output == STANDARD and (is_folder or is_clip):
+        raise ConfigError("--output -: standard output takes one picture; give a folder or a video's name")
     for path in (content, *style, *masks):
-        if not path.exists():
+        if path == STANDARD and path is not content:
+            raise ConfigError("-: only the content comes from standard input; give styles and masks as files")
+        if path != STANDARD and not path.exists():
             raise ImageError(f"{path}: there is no such file or folder. Check the path")
     if frame_rate is not None and not is_clip:
         raise ConfigError("--frame-rate is for a folder of frames; say --frames, or give a video's name as --output")
@@ -74,22 +90,58 @@ def stylize(
     if not is_folder and any(path.is_dir() for path in style):
         raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
     rate = _fraction(frame_rate)
-    keep_freed_memory()
-    stylizer, card = load_model(_model_folder(model))
-    stylizer = stylizer.to(_device(device))
+    started = monotonic()
+    loaded, method = _load_engine(_model_folder(model), engine, device)
+    failed: Mapping[Path, str] = {}
+    made: dict[str, Any]
     if is_clip:
-        clip = stylize_video(stylizer, content, style, output, options, masks, rate)
-        sound = f", {clip.audio_copied + clip.audio_encoded} audio tracks" if clip.audio_copied + clip.audio_encoded else ""
-        typer.echo(f"{output}  {clip.frames} frames{sound}, {card.method}")
+        clip = stylize_video(loaded, content, style, output, options, masks, rate)
+        sound = clip.audio_copied + clip.audio_encoded
+        made, words = (
+            {"frames": clip.frames, "audio_tracks": sound},
+            f"{clip.frames} frames" + f", {sound} audio tracks" * bool(sound),
+        )
     elif is_folder:
-        done = stylize_folder(stylizer, content, style[0], output, options, suffix)
-        typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {card.method}")
-        if done.failed:
-            reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
-            raise ImageError(f"{len(done.failed)} pictures could not be stylized; all others are there:\n{reasons}")
+        done = stylize_folder(loaded, content, style[0], output, options, suffix)
+        failed = done.failed
+        made = {"made": done.made, "kept": done.kept, "failed": {str(path): reason for path, reason in failed.items()}}
+        words = f"{done.made} pictures made, {done.kept} kept from before"
     else:
-        width, height = stylize_picture(stylizer, content, style, output, options, masks)
-        typer.echo(f"{output}  {width}x{height}, {card.method}")
+        width, height = stylize_picture(loaded, content, style, output, options, masks, suffix)
+        made, words = {"width": width, "height": height}, f"{width}x{height}"
+    facts = {"output": str(output), **made, "method": method, "seconds": round(monotonic() - started, 3)}
+    typer.echo(json.dumps(facts) if as_json else f"{output}  {words}, {method}", err=output == STANDARD)
+    if failed:
+        reasons = "\n".join(f"  {reason}" for reason in failed.values())
+        raise ImageError(f"{len(failed)} pictures could not be stylized; all others are there:\n{reasons}")
+
+
+def _load_engine(folder: Path, engine: Literal["auto", "torch", "onnx"], device: str) -> "tuple[Engine, str]":
+    """The model in `folder` on PyTorch or ONNX Runtime, and its method's name."""
+    from ieast.onnx.folder import CARD, INSIDE
+
+    if engine == "auto":
+        engine = "torch" if find_spec("torch") else "onnx"
+    if engine == "torch":
+        from ieast.checkpoint import load_model
+        from ieast.stylization.session import TorchEngine
+        from ieast.stylizer.allocator import keep_freed_memory
+
+        keep_freed_memory()
+        stylizer, card = load_model(folder)
+        return TorchEngine(stylizer.to(_device(device))), card.method
+    from ieast.onnx.engine import OnnxEngine
+
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"--device {device}: ONNX Runtime's engine computes on the CPU. Install ieast with its extra `torch`")
+    place = folder if (folder / CARD).is_file() else folder / INSIDE
+    if not (place / CARD).is_file():
+        raise WeightsError(
+            f"{folder} has no form for ONNX Runtime. Install ieast with its extra `torch` to run it on PyTorch, or make one "
+            f"where PyTorch is: `ieast export-onnx {folder} -o {folder / INSIDE}`"
+        )
+    onnx = OnnxEngine(place)
+    return onnx, onnx.card.method
 
 
 def _device(name: str) -> "torch.device":
@@ -194,6 +246,24 @@ def export_model(
     card = export_compact(_model_folder(model), output)
     size = sum(path.stat().st_size for path in output.iterdir())
     typer.echo(f"{output}  {card.method}, {size / 1e6:.1f} MB: {', '.join(sorted(card.files))}")
+
+
+@app.command("export-onnx")
+def export_onnx(
+    model: Annotated[str, typer.Argument(help="A model folder, or an MLflow URI.")],
+    output: Output,
+) -> None:
+    """Write a model as ONNX graphs of any picture size, checked against PyTorch; `ieast stylize` runs them without PyTorch."""
+    from ieast.checkpoint import load_model
+    from ieast.onnx.export import export_onnx as export
+
+    stylizer, card = load_model(_model_folder(model))
+    exported = export(stylizer, output, card.method)
+    size = sum(path.stat().st_size for path in output.iterdir())
+    typer.echo(
+        f"{output}  {card.method}, {size / 1e6:.1f} MB, opset {exported.opset}, "
+        f"up to {exported.largest_difference:.0e} from PyTorch: {', '.join(sorted(exported.files))}"
+    )
 
 
 @app.command()

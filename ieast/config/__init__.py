@@ -38,8 +38,14 @@ from ieast.config.sections import (
     Threshold,
     TrainingConfig,
 )
+from ieast.config.stylization import (
+    PRESERVE_COLOUR,
+    PreserveColour,
+    StylizeOptions,
+)
 
 __all__ = [
+    "PRESERVE_COLOUR",
     "SMALLEST_ARTFID_SIDE",
     "SMALLEST_CROP",
     "SWITCHES",
@@ -55,12 +61,14 @@ __all__ = [
     "ObjectiveConfig",
     "OptimizerName",
     "PrepareConfig",
+    "PreserveColour",
     "PromotionConfig",
     "RegistryConfig",
     "Settings",
     "ShowcaseConfig",
     "SpeedConfig",
     "StyleLayer",
+    "StylizeOptions",
     "TeacherConfig",
     "Threshold",
     "TrainingConfig",

@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from ieast.errors import ImageError
 from ieast.io.files import atomic_write
+
+if TYPE_CHECKING:
+    import torch
 
 MAX_PIXELS = 150_000_000
 """Pictures with more pixels are refused undecoded, unless the caller says otherwise."""
@@ -145,18 +148,22 @@ def resize_square(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def to_tensor(image: Image.Image) -> torch.Tensor:
+def to_tensor(image: Image.Image) -> "torch.Tensor":
     """An RGB picture as float32 of shape (1, 3, H, W) in [0, 1]."""
+    import torch
+
     samples = torch.from_numpy(np.array(image, dtype=np.uint8))
     return samples.permute(2, 0, 1).unsqueeze(0).to(torch.float32, memory_format=torch.contiguous_format) / 255
 
 
-def to_image(tensor: torch.Tensor) -> Image.Image:
+def to_image(tensor: "torch.Tensor") -> Image.Image:
     """Floats of shape (3, H, W) or (1, 3, H, W) as an RGB picture, clamped to [0, 1] and rounded to 8 bits.
 
     Raises:
         ValueError: The tensor has another shape.
     """
+    import torch
+
     picture = tensor.squeeze(0) if tensor.dim() == 4 else tensor
     if picture.dim() != 3 or picture.shape[0] != 3:
         raise ValueError(f"a picture has shape (3, H, W) or (1, 3, H, W), not {tuple(tensor.shape)}")
@@ -206,6 +213,20 @@ def write_image(image: Image.Image, path: Path, *, quality: int = 95) -> None:
         temporary.write_bytes(data)
 
 
+def encode_image(image: Image.Image, suffix: str, quality: int = 95) -> bytes:
+    """An RGB picture as the content of a file with such a name.
+
+    Args:
+        image: The picture.
+        suffix: As `.png`.
+        quality: 1 to 100, for JPEG and WebP.
+
+    Raises:
+        ImageError: The suffix is not that of a format we write.
+    """
+    return _encode(image, _format_for(Path(f"picture{suffix}")), quality)
+
+
 def encode_png(image: Image.Image) -> bytes:
     """An RGB picture as the content of a PNG file."""
     return _encode(image, "PNG", quality=100)
@@ -221,7 +242,7 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
     return _encode(image, "JPEG", quality)
 
 
-def central_square(images: torch.Tensor) -> torch.Tensor:
+def central_square(images: "torch.Tensor") -> "torch.Tensor":
     """As much of pictures (B, 3, H, W) as a square of their smaller side holds."""
     height, width = images.shape[-2:]
     side = min(height, width)

@@ -39,13 +39,13 @@ class StyleAttention(nn.Module):
         height, width = content.shape[-2:]
         statistics = mean_std(content)
         key, value = (tokens.expand(len(content), -1, -1, -1) for tokens in self.keys_and_values(style))
+        if torch.compiler.is_exporting():  # a loop would be written out for the example's height
+            return _plus_upsampled(self.mix(content, statistics, key, value), coarse)
         step = max(2, BAND_TOKENS // width // 2 * 2)  # even, so that bands of `coarse` have whole rows
         answer: Tensor | None = None
         for top in range(0, height, step):
-            part = self.mix(content[..., top : top + step, :], statistics, key, value)
-            if coarse is not None:
-                band = coarse[..., top // 2 : (top + step) // 2, :]
-                part = part + F.interpolate(band, size=part.shape[-2:], mode="nearest")
+            band = None if coarse is None else coarse[..., top // 2 : (top + step) // 2, :]
+            part = _plus_upsampled(self.mix(content[..., top : top + step, :], statistics, key, value), band)
             if part.shape[-2] == height:
                 return part
             if answer is None:
@@ -112,6 +112,10 @@ def _set_to_identity(convolution: nn.Conv2d, scale: float) -> None:
     nn.init.dirac_(convolution.weight)
     convolution.weight.mul_(scale)
     nn.init.zeros_(convolution.bias)
+
+
+def _plus_upsampled(fine: Tensor, coarse: Tensor | None) -> Tensor:
+    return fine if coarse is None else fine + F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
 
 
 def _as_tokens(features: Tensor) -> Tensor:

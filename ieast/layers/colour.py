@@ -1,14 +1,9 @@
 """Keeping the content's colours (Gatys et al. 2016, "Preserving Color in Neural Artistic Style Transfer")."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from ieast.layers.whitening import moments, powers
-
-PreserveColour = Literal["none", "luminance", "coral"]
-PRESERVE_COLOUR: tuple[PreserveColour, ...] = ("none", "luminance", "coral")
 
 # Weights of R, G and B in Y of YIQ, the space in which Gatys et al. take luminance and colour apart.
 _LUMINANCE = (0.299, 0.587, 0.114)

@@ -17,6 +17,9 @@ _PART = 1 << 26
 
 def mean_variance(features: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and unbiased variance over positions of `features` (B, C, H, W), each (B, C) in fp32 whatever `features` are in."""
+    if torch.compiler.is_exporting():  # exporters know PyTorch's own operations only
+        variance, mean = torch.var_mean(features.float(), dim=(2, 3))
+        return mean, variance
     return _MeanVariance.apply(features)
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from ieast.config import Settings
-from ieast.layers.colour import PreserveColour
+from ieast.config.stylization import PreserveColour
 from ieast.layers.statistics import mean_std, mean_variance_norm
 from ieast.layers.style_swap import swap, swap_bytes
 from ieast.layers.whitening import moments, move, powers

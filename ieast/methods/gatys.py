@@ -14,7 +14,7 @@ from torch.optim import LBFGS, Adam
 from tqdm import tqdm
 
 from ieast.config import Settings
-from ieast.layers.colour import PreserveColour
+from ieast.config.stylization import PreserveColour
 from ieast.layers.statistics import gram_matrix, total_variation
 from ieast.models.vgg19 import STYLE_TAPS
 from ieast.stylizer.base import Stylizer, recoloured, size_of

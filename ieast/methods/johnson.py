@@ -12,10 +12,10 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from ieast.config import Settings
+from ieast.config.stylization import PreserveColour
 from ieast.errors import ConfigError
 from ieast.io.files import evenly
 from ieast.io.images import central_square, read_image, to_tensor
-from ieast.layers.colour import PreserveColour
 from ieast.layers.convolution import ReflectedConvolution
 from ieast.layers.statistics import mean_std
 from ieast.models.encoder import Encoder

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ieast.config import Settings
-from ieast.layers.colour import PreserveColour
+from ieast.config.stylization import PreserveColour
 from ieast.layers.whitening import moments, move, powers
 from ieast.models.decoder import Decoder
 from ieast.models.encoder import Encoder

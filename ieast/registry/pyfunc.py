@@ -20,10 +20,12 @@ from mlflow.types.schema import AnyType
 from PIL import Image
 
 from ieast.checkpoint import load_model
+from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, IeastError, ImageError, MemoryLimitError
 from ieast.io.images import decode_bytes, encode_png
 from ieast.models.vgg19 import SMALLEST_SIDE
-from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
+from ieast.stylization.inputs import check_mask, scaled_down
+from ieast.stylization.session import StyleSession
 from ieast.stylizer.allocator import keep_freed_memory
 
 # What a stranger may send; more would tie up the server's memory.

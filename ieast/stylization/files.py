@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,31 +13,41 @@ from typing import Any
 
 from PIL import Image
 
+from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, ImageError, MemoryLimitError
 from ieast.io.files import atomic_write, sha256
-from ieast.io.images import check_writable_image_path, list_images, read_image, write_image
+from ieast.io.images import check_writable_image_path, decode_bytes, encode_image, list_images, read_image, write_image
 from ieast.io.progress import progress_bar
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
-from ieast.models.encoder import weights_digest
-from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
-from ieast.stylizer.base import Stylizer
+from ieast.stylization.engine import Engine
+from ieast.stylization.inputs import check_mask, read_style
 
 SETTINGS = "stylization.json"
 """In a folder of results: what they were made with."""
 
+STANDARD = Path("-")
+"""In the place of a picture's name: standard input, or standard output."""
+
 
 def stylize_picture(
-    stylizer: Stylizer, content: Path, styles: Sequence[Path], output: Path, options: StylizeOptions, masks: Sequence[Path] = ()
+    engine: Engine,
+    content: Path,
+    styles: Sequence[Path],
+    output: Path,
+    options: StylizeOptions,
+    masks: Sequence[Path] = (),
+    suffix: str = ".png",
 ) -> tuple[int, int]:
     """Stylize one picture.
 
     Args:
-        stylizer: The model.
-        content: The picture.
+        engine: The model, on PyTorch or ONNX Runtime.
+        content: The picture; `STANDARD` reads it from standard input.
         styles: Artworks; several are blended.
-        output: A file, whose suffix says in which format.
+        output: A file, whose suffix says in which format; `STANDARD` writes to standard output.
         options: Options.
         masks: One a style, white where the style applies, of exactly the content's size; or none.
+        suffix: Of the format that is written to standard output.
 
     Returns:
         Width and height of the result, which are the content's.
@@ -46,14 +57,22 @@ def stylize_picture(
         ImageError: A picture cannot be read, the output's name says no format, or the output is one of the inputs.
         MemoryLimitError: There is not enough memory.
     """
-    check_writable_image_path(output)
-    _check_not_an_input(output, (content, *styles, *masks))
+    if output == STANDARD:
+        check_writable_image_path(Path(f"standard output{suffix}"))
+    else:
+        check_writable_image_path(output)
+        _check_not_an_input(output, (content, *styles, *masks))
     options.check(len(styles), len(masks))
-    picture = read_image(content)
+    picture = read_image(content) if content != STANDARD else decode_bytes(sys.stdin.buffer.read(), name="standard input")
     mask_pictures = [read_image(mask) for mask in masks]
     _check_masks(masks, mask_pictures, content, picture.size)
-    session = StyleSession(stylizer, [read_style(style, options.style_size) for style in styles], options, mask_pictures)
-    write_image(session.stylize(picture), output)
+    session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures)
+    stylized = session.stylize(picture)
+    if output == STANDARD:
+        sys.stdout.buffer.write(encode_image(stylized, suffix))
+        sys.stdout.buffer.flush()
+    else:
+        write_image(stylized, output)
     return picture.size
 
 
@@ -73,7 +92,7 @@ class FolderResult:
 
 
 def stylize_folder(
-    stylizer: Stylizer, contents: Path, styles: Path, output: Path, options: StylizeOptions, suffix: str = ".png"
+    engine: Engine, contents: Path, styles: Path, output: Path, options: StylizeOptions, suffix: str = ".png"
 ) -> FolderResult:
     """Stylize every picture in `contents` in every style in `styles`; either may also be a single picture.
 
@@ -81,7 +100,7 @@ def stylize_folder(
     call with the same model, styles and options, are kept.
 
     Args:
-        stylizer: The model.
+        engine: The model, on PyTorch or ONNX Runtime.
         contents: A folder, searched with all folders in it, or a picture.
         styles: Such a folder or picture, too.
         output: A folder outside of these.
@@ -100,7 +119,7 @@ def stylize_folder(
     _check_outside(output, (contents, styles))
     content_names, style_names = _names(contents), _names(styles)
     _check_apart(content_names, style_names)
-    _keep_settings(stylizer, options, suffix, content_names, style_names, output)
+    _keep_settings(engine, options, suffix, content_names, style_names, output)
     written, kept = 0, 0
     failed: dict[Path, str] = {}
     bar = progress_bar(total=len(content_names) * len(style_names), desc="stylizing", unit="picture")
@@ -113,7 +132,7 @@ def stylize_folder(
             if not missing:
                 continue
             try:
-                session = StyleSession(stylizer, [read_style(style, options.style_size)], options, encode=True)
+                session = engine.open([read_style(style, options.style_size)], options, encode=True)
             except (ImageError, MemoryLimitError) as error:  # one bad file among thousands must not lose the rest
                 failed[style] = _about(style, error)
                 bar.update(len(missing))
@@ -129,7 +148,7 @@ def stylize_folder(
 
 
 def stylize_video(
-    stylizer: Stylizer,
+    engine: Engine,
     source: Path,
     styles: Sequence[Path],
     output: Path,
@@ -140,7 +159,7 @@ def stylize_video(
     """Stylize a video file, or a folder of frames, frame by frame; see `ieast.io.video.stylize_clip`.
 
     Args:
-        stylizer: The model.
+        engine: The model, on PyTorch or ONNX Runtime.
         source: The clip.
         styles: Artworks; several are blended.
         output: A video file or a folder of frames.
@@ -157,29 +176,14 @@ def stylize_video(
     _check_not_an_input(output, (*styles, *masks))
     options.check(len(styles), len(masks))
     mask_pictures = [read_image(mask) for mask in masks]
-    session = StyleSession(
-        stylizer, [read_style(style, options.style_size) for style in styles], options, mask_pictures, encode=True
-    )
+    session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures, encode=True)
 
     def stylize(frame: Image.Image) -> Image.Image:
         _check_masks(masks, mask_pictures, source, frame.size)
         return session.stylize(frame)
 
-    identity = _identity(stylizer, (*styles, *masks), options)
+    identity = _identity(engine, (*styles, *masks), options)
     return stylize_clip(source, output, stylize, identity=identity, frame_rate=frame_rate)
-
-
-def read_style(path: Path, size: int) -> Image.Image:
-    """The artwork at `path`, scaled down so that its smallest side has `size` pixels if it has more.
-
-    Raises:
-        ImageError: It cannot be read, or is too elongated.
-    """
-    image = read_image(path, smallest_side=size)
-    try:
-        return scaled_down(image, size)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from None
 
 
 def is_video(path: Path) -> bool:
@@ -225,7 +229,7 @@ def _check_outside(output: Path, inputs: Sequence[Path]) -> None:
             )
 
 
-def _identity(stylizer: Stylizer, files: Sequence[Path], options: StylizeOptions) -> str:
+def _identity(engine: Engine, files: Sequence[Path], options: StylizeOptions) -> str:
     """Changes with the model, the styles and masks, and every option: results with the same one are the same."""
     values = [
         float(options.alpha),
@@ -234,16 +238,16 @@ def _identity(stylizer: Stylizer, files: Sequence[Path], options: StylizeOptions
         options.preserve_colour,
         options.precision,
     ]
-    facts = [weights_digest(stylizer.state_dict()), [sha256(path) for path in files], values]
+    facts = [engine.digest(), [sha256(path) for path in files], values]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _keep_settings(
-    stylizer: Stylizer, options: StylizeOptions, suffix: str, contents: dict[Path, str], styles: dict[Path, str], output: Path
+    engine: Engine, options: StylizeOptions, suffix: str, contents: dict[Path, str], styles: dict[Path, str], output: Path
 ) -> None:
     """Note in `output` what its results are made with, and see that those that are there were made with the same."""
     chosen: dict[str, object] = {
-        "model": weights_digest(stylizer.state_dict()),
+        "model": engine.digest(),
         "alpha": options.alpha,
         "style_size": options.style_size,
         "preserve_colour": options.preserve_colour,

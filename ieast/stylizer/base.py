@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ieast.config import ModelConfig, Settings, describe
+from ieast.config.stylization import PRESERVE_COLOUR, PreserveColour, check_weights
 from ieast.errors import ConfigError
-from ieast.layers.colour import PRESERVE_COLOUR, PreserveColour, match_colours, with_colours_of
+from ieast.layers.colour import match_colours, with_colours_of
 from ieast.models.encoder import Encoder, Taps
 from ieast.models.vgg19 import REDUCTION
-from ieast.stylizer.blending import check_mask, check_weights
+from ieast.stylizer.blending import check_mask
 from ieast.stylizer.memory import Size, check_memory, encoding_bytes
 from ieast.stylizer.style import EncodedStyle, Style, Styles, as_styles
 from ieast.stylizer.tiling import Tile, check_tile, extended_size

@@ -1,6 +1,5 @@
 """How several styles share a picture: weights and masks."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -12,21 +11,6 @@ from ieast.stylizer.tiling import CELL
 Share = float | Tensor  # of a style, the same everywhere or (1|B, 1, H/cell, W/cell)
 
 _ROUNDING = 1e-6
-
-
-def check_weights(weights: Sequence[float]) -> None:
-    """See that `weights` can be normalised.
-
-    Raises:
-        ValueError: One is negative or not finite, or all are 0, or too large to add up.
-    """
-    for number, weight in enumerate(weights):
-        if not (math.isfinite(weight) and weight >= 0):
-            raise ValueError(f"style {number} has weight {weight}; weights must be finite and at least 0")
-    if not sum(weights) > 0:
-        raise ValueError(f"the weights of all {len(weights)} styles are 0; give at least one style a weight above 0")
-    if not math.isfinite(sum(weights)):
-        raise ValueError(f"the weights of all {len(weights)} styles are too large to add up; only proportions matter")
 
 
 def check_mask(mask: Tensor, number: int, content: Tensor) -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ieast.config import Settings
-from ieast.layers.colour import PreserveColour, with_colours_of
+from ieast.config.stylization import PreserveColour
+from ieast.layers.colour import with_colours_of
 from ieast.models.decoder import Decoder
 from ieast.models.encoder import Encoder, Taps
 from ieast.models.vgg19 import REDUCTION

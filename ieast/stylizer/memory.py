@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import psutil
 import torch
 
 from ieast.errors import MemoryLimitError
+from ieast.io.memory import free_bytes, gigabytes
 from ieast.layers.attention import BAND_TOKENS
 from ieast.models.vgg19 import CONVOLUTIONS_BY_LEVEL
 from ieast.stylizer.tiling import CELL, DECODER_HALO, ENCODER_HALO, Tile, largest_window
@@ -34,9 +34,6 @@ _OVERHEAD = 96 << 20
 _LIVE_GRADIENTS = 4
 # What the first backward pass and the first optimizer of a process load and set up, measured.
 _OVERHEAD_OF_GRADIENTS = 128 << 20
-
-_CGROUPS = Path("/sys/fs/cgroup")
-_OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 def encoding_bytes(images: Size, widths: Sequence[int], tile: Tile = "auto") -> int:
@@ -125,7 +122,7 @@ def available_bytes(device: torch.device | str = "cpu") -> int:
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
-    return min([psutil.virtual_memory().available, *_cgroup_rooms()])
+    return free_bytes()
 
 
 def resident_bytes(field: Literal["VmHWM", "VmRSS"]) -> int:
@@ -151,7 +148,7 @@ def check_memory(needed: int, device: torch.device | str, doing: str) -> None:
     available = available_bytes(device)
     if needed > available:
         raise MemoryLimitError(
-            f"{doing} needs up to {_gigabytes(needed)} of memory on {device}, and {_gigabytes(available)} are available. "
+            f"{doing} needs up to {gigabytes(needed)} of memory on {device}, and {gigabytes(available)} are available. "
             "Make the picture smaller, look at the style smaller (--style-size), or close other programs"
         )
 
@@ -170,37 +167,3 @@ def _convolutions(images: Size, widths: Sequence[int], tile: Tile, halo: int) ->
 
 def _with_waste(count: float) -> int:
     return int(_WASTE * count) + _OVERHEAD
-
-
-def _cgroup_rooms() -> list[int]:
-    """What each limit of the control groups that hold this process leaves; pages of files it read do not count, they yield."""
-    if not _OWN_CGROUP.is_file():
-        return []
-    rooms = []
-    for line in _OWN_CGROUP.read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":  # version 2
-            names = ("memory.max", "memory.current", "inactive_file")
-            root = _CGROUPS
-        elif "memory" in controllers.split(","):
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-            root = _CGROUPS / "memory"
-        else:
-            continue
-        # In a container, the path can be the host's, of which only the root is to be seen.
-        own = root / path.lstrip("/")
-        rooms += [_room(folder, *names) for folder in {own, *own.parents} if folder == root or root in folder.parents]
-    return [room for room in rooms if room is not None]
-
-
-def _room(folder: Path, limit_name: str, usage_name: str, reclaimable: str) -> int | None:
-    try:
-        limit, usage = (folder / limit_name).read_text().strip(), int((folder / usage_name).read_text())
-        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # the root has no limit, and not every group can be read
-        return None
-    return None if limit == "max" else max(0, int(limit) - usage + int(statistics.get(reclaimable, 0)))
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"

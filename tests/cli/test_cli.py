@@ -1,3 +1,5 @@
+import io
+import json
 import re
 import subprocess
 import sys
@@ -71,6 +73,62 @@ def test_stylize_keeps_the_contents_size_and_equals_the_library(model, pictures,
     assert written.shape[-2:] == (75, 101)
     assert written.std() > 0.02  # not a flat or clipped picture, on which anything would agree
     assert (written - expected).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_pictures_go_from_standard_input_to_standard_output(model, pictures, tmp_path):
+    content, style = pictures
+    assert stylize(content, style, "-o", tmp_path / "out.png", "--model", model).exit_code == 0
+    words = ["stylize", "-", str(style), "-o", "-", "--model", str(model), "--json"]
+    result = runner.invoke(app, words, input=content.read_bytes())
+    assert result.exit_code == 0, result.output
+    assert result.stdout_bytes == (tmp_path / "out.png").read_bytes()
+    facts = json.loads(result.stderr.splitlines()[-1])
+    assert (facts["width"], facts["height"], facts["method"]) == (101, 75, "ieast")
+    jpeg = runner.invoke(app, [*words, "--suffix", ".jpg"], input=content.read_bytes()).stdout_bytes
+    assert Image.open(io.BytesIO(jpeg)).format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-", "-", "-o", "x.png"], "-: only the content comes from standard input"),
+        (["{folder}", "{style}", "-o", "-"], "--output -: standard output takes one picture"),
+        (["{content}", "{style}", "-o", "-", "--suffix", ".xyz"], "standard output.xyz: the name must end in the suffix of a"),
+    ],
+)
+def test_what_streams_cannot_do_is_said(model, pictures, tmp_path, arguments, message):
+    names = {"folder": tmp_path, "content": pictures[0], "style": pictures[1]}
+    assert refusal(*(word.format(**names) for word in arguments), "--model", model).startswith(message)
+
+
+def test_broken_standard_input_is_named(model, pictures):
+    result = runner.invoke(app, ["stylize", "-", str(pictures[1]), "-o", "-", "--model", str(model)], input=b"no picture")
+    assert str(result.exception).startswith("standard input: is not an image in a known format")
+
+
+def test_json_tells_what_a_folder_became(model, folders, tmp_path):
+    contents, styles = folders[:2]
+    result = stylize(contents, styles, "-o", tmp_path / "out", "--model", model, "--json")
+    facts = json.loads(result.stdout.splitlines()[-1])
+    assert facts["output"] == str(tmp_path / "out")
+    assert facts["made"] == len(list((tmp_path / "out").rglob("*.png"))) > 0
+    assert facts["failed"] == {}
+
+
+def test_onnx_runtime_gives_the_same_picture(model, pictures, tmp_path):
+    content, style = pictures
+    exported = runner.invoke(app, ["export-onnx", "ieast", "-o", str(tmp_path / "model")])
+    assert re.search(r"ieast, \d\.\d MB, opset 18, up to \de-\d+ from PyTorch: colours.onnx, decoder.onnx", exported.output)
+    for engine, folder in (("torch", "ieast"), ("onnx", tmp_path / "model")):
+        result = stylize(content, style, "-o", tmp_path / f"{engine}.png", "--model", folder, "--engine", engine)
+        assert result.exception is None, result.output
+    ours, theirs = (np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("onnx", "torch"))
+    assert np.abs(ours - theirs).max() <= 1
+    assert "ONNX Runtime's engine computes on the CPU" in refusal(
+        content, style, "-o", tmp_path / "x.png", "--model", tmp_path / "model", "--engine", "onnx", "--device", "cuda"
+    )
+    message = refusal(content, style, "-o", tmp_path / "x.png", "--model", model, "--engine", "onnx")
+    assert message.startswith(f"{model} has no form for ONNX Runtime. Install ieast with its extra `torch`")
 
 
 def test_alpha_changes_the_picture(model, pictures, tmp_path):

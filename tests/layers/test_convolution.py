@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ieast.config import StylizeOptions
 from ieast.errors import ConfigError
 from ieast.layers.convolution import ReflectedConvolution, mirrored
-from ieast.stylization.session import StylizeOptions
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (9, 1), (1, 1)])

@@ -17,9 +17,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from ieast.checkpoint import load_model, save_model
+from ieast.config import StylizeOptions
 from ieast.errors import RegistryError
 from ieast.io.images import encode_png, to_image, to_tensor
-from ieast.stylization.session import StyleSession, StylizeOptions
+from ieast.stylization.session import StyleSession
 
 mlflow = pytest.importorskip("mlflow")
 

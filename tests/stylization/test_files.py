@@ -8,11 +8,13 @@ from helpers.datasets import draw_picture
 from helpers.videos import draw_frame, write_video
 from PIL import Image, ImageOps
 
+from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, ImageError, MemoryLimitError, VideoError
 from ieast.io.images import read_image, to_image, to_tensor, write_image
 from ieast.io.video import probe, read_video_frames
-from ieast.stylization.files import SETTINGS, FolderResult, is_video, read_style, stylize_folder, stylize_picture, stylize_video
-from ieast.stylization.session import StyleSession, StylizeOptions, check_mask
+from ieast.stylization.files import SETTINGS, FolderResult, is_video, stylize_folder, stylize_picture, stylize_video
+from ieast.stylization.inputs import check_mask, read_style
+from ieast.stylization.session import StyleSession, TorchEngine
 from ieast.stylizer.style import Style
 
 WIDTH, HEIGHT = 49, 38
@@ -31,6 +33,11 @@ def half_mask(path, size, right=False):
     mask.paste(255, (0, 0, size[0] // 2, size[1]))
     (ImageOps.invert(mask) if right else mask).save(path)
     return path
+
+
+@pytest.fixture
+def engine(stylizer):
+    return TorchEngine(stylizer)
 
 
 @pytest.fixture
@@ -134,15 +141,15 @@ def test_a_style_too_elongated_to_be_scaled_is_named(tmp_path):
         read_style(tmp_path / "thread.png", 16)
 
 
-def test_a_picture_is_stylized_as_the_library_does(stylizer, content, styles, masks, tmp_path):
+def test_a_picture_is_stylized_as_the_library_does(stylizer, engine, content, styles, masks, tmp_path):
     output = tmp_path / "new" / "out.png"
-    assert stylize_picture(stylizer, content, styles, output, StylizeOptions(0.5, (1, 2)), masks) == (WIDTH, HEIGHT)
+    assert stylize_picture(engine, content, styles, output, StylizeOptions(0.5, (1, 2)), masks) == (WIDTH, HEIGHT)
     pictures = [read_image(path) for path in (*styles, *masks)]
     expected = StyleSession(stylizer, pictures[:2], StylizeOptions(0.5, (1, 2)), pictures[2:]).stylize(read_image(content))
     assert pixels(output).tobytes() == expected.tobytes()
 
 
-def test_masks_decide_where_a_style_is_seen(stylizer, tmp_path):
+def test_masks_decide_where_a_style_is_seen(engine, tmp_path):
     size = (160, 32)  # so wide that the outer thirds are far from the mask's edge
     draw_picture(0, *size).save(tmp_path / "content.png")
     styles = [tmp_path / "red.png", tmp_path / "noise.png"]
@@ -151,7 +158,7 @@ def test_masks_decide_where_a_style_is_seen(stylizer, tmp_path):
     masks = [half_mask(tmp_path / f"{side}.png", size, side == "right") for side in ("left", "right")]
     looks = {"both": (styles, masks), "red": (styles[:1], []), "noise": (styles[1:], [])}
     for name, (chosen, where) in looks.items():
-        stylize_picture(stylizer, tmp_path / "content.png", chosen, tmp_path / f"{name}.bmp", StylizeOptions(), where)
+        stylize_picture(engine, tmp_path / "content.png", chosen, tmp_path / f"{name}.bmp", StylizeOptions(), where)
     both, red, noise = (pixels(tmp_path / f"{name}.bmp").astype(int) for name in looks)
     assert np.abs(both - red)[:, :40].max() <= 1
     assert np.abs(both - noise)[:, -40:].max() <= 1
@@ -159,39 +166,39 @@ def test_masks_decide_where_a_style_is_seen(stylizer, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["content.png", "style1.png", "left.png"])
-def test_no_input_is_overwritten(stylizer, content, styles, masks, tmp_path, name):
+def test_no_input_is_overwritten(engine, content, styles, masks, tmp_path, name):
     before = files(tmp_path)
     message = f"{tmp_path / name}: is one of the inputs and would be overwritten. Give the result another name"
     with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):
-        stylize_picture(stylizer, content, styles, tmp_path / name, StylizeOptions(), masks)
+        stylize_picture(engine, content, styles, tmp_path / name, StylizeOptions(), masks)
     assert files(tmp_path) == before
 
 
-def test_a_mask_of_another_size_is_named_and_nothing_written(stylizer, content, styles, masks, tmp_path):
+def test_a_mask_of_another_size_is_named_and_nothing_written(engine, content, styles, masks, tmp_path):
     half_mask(masks[1], (WIDTH, HEIGHT + 1))
     before = files(tmp_path)
     message = f"{masks[1]}: is 49x39 pixels, but {content} is 49x38; a mask must have exactly the content's size"
     with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):
-        stylize_picture(stylizer, content, styles, tmp_path / "out.png", StylizeOptions(), masks)
+        stylize_picture(engine, content, styles, tmp_path / "out.png", StylizeOptions(), masks)
     assert files(tmp_path) == before
 
 
-def test_every_content_in_every_style(stylizer, folders):
+def test_every_content_in_every_style(engine, folders):
     contents, styles, output = folders
-    assert stylize_folder(stylizer, contents, styles, output, StylizeOptions(0.5)) == FolderResult(made=4, kept=0, failed={})
+    assert stylize_folder(engine, contents, styles, output, StylizeOptions(0.5)) == FolderResult(made=4, kept=0, failed={})
     assert set(files(output)) == {"x/a.png", "x/sub/b.png", "y/a.png", "y/sub/b.png", SETTINGS}
-    stylize_picture(stylizer, contents / "sub" / "b.jpg", [styles / "y.png"], output / "single.png", StylizeOptions(0.5))
+    stylize_picture(engine, contents / "sub" / "b.jpg", [styles / "y.png"], output / "single.png", StylizeOptions(0.5))
     assert (output / "y" / "sub" / "b.png").read_bytes() == (output / "single.png").read_bytes()
 
 
-def test_either_side_may_be_one_picture_and_files_of_another_kind(stylizer, folders):
+def test_either_side_may_be_one_picture_and_files_of_another_kind(engine, folders):
     contents, styles, output = folders
-    assert stylize_folder(stylizer, contents, styles / "x.png", output, StylizeOptions(), ".jpg").made == 2
-    assert stylize_folder(stylizer, contents / "a.png", styles, output, StylizeOptions(), ".jpg") == FolderResult(1, 1, {})
+    assert stylize_folder(engine, contents, styles / "x.png", output, StylizeOptions(), ".jpg").made == 2
+    assert stylize_folder(engine, contents / "a.png", styles, output, StylizeOptions(), ".jpg") == FolderResult(1, 1, {})
     assert set(files(output)) == {"x/a.jpg", "x/sub/b.jpg", "y/a.jpg", SETTINGS}
 
 
-def test_an_interrupted_folder_goes_on_where_it_was(stylizer, folders, monkeypatch):
+def test_an_interrupted_folder_goes_on_where_it_was(engine, folders, monkeypatch):
     contents, styles, output = folders
     stylize, calls = StyleSession.stylize, []
 
@@ -203,14 +210,14 @@ def test_an_interrupted_folder_goes_on_where_it_was(stylizer, folders, monkeypat
 
     monkeypatch.setattr(StyleSession, "stylize", stops)
     with pytest.raises(KeyboardInterrupt):
-        stylize_folder(stylizer, contents, styles, output, StylizeOptions())
+        stylize_folder(engine, contents, styles, output, StylizeOptions())
     before = files(output)
     assert set(before) == {"x/a.png", "x/sub/b.png", SETTINGS}
     draw_picture(2, 30, 30).save(contents / "new.png")
-    assert stylize_folder(stylizer, contents, styles, output, StylizeOptions()) == FolderResult(made=4, kept=2, failed={})
+    assert stylize_folder(engine, contents, styles, output, StylizeOptions()) == FolderResult(made=4, kept=2, failed={})
     assert len(calls) == 3 + 4
     assert files(output).items() >= {name: data for name, data in before.items() if name != SETTINGS}.items()
-    assert stylize_folder(stylizer, contents, styles, output, StylizeOptions()) == FolderResult(made=0, kept=6, failed={})
+    assert stylize_folder(engine, contents, styles, output, StylizeOptions()) == FolderResult(made=0, kept=6, failed={})
 
 
 @pytest.mark.parametrize(
@@ -222,15 +229,15 @@ def test_an_interrupted_folder_goes_on_where_it_was(stylizer, folders, monkeypat
         (StylizeOptions(), ".jpg", "suffix"),
     ],
 )
-def test_results_of_other_settings_are_not_mixed(stylizer, folders, options, suffix, changed):
+def test_results_of_other_settings_are_not_mixed(engine, folders, options, suffix, changed):
     contents, styles, output = folders
-    stylize_folder(stylizer, contents, styles / "x.png", output, StylizeOptions())
+    stylize_folder(engine, contents, styles / "x.png", output, StylizeOptions())
     before = files(output)
     message = (
         f"{output}: holds results of another stylization: {changed} changed since. Give another folder, or remove that one"
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
-        stylize_folder(stylizer, contents, styles / "x.png", output, options, suffix)
+        stylize_folder(engine, contents, styles / "x.png", output, options, suffix)
     assert files(output) == before
 
 
@@ -241,71 +248,71 @@ def test_results_of_other_settings_are_not_mixed(stylizer, folders, options, suf
         ("styles/x.png", "style x", ("contents/sub/b.jpg", "styles"), ("contents/a.png", "styles")),
     ],
 )
-def test_results_of_a_picture_that_changed_are_not_kept(stylizer, folders, tmp_path, place, changed, made, asked):
+def test_results_of_a_picture_that_changed_are_not_kept(engine, folders, tmp_path, place, changed, made, asked):
     *_, output = folders
-    stylize_folder(stylizer, *(tmp_path / side for side in made), output, StylizeOptions())
+    stylize_folder(engine, *(tmp_path / side for side in made), output, StylizeOptions())
     draw_picture(7, 30, 30).save(tmp_path / place)
     # not even where this call asks for none of them: a later one would take them for good
     for sides in (made, asked):
         with pytest.raises(
             ConfigError, match=f"^{re.escape(str(output))}: holds results of another .*: {changed} changed since"
         ):
-            stylize_folder(stylizer, *(tmp_path / side for side in sides), output, StylizeOptions())
+            stylize_folder(engine, *(tmp_path / side for side in sides), output, StylizeOptions())
 
 
 @pytest.mark.parametrize("place", ["contents/sub/b.jpg", "styles/x.png"])
-def test_one_bad_file_does_not_lose_the_rest_and_can_be_mended(stylizer, folders, tmp_path, place):
+def test_one_bad_file_does_not_lose_the_rest_and_can_be_mended(engine, folders, tmp_path, place):
     contents, styles, output = folders
     good = (tmp_path / place).read_bytes()
     (tmp_path / place).write_bytes(good[: len(good) // 2])
-    result = stylize_folder(stylizer, contents, styles, output, StylizeOptions())
+    result = stylize_folder(engine, contents, styles, output, StylizeOptions())
     assert (result.made, result.kept, list(result.failed)) == (2, 0, [tmp_path / place])
     assert result.failed[tmp_path / place].startswith(f"{tmp_path / place}: is damaged or truncated (")
     (tmp_path / place).write_bytes(good)
-    assert stylize_folder(stylizer, contents, styles, output, StylizeOptions()) == FolderResult(made=2, kept=2, failed={})
+    assert stylize_folder(engine, contents, styles, output, StylizeOptions()) == FolderResult(made=2, kept=2, failed={})
 
 
-def test_a_picture_too_large_for_memory_does_not_lose_the_rest(stylizer, folders, monkeypatch):
+def test_a_picture_too_large_for_memory_does_not_lose_the_rest(stylizer, engine, folders, monkeypatch):
     contents, styles, output = folders
     draw_picture(0, 640, 640).save(contents / "huge.png")
     monkeypatch.setattr("ieast.stylizer.memory.available_bytes", lambda device: 200_000_000)
-    result = stylize_folder(stylizer, contents, styles / "x.png", output, StylizeOptions())
+    result = stylize_folder(engine, contents, styles / "x.png", output, StylizeOptions())
     assert (result.made, list(result.failed)) == (2, [contents / "huge.png"])
     assert result.failed[contents / "huge.png"].startswith(
         f"{contents / 'huge.png'}: stylizing 1 x 640x640 pixels needs up to "
     )
 
 
-def test_names_that_differ_only_in_their_suffix_keep_it(stylizer, folders):
+def test_names_that_differ_only_in_their_suffix_keep_it(engine, folders):
     contents, styles, output = folders
     for seed, name in enumerate(("a.jpg", "a.png.bmp"), 3):
         write_image(draw_picture(seed, 30, 30 + seed), contents / name)
-    assert stylize_folder(stylizer, contents, styles / "x.png", output, StylizeOptions()).made == 4
+    assert stylize_folder(engine, contents, styles / "x.png", output, StylizeOptions()).made == 4
     assert set(files(output)) == {"x/a.png.png", "x/a.jpg.png", "x/a.png.bmp.png", "x/sub/b.png", SETTINGS}
     sizes = {name: read_image(output / "x" / f"{name}.png").size for name in ("a.jpg", "a.png.bmp")}
     assert sizes == {"a.jpg": (30, 33), "a.png.bmp": (30, 34)}
 
 
-def test_two_results_of_the_same_name_are_refused(stylizer, folders):
+def test_two_results_of_the_same_name_are_refused(engine, folders):
     contents, styles, output = folders
     for place in (contents / "b.png", contents / "y" / "b.png", styles / "x" / "y.png"):
         place.parent.mkdir(exist_ok=True)
         draw_picture(0, 20, 20).save(place)
     with pytest.raises(ImageError, match=r"would be written under the same name as .*, x/y/b\. Rename a folder$"):
-        stylize_folder(stylizer, contents, styles, output, StylizeOptions())
+        stylize_folder(engine, contents, styles, output, StylizeOptions())
     assert not output.exists()
 
 
 @pytest.mark.parametrize("place", ["contents", "contents/results", "styles/results"])
-def test_results_do_not_go_where_they_would_be_taken_for_inputs(stylizer, folders, tmp_path, place):
+def test_results_do_not_go_where_they_would_be_taken_for_inputs(engine, folders, tmp_path, place):
     contents, styles, _ = folders
     before = files(tmp_path)
     with pytest.raises(ImageError, match=rf"^{tmp_path / place}: lies in {tmp_path / place.split('/')[0]}, where results"):
-        stylize_folder(stylizer, contents, styles, tmp_path / place, StylizeOptions())
+        stylize_folder(engine, contents, styles, tmp_path / place, StylizeOptions())
     assert files(tmp_path) == before
 
 
-def test_what_a_folder_cannot_do_is_refused_before_anything_is_written(stylizer, folders, tmp_path):
+def test_what_a_folder_cannot_do_is_refused_before_anything_is_written(engine, folders, tmp_path):
     contents, styles, output = folders
     (tmp_path / "empty").mkdir()
     for arguments, error, message in [
@@ -315,7 +322,7 @@ def test_what_a_folder_cannot_do_is_refused_before_anything_is_written(stylizer,
         ((tmp_path / "empty", styles, output, StylizeOptions()), ImageError, ".*empty: holds no pictures"),
     ]:
         with pytest.raises(error, match=f"^{message}"):
-            stylize_folder(stylizer, *arguments)
+            stylize_folder(engine, *arguments)
         assert not output.exists()
 
 
@@ -327,20 +334,20 @@ def frames(tmp_path):
     return tmp_path / "frames"
 
 
-def test_frames_are_stylized_as_pictures_with_masks_and_weights(stylizer, frames, styles, masks, tmp_path):
+def test_frames_are_stylized_as_pictures_with_masks_and_weights(engine, frames, styles, masks, tmp_path):
     options = StylizeOptions(weights=(1, 2), preserve_colour="luminance")
-    result = stylize_video(stylizer, frames, styles, tmp_path / "out", options, masks)
+    result = stylize_video(engine, frames, styles, tmp_path / "out", options, masks)
     assert (result.frames, result.stylized) == (4, 4)
     for index in range(4):
-        stylize_picture(stylizer, frames / f"f{index}.png", styles, tmp_path / "single.png", options, masks)
+        stylize_picture(engine, frames / f"f{index}.png", styles, tmp_path / "single.png", options, masks)
         assert pixels(tmp_path / "out" / f"f{index}.png").tobytes() == pixels(tmp_path / "single.png").tobytes()
 
 
-def test_a_video_keeps_its_frames_and_sound(stylizer, styles, tmp_path):
+def test_a_video_keeps_its_frames_and_sound(stylizer, engine, styles, tmp_path):
     size = (48, 32)
     source = write_video(tmp_path / "clip.mp4", 5, size)
     masks = [half_mask(tmp_path / f"{side}.png", size, side == "right") for side in ("left", "right")]
-    result = stylize_video(stylizer, source, styles, tmp_path / "out.mp4", StylizeOptions(), masks)
+    result = stylize_video(engine, source, styles, tmp_path / "out.mp4", StylizeOptions(), masks)
     assert (result.frames, result.stylized, result.audio_copied) == (5, 5, 1)
     info = probe(tmp_path / "out.mp4")
     assert (info.width, info.height, info.frames, info.has_audio) == (48, 32, 5, True)
@@ -367,43 +374,43 @@ def interrupt(stylizer, monkeypatch, after):
 
 @pytest.mark.parametrize(("change", "made"), [(None, 2), ("alpha", 4), ("mask", 4), ("style", 4)])
 def test_an_interrupted_clip_goes_on_unless_something_changed(
-    stylizer, frames, styles, masks, tmp_path, monkeypatch, change, made
+    stylizer, engine, frames, styles, masks, tmp_path, monkeypatch, change, made
 ):
     interrupt(stylizer, monkeypatch, after=2)
     with pytest.raises(KeyboardInterrupt):
-        stylize_video(stylizer, frames, styles, tmp_path / "out", StylizeOptions(), masks)
+        stylize_video(engine, frames, styles, tmp_path / "out", StylizeOptions(), masks)
     assert len(list((tmp_path / ".out.partial" / "frames").iterdir())) == 2
     if change == "mask":
         Image.new("L", (WIDTH, HEIGHT), 128).save(masks[0])
     if change == "style":
         draw_picture(9, 40, 36).save(styles[1])
-    result = stylize_video(stylizer, frames, styles, tmp_path / "out", StylizeOptions(0.5 if change == "alpha" else 1), masks)
+    result = stylize_video(engine, frames, styles, tmp_path / "out", StylizeOptions(0.5 if change == "alpha" else 1), masks)
     assert (result.frames, result.stylized) == (4, made)
     assert not (tmp_path / ".out.partial").exists()
 
 
 @pytest.mark.parametrize("output", ["out", "out.mp4"])
-def test_a_clip_that_cannot_begin_leaves_nothing(stylizer, frames, styles, masks, tmp_path, monkeypatch, output):
+def test_a_clip_that_cannot_begin_leaves_nothing(stylizer, engine, frames, styles, masks, tmp_path, monkeypatch, output):
     half_mask(masks[0], (HEIGHT, WIDTH))
     before = files(tmp_path)
     message = f"{masks[0]}: is 38x49 pixels, but {frames} is 49x38; a mask must have exactly the content's size"
     with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):
-        stylize_video(stylizer, frames, styles, tmp_path / output, StylizeOptions(), masks)
+        stylize_video(engine, frames, styles, tmp_path / output, StylizeOptions(), masks)
     with pytest.raises(ImageError, match="is one of the inputs"):
-        stylize_video(stylizer, frames, styles, styles[0], StylizeOptions())
+        stylize_video(engine, frames, styles, styles[0], StylizeOptions())
     with pytest.raises(VideoError, match="is the source itself"):
-        stylize_video(stylizer, frames, styles, frames, StylizeOptions())
+        stylize_video(engine, frames, styles, frames, StylizeOptions())
     # there is enough to encode a style, but not for a frame
     monkeypatch.setattr("ieast.stylizer.feature_stylizer.stylization_bytes", lambda *arguments, **options: 1 << 60)
     with pytest.raises(MemoryLimitError, match=r"^stylizing 1 x 49x38 pixels needs up to 1152921504\.6 GB of memory on cpu"):
-        stylize_video(stylizer, frames, styles, tmp_path / output, StylizeOptions())
+        stylize_video(engine, frames, styles, tmp_path / output, StylizeOptions())
     assert files(tmp_path) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({Path(name).parts[0] for name in before})
 
 
-def test_settings_are_written_as_json(stylizer, folders):
+def test_settings_are_written_as_json(engine, folders):
     contents, styles, output = folders
-    stylize_folder(stylizer, contents, styles, output, StylizeOptions(0.25))
+    stylize_folder(engine, contents, styles, output, StylizeOptions(0.25))
     settings = json.loads((output / SETTINGS).read_text())
     assert (
         settings["options"].items() >= {"alpha": 0.25, "style_size": 512, "preserve_colour": "none", "suffix": ".png"}.items()

@@ -3,10 +3,11 @@ import pytest
 from PIL import Image
 
 from ieast.checkpoint import load_model
+from ieast.config import StylizeOptions
 from ieast.data.sample.artworks import draw_artwork
 from ieast.data.sample.photographs import draw_photograph
 from ieast.models.pretrained import MODELS
-from ieast.stylization.session import StyleSession, StylizeOptions
+from ieast.stylization.session import StyleSession
 
 
 @pytest.mark.parametrize("encode", [False, True])

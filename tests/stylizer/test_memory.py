@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ieast.errors import MemoryLimitError
+from ieast.io import memory as system_memory
 from ieast.models.vgg19 import WIDTHS
 from ieast.stylizer import memory
 from ieast.stylizer.memory import available_bytes, check_memory, stylization_bytes
@@ -107,8 +108,8 @@ def write_cgroup(folder, files):
 def system(tmp_path, monkeypatch):
     """A machine with 8 GB available, and an empty folder of control groups."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8_000_000_000))
-    monkeypatch.setattr(memory, "_CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(memory, "_OWN_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(system_memory, "_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(system_memory, "_OWN_CGROUP", tmp_path / "own")
     return tmp_path
 
 

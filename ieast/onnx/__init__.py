@@ -1,0 +1,1 @@
+"""Trained models on ONNX Runtime: exported from PyTorch, and run without it."""

@@ -1,0 +1,114 @@
+// Stylizing by ONNX Runtime in the browser: what ieast/onnx/engine.py does, on the same graphs.
+
+/**
+ * A model whose graphs lie in `folder`.
+ *
+ * @param {object} ort ONNX Runtime's module.
+ * @param {string} folder Address of the folder with onnx.json.
+ * @param {string[]} providers Where to compute, in order of preference: "webgpu", "wasm".
+ * @param {(done: number, all: number) => void} progress Told as graphs arrive.
+ */
+export async function loadModel(ort, folder, providers, progress = () => {}) {
+  const card = await (await fetch(`${folder}/onnx.json`)).json();
+  const names = Object.keys(card.files);
+  const graphs = {};
+  for (const [number, name] of names.entries()) {
+    progress(number, names.length);
+    const response = await fetch(`${folder}/${name}`);
+    if (!response.ok) throw new Error(`${name} cannot be fetched: ${response.status}`);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    graphs[name.replace(".onnx", "")] = await ort.InferenceSession.create(bytes, { executionProviders: providers });
+  }
+  progress(names.length, names.length);
+  return new Model(ort, card, graphs);
+}
+
+class Model {
+  constructor(ort, card, graphs) {
+    Object.assign(this, { ort, card, graphs });
+  }
+
+  /** Taps of a picture {width, height, data: Uint8ClampedArray of RGBA}, continued by its borders to whole multiples. */
+  async encode(picture, multiple) {
+    const least = this.card.smallest_side;
+    const [height, width] = [picture.height, picture.width].map(
+      (side) => Math.ceil(Math.max(side, least) / multiple) * multiple,
+    );
+    return this.#run("encoder", { images: this.#tensor(picture, height, width) });
+  }
+
+  /**
+   * `content` in the style of `styles`.
+   *
+   * @param {object} content A picture.
+   * @param {{picture: object, weight: number}[]} styles Artworks, of which only the proportions of weights matter.
+   * @param {{alpha: number, luminance: boolean}} options alpha 0 keeps the content; luminance keeps its colours.
+   * @returns {Promise<object>} A picture of the content's size.
+   */
+  async stylize(content, styles, { alpha = 1, luminance = false } = {}) {
+    const total = styles.reduce((sum, style) => sum + style.weight, 0);
+    if (!(total > 0)) throw new Error("Give at least one style a weight above 0.");
+    const taps = await this.encode(content, this.card.multiple);
+    const terms = styles.map(({ picture, weight }) => ({ picture, share: (alpha * weight) / total }));
+    terms.push({ picture: null, share: 1 - alpha });
+    let features = null;
+    for (const { picture, share } of terms.filter((term) => term.share > 0)) {
+      const style = picture ? await this.encode(picture, 1) : taps;
+      const { features: term } = await this.#run("transform", {
+        content4_1: taps.relu4_1,
+        content5_1: taps.relu5_1,
+        style4_1: style.relu4_1,
+        style5_1: style.relu5_1,
+      });
+      features ??= new this.ort.Tensor("float32", new Float32Array(term.data.length), term.dims);
+      for (let i = 0; i < term.data.length; i++) features.data[i] += share * term.data[i];
+    }
+    let { pictures } = await this.#run("decoder", { features });
+    pictures = this.#cut(pictures, content.height, content.width);
+    if (luminance) {
+      const pixels = this.#tensor(content, content.height, content.width);
+      ({ pictures } = await this.#run("colours", { content: pixels, stylized: pictures }));
+    }
+    return this.#picture(pictures);
+  }
+
+  async #run(graph, inputs) {
+    return this.graphs[graph].run(inputs);
+  }
+
+  #tensor({ width, height, data }, rows, columns) {
+    const area = rows * columns;
+    const values = new Float32Array(3 * area);
+    for (let y = 0; y < rows; y++) {
+      const row = Math.min(y, height - 1) * width;
+      for (let x = 0; x < columns; x++) {
+        const from = 4 * (row + Math.min(x, width - 1));
+        const to = y * columns + x;
+        for (let c = 0; c < 3; c++) values[c * area + to] = data[from + c] / 255;
+      }
+    }
+    return new this.ort.Tensor("float32", values, [1, 3, rows, columns]);
+  }
+
+  /** The upper left of (1, 3, H, W), cut off at 0 and 1. */
+  #cut({ data, dims }, rows, columns) {
+    const [, , height, width] = dims;
+    const values = new Float32Array(3 * rows * columns);
+    for (let c = 0, to = 0; c < 3; c++)
+      for (let y = 0; y < rows; y++)
+        for (let x = 0; x < columns; x++, to++)
+          values[to] = Math.min(1, Math.max(0, data[(c * height + y) * width + x]));
+    return new this.ort.Tensor("float32", values, [1, 3, rows, columns]);
+  }
+
+  #picture({ data: values, dims }) {
+    const [, , height, width] = dims;
+    const area = height * width;
+    const data = new Uint8ClampedArray(4 * area);
+    for (let i = 0; i < area; i++) {
+      for (let c = 0; c < 3; c++) data[4 * i + c] = Math.round(values[c * area + i] * 255);
+      data[4 * i + 3] = 255;
+    }
+    return { width, height, data };
+  }
+}
