@@ -115,8 +115,8 @@ def outcome_of(run: Run) -> Outcome:
 def scored_of(run: Run) -> Scored:
     """The tables of scores of `run`, which finished."""
     tags = run.data.tags
-    pairs, clips = (read_table(run, f"evaluation/{name}.csv") for name in ("pairs", "clips"))
-    return Scored(tags["variant"], int(tags["seed"]), run.info.run_id, tags["code"], pairs, clips)
+    pairs, clips, references = (read_table(run, f"evaluation/{name}.csv") for name in ("pairs", "clips", "references"))
+    return Scored(tags["variant"], int(tags["seed"]), run.info.run_id, tags["code"], pairs, clips, references)
 
 
 def read_table(run: Run, name: str) -> pd.DataFrame:

@@ -13,11 +13,13 @@ from ieast.clips import list_clips
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.evaluation.artfid import ArtFid, load_art_inception
+from ieast.evaluation.deception import FEWEST, MOST_REAL, Made, deception
 from ieast.evaluation.grid import stylization_grid
 from ieast.evaluation.heatmaps import Differences, clip_heat_map, common_limit
-from ieast.evaluation.pairs import score_pairs, scoring_styles, spread
+from ieast.evaluation.pairs import MODEL, PairScores, artwork_features, score_pairs, scoring_styles, spread
 from ieast.evaluation.perceptual import perceptual_distance, require_weights
-from ieast.evaluation.statistics import mean_interval
+from ieast.evaluation.preference import load_scorer, read_scorer
+from ieast.evaluation.statistics import Interval, mean_interval
 from ieast.evaluation.temporal import score_clips
 from ieast.models.encoder import Encoder
 from ieast.models.stylizer import Stylizer
@@ -42,6 +44,16 @@ class Evaluation:
     """By clip: where adjacent frames differ, the clip itself left, stylized right, all on one scale."""
     differences: dict[str, Differences] = field(default_factory=dict)
     """By clip: what the heat maps show, for drawing several models' on one scale."""
+    references: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """`pairs` of the content and of the style as they are, in this order; the column `reference` says which."""
+
+    @property
+    def reference_metrics(self) -> dict[str, dict[str, float]]:
+        """Means of `references`: by the reference's name, then by the metric's."""
+        if self.references.empty:
+            return {}
+        means = self.references.drop(columns=["content", "style"]).groupby("reference", sort=False).mean()
+        return {str(name): {str(metric): float(mean) for metric, mean in row.items()} for name, row in means.iterrows()}
 
 
 def evaluate(
@@ -58,20 +70,28 @@ def evaluate(
 
     Returns:
         Its `metrics` are the means of the columns of the same names. Of `pairs`: `style_distance`, `content_distance`,
-        `content_<distance>`, `cfsd` (lower is better) and `content_ssim` (higher is better). Of `clips`, where there are any:
+        `style_mismatch`, `content_<distance>`, `cfsd`, `colour_noise` (lower is better), `content_ssim` and `detail` (higher is
+        better); `deception`, the share of stylizations taken for real artworks (higher is better, 0.5 the most to hope for), where
+        there are pictures enough, and with it `deception_accuracy`, how well the classifier tells both (0.5: not at all); and
+        `preference` (higher is better), where a scorer is configured. `references` has the same of the content and of the style
+        as they are. Of `clips`, where there are any:
         `temporal_<distance>` between adjacent stylized frames and `warping_error_<interval>` (lower is steadier), and
         with `_inputs` at the end the same on the clips themselves, as the floor. And, where its network is configured,
         `art_fid` over all pairs, which has no interval.
 
     Raises:
-        WeightsError: The weights of the perceptual distance or of ArtFID are not at hand.
+        WeightsError: The weights of the perceptual distance, of ArtFID or the preference scorer are not at hand, or the scorer
+            was made with another encoder.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = (metric_encoder or stylizer.encoder).to(device)
     stylizer = stylizer.to(device)
     distance = perceptual_distance(config.perceptual_distance, encoder).to(device)
     art_fid = ArtFid(load_art_inception(Path(config.artfid_weights)).to(device)) if config.artfid_weights else None
-    pairs = score_pairs(stylizer, encoder, distance, prepared, config, watch=art_fid.add if art_fid else None)
+    scorer = load_scorer(Path(config.preference), encoder.digest()) if config.preference else None
+    scored = score_pairs(stylizer, encoder, distance, prepared, config, art_fid.add if art_fid else None, scorer)
+    deceived = _score_deception(scored, encoder, prepared, config)
+    pairs = scored.pairs
     values = {name: list(pairs[name]) for name in pairs.columns.drop(["content", "style"])}
     contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared, config)
     clips = list_clips(Path(prepared.clips_folder)) if prepared.clips_folder else []
@@ -82,6 +102,7 @@ def evaluate(
         skipped = clip_scores.skipped
     else:
         skipped = ["the dataset has no clips: temporal stability was not scored"]
+    skipped += deceived.skipped
     for note in skipped:
         log.warning("%s", note)
     shown_contents, shown_styles = (
@@ -91,6 +112,9 @@ def evaluate(
     grid = stylization_grid(stylizer, [c for _, c in shown_contents], [s for _, s in shown_styles], config.size)
     intervals = {name: mean_interval(found, config.seed) for name, found in values.items()}
     metrics = {name: float(np.mean(found)) for name, found in values.items()}
+    if deceived.interval is not None:
+        metrics["deception_accuracy"] = deceived.accuracy
+        intervals["deception"] = deceived.interval
     if art_fid:
         metrics["art_fid"] = art_fid.value()
     differences = clip_scores.differences if clip_scores else {}
@@ -105,7 +129,32 @@ def evaluate(
         flicker=clip_scores.flicker if clip_scores else pd.DataFrame(),
         heatmaps={clip: clip_heat_map(found, limit) for clip, found in differences.items()},
         differences=differences,
+        references=pd.concat([table.assign(reference=name) for name, table in scored.references.items()], ignore_index=True),
     )
+
+
+@dataclass(frozen=True)
+class _Deceived:
+    """What the deception score adds; without an interval it was not measured."""
+
+    interval: Interval | None
+    accuracy: float
+    skipped: list[str]
+
+
+def _score_deception(scored: PairScores, encoder: Encoder, prepared: PreparedDataset, config: EvaluationConfig) -> _Deceived:
+    """Judge stylizations and references; the verdicts become a column of their tables."""
+    contents, styles = (list(scored.pairs[side]) for side in ("content", "style"))
+    artworks = list(prepared.scoring_paths("style")) if len(set(styles)) >= FEWEST else []  # else the cost would be for nothing
+    real, names = artwork_features(encoder, artworks, config.size, max(MOST_REAL, config.pairs))
+    model = deception(real, names, Made(scored.features[MODEL], styles, contents), config.seed)
+    if model.skipped is not None:
+        return _Deceived(None, float("nan"), [f"deception was not scored: {model.skipped}"])
+    scored.pairs["deception"] = model.taken
+    for name, table in scored.references.items():
+        found = deception(real, names, Made(scored.features[name], styles, contents), config.seed)
+        table["deception"] = found.taken
+    return _Deceived(Interval(model.score, model.low, model.high, len(set(styles))), model.accuracy, [])
 
 
 def require_evaluation_weights(config: EvaluationConfig) -> None:
@@ -115,5 +164,7 @@ def require_evaluation_weights(config: EvaluationConfig) -> None:
         WeightsError: Names the missing file and the folder it belongs in.
     """
     require_weights(config.perceptual_distance)
+    if config.preference:
+        read_scorer(Path(config.preference))
     if config.artfid_weights:
         load_art_inception(Path(config.artfid_weights))

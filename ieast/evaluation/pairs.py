@@ -1,7 +1,8 @@
 """Scores of a model on pairs of a content and a style."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,33 @@ from tqdm import tqdm
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import DataError
-from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance
+from ieast.evaluation.distances import Encode, cfsd, content_distance, content_ssim, style_distance, style_mismatch
+from ieast.evaluation.features import Array, Remembering, pooled_features
+from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.perceptual import PerceptualDistance
-from ieast.images import read_image, resize_smallest_side, to_tensor
+from ieast.evaluation.preference import PreferenceScorer
+from ieast.evaluation.references import CONTENT, STYLE, style_as_it_is
+from ieast.images import read_image, read_size, resize_smallest_side, to_tensor
 from ieast.models.encoder import Encoder
 from ieast.models.stylizer import Stylizer
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """What `score_pairs` found.
+
+    Attributes:
+        pairs: A row a pair: `content`, `style`, and the scores of the stylization.
+        references: The same of the content and of the style as they are, by their names.
+        features: Of the stylizations and of each reference, by name, (N, D) as `pooled_features` has them; `MODEL` is the model.
+    """
+
+    pairs: pd.DataFrame
+    references: Mapping[str, pd.DataFrame]
+    features: Mapping[str, Array]
+
+
+MODEL = "model"
 
 
 @torch.inference_mode()
@@ -28,8 +51,9 @@ def score_pairs(
     prepared: PreparedDataset,
     config: EvaluationConfig,
     watch: Callable[[Tensor, Tensor, float], None] | None = None,
-) -> pd.DataFrame:
-    """A row a pair; the same seed and data give the same pairs, so models are compared on equal terms.
+    scorer: PreferenceScorer | None = None,
+) -> PairScores:
+    """Score the model, and the content and the style as they are, on pairs; the same seed and data give the same pairs, so models are compared on equal terms.
 
     Args:
         stylizer: The model.
@@ -38,6 +62,7 @@ def score_pairs(
         prepared: The pictures.
         config: How many pairs, and how large.
         watch: Given each stylized picture and its style, (1, 3, H, W) in [0, 1], and the perceptual distance.
+        scorer: Of preference; without it there is no such score.
     """
     random = np.random.default_rng(config.seed)
     contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared, config)
@@ -45,30 +70,64 @@ def score_pairs(
         (contents[random.integers(len(contents))], styles[int(random.integers(len(styles)))]) for _ in range(config.pairs)
     ]
     device = encoder.conv0.weight.device
-    rows = []
+    rows: dict[str, list[dict[str, object]]] = {name: [] for name in (MODEL, CONTENT, STYLE)}
+    features: dict[str, list[Array]] = {name: [] for name in rows}
     for content_path, style_path in progress(chosen, "scoring pairs"):
         content, style = (read_picture(path, config.size)[None].to(device) for path in (content_path, style_path))
-        stylized = stylizer.stylize(content, style)
-        perceptual = float(distance(stylized, content))
-        rows.append(
-            {
-                "content": content_path.name,
-                "style": style_path.name,
-                "style_distance": float(style_distance(encoder, stylized, style)),
-                "content_distance": float(content_distance(encoder, stylized, content)),
-                "content_ssim": float(content_ssim(stylized, content)),
-                f"content_{distance.name}": perceptual,
-                "cfsd": float(cfsd(encoder, stylized, content)),
-            }
-        )
+        stylized, copy = stylizer.stylize(content, style), style_as_it_is(style_path, *content.shape[-2:]).to(device)
+        seen = Remembering(encoder)
+        for name, picture in ((MODEL, stylized), (CONTENT, content), (STYLE, copy)):
+            scores = score_picture(seen, distance, picture, content, style)
+            if scorer is not None:
+                scores["preference"] = scorer.score_picture(seen, picture, style, content)
+            rows[name].append({"content": content_path.name, "style": style_path.name, **scores})
+            features[name].append(pooled_features(encoder, picture, square=True))
         if watch is not None:
-            watch(stylized, style, perceptual)
-    return pd.DataFrame(rows)
+            watch(stylized, style, float(rows[MODEL][-1][f"content_{distance.name}"]))  # type: ignore[arg-type]
+    tables = {name: pd.DataFrame(found) for name, found in rows.items()}
+    return PairScores(tables.pop(MODEL), tables, {name: np.stack(found) for name, found in features.items()})
+
+
+def score_picture(
+    encoder: Encode, distance: PerceptualDistance, picture: Tensor, content: Tensor, style: Tensor
+) -> dict[str, float]:
+    """Every score of one stylization, by name.
+
+    Args:
+        encoder: Of style, content and structural distances.
+        distance: The perceptual one to the content.
+        picture: What was made, (1, 3, H, W) in [0, 1].
+        content: From this, of the same size.
+        style: In this style, (1, 3, H', W').
+    """
+    fine = fine_structure(picture)
+    return {
+        "style_distance": float(style_distance(encoder, picture, style)),
+        "style_mismatch": float(style_mismatch(encoder, picture, style)),
+        "content_distance": float(content_distance(encoder, picture, content)),
+        "content_ssim": float(content_ssim(picture, content)),
+        f"content_{distance.name}": float(distance(picture, content)),
+        "cfsd": float(cfsd(encoder, picture, content)),
+        "detail": fine.detail,
+        "colour_noise": fine.colour_noise,
+    }
+
+
+@torch.inference_mode()
+def artwork_features(encoder: Encoder, paths: Sequence[Path], size: int, count: int) -> tuple[Array, list[str]]:
+    """Features of at most `count` of the artworks at `paths`, evenly spread, as `score_pairs` has those of stylizations; names.
+
+    Artworks whose files have fewer than `size` pixels are left out: they would be enlarged, hence blurred.
+    """
+    large = evenly([path for path in paths if min(read_size(path)) >= size], count)
+    device = encoder.conv0.weight.device
+    found = [pooled_features(encoder, read_picture(path, size)[None].to(device), square=True) for path in large]
+    return np.array(found), [path.name for path in large]
 
 
 def evenly(paths: Sequence[Path], count: int | None) -> list[Path]:
     """At most `count` of `paths`, evenly spread over them; all without a count."""
-    if count is None:
+    if count is None or not paths:
         return list(paths)
     return [paths[k] for k in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)]
 

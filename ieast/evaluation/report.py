@@ -46,6 +46,8 @@ def html_report(evaluation: Evaluation, card: ModelCard) -> str:
     evaluation.grid.save(buffer, "JPEG", quality=90)
     scores = pd.DataFrame(evaluation.metrics.items(), columns=["metric", "value"])
     scores["95 % interval"] = [_interval(*evaluation.intervals.get(name, (math.nan, math.nan))) for name in scores["metric"]]
+    for name, means in evaluation.reference_metrics.items():  # no models, but what a model's scores are to be seen beside
+        scores[name] = scores["metric"].map(means).map("{:.4f}".format).replace("nan", "")
     return _PAGE.format(
         title=f"Evaluation of {html.escape(card.method)}",
         origin=html.escape(origin),

@@ -20,7 +20,7 @@ from ieast.errors import DataError
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
-HIGHER_IS_BETTER = frozenset({"content_ssim"})
+HIGHER_IS_BETTER = frozenset({"content_ssim", "detail", "deception", "preference"})
 """Of all other scores the lower ones are better."""
 
 

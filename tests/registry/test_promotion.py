@@ -165,17 +165,17 @@ def test_a_champions_missing_or_non_finite_metric_fails(champion, better):
 
 
 def test_one_missing_metric_is_enough_to_fail():
-    decision = decide({"style_distance": 0.1}, {"style_distance": 1.0, "content_distance": 1.0}, DEFAULT)
+    decision = decide({"style_mismatch": 0.1}, {"style_mismatch": 1.0, "content_distance": 1.0}, DEFAULT)
     assert decision.reasons == (
-        "style_distance 0.1, at most 1 x the champion's 1 asked: holds",
-        "content_distance: the candidate has no such score; there are style_distance",
+        "style_mismatch 0.1, at most 1 x the champion's 1 asked: holds",
+        "content_distance: the candidate has no such score; there are style_mismatch",
     )
     assert not decision.promote
 
 
 def test_metrics_without_a_threshold_do_not_matter():
-    candidate = {"style_distance": 0.9, "content_distance": 1.0, "other": math.nan}
-    champion = {"style_distance": 1.0, "content_distance": 1.0, "other": 0.0}
+    candidate = {"style_mismatch": 0.9, "content_distance": 1.0, "other": math.nan}
+    champion = {"style_mismatch": 1.0, "content_distance": 1.0, "other": 0.0}
     assert decide(candidate, champion, DEFAULT).promote
 
 

@@ -1,0 +1,54 @@
+"""What a frozen encoder sees in a picture, as one vector: the features of the deception and preference scores."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ieast.evaluation.distances import Encode
+from ieast.evaluation.noise import fine_structure
+from ieast.images import to_image, to_tensor
+from ieast.losses import functional
+from ieast.models.encoder import STYLE_TAPS, Taps
+
+Array = NDArray[np.float64]
+
+
+class Remembering:
+    """An encoder that computes the taps of each picture once, as long as this object lives."""
+
+    def __init__(self, encoder: Encode):
+        self._encoder = encoder
+        self._seen: dict[int, tuple[Tensor, Taps]] = {}
+
+    def __call__(self, images: Tensor) -> Taps:
+        """The taps of `images` (B, 3, H, W) in [0, 1]; known by being the same tensor, and not to be changed."""
+        if id(images) not in self._seen:
+            self._seen[id(images)] = images, self._encoder(images)  # with the images, whose id nothing else then gets
+        return self._seen[id(images)][1]
+
+
+@torch.inference_mode()
+def pooled_features(encoder: Encode, picture: Tensor, square: bool = False) -> Array:
+    """Logarithms of means and deviations of the encoder's five taps, and of detail and noise in colour; (2 ΣC + 2,).
+
+    Logarithms, because activations are products of many factors, and a linear scorer then sees their ratios.
+
+    Args:
+        encoder: φ.
+        picture: (1, 3, H, W) in [0, 1]; never enlarged, for a blur would give away which was.
+        square: Take the middle square alone, so that all pictures have as many positions; rounded to 8 bits, for files are.
+
+    Returns:
+        NaN where the picture is not finite.
+    """
+    if square:
+        side = min(picture.shape[-2:])
+        top, left = ((length - side) // 2 for length in picture.shape[-2:])
+        picture = picture[..., top : top + side, left : left + side]
+        if torch.isfinite(picture).all():
+            picture = to_tensor(to_image(picture)).to(picture)
+    taps = encoder(picture)
+    statistics = [part[0].double().cpu().numpy() for tap in STYLE_TAPS for part in functional.mean_std(taps[tap])]
+    fine = fine_structure(picture)
+    return np.log(np.concatenate([*statistics, [fine.detail, fine.noise]]) + 1e-3)

@@ -1,0 +1,193 @@
+"""A scorer that learns which pictures people prefer, from their votes or, until there are any, from pictures made worse.
+
+A linear Bradley-Terry model (Bradley & Terry 1952, https://doi.org/10.2307/2334029) with a ridge penalty, on what a frozen encoder
+sees: the chance that picture p is preferred to q is 1 / (1 + exp(s(q) - s(p))). Scores s are in logits: only differences between
+pictures of the same content and style mean something.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ieast.errors import WeightsError
+from ieast.evaluation.distances import Encode
+from ieast.evaluation.features import Array, pooled_features
+from ieast.evaluation.logistic import fit_logistic
+from ieast.evaluation.statistics import ratio_interval
+from ieast.files import atomic_write
+
+FORMAT = 1
+RIDGE = 0.01
+"""Of features that are divided by their deviation and the root of their number."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One picture preferred to another, both of the same content and style.
+
+    Attributes:
+        better: Features (3D,), as `scorer_features` gives them.
+        worse: Likewise.
+        content: Names what may not be on both sides of a split.
+        style: Likewise.
+        votes: How many people said so.
+    """
+
+    better: Array
+    worse: Array
+    content: str
+    style: str
+    votes: float = 1.0
+
+
+@dataclass(frozen=True)
+class ScorerCard:
+    """What a scorer was made from and how good it is.
+
+    Attributes:
+        encoder: Digest of the encoder whose features it reads.
+        encoder_name: For people.
+        source: `votes` or `degraded pictures`.
+        comparisons: What it learnt from, as many as were told apart.
+        votes: By so many votes.
+        agreement: Share of votes that a scorer agrees with which has seen neither their content nor their style; 0.5: chance.
+            NaN where there are too few pictures to hold any out.
+        low: Of the 95 % interval of `agreement` over pairs of a content and a style.
+        high: Likewise.
+    """
+
+    encoder: str
+    encoder_name: str
+    source: str
+    comparisons: int
+    votes: float
+    agreement: float
+    low: float
+    high: float
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class PreferenceScorer:
+    """s(x) = w (x - c) / r for features x: weights, and centres and ranges of training."""
+
+    weights: Array
+    centre: Array
+    spread: Array
+    card: ScorerCard | None = field(default=None, compare=False)
+
+    def score(self, features: Array) -> float:
+        """s of the features (3D,) of a picture; higher is better."""
+        return float(self.weights @ ((features - self.centre) / self.spread))
+
+    def score_picture(
+        self, encoder: Encode, picture: Tensor, style: Tensor | None = None, content: Tensor | None = None
+    ) -> float:
+        """s of a picture (1, 3, H, W) in [0, 1] beside its style and content; without these, of how it looks alone."""
+        return self.score(scorer_features(encoder, picture, style, content))
+
+
+def scorer_features(encoder: Encode, picture: Tensor, style: Tensor | None = None, content: Tensor | None = None) -> Array:
+    """Pooled features of the picture, and how far they are from those of its style and of its content; (3D,).
+
+    Distances are absolute values: signed differences would cancel between two pictures of the same style and content, and teach
+    a linear model nothing. What is not given counts as being near, so it cancels.
+    """
+    own = pooled_features(encoder, picture)
+    away = [
+        np.zeros_like(own) if other is None else np.abs(own - pooled_features(encoder, other)) for other in (style, content)
+    ]
+    return np.concatenate([own, *away])
+
+
+def train_scorer(comparisons: Sequence[Comparison], ridge: float = RIDGE) -> PreferenceScorer:
+    """Fit a scorer to `comparisons`, each weighing as much as it has votes."""
+    both = np.stack([side for each in comparisons for side in (each.better, each.worse)])
+    centre, spread = both.mean(axis=0), both.std(axis=0)
+    spread = np.where(spread > 1e-9, spread, 1.0) * np.sqrt(both.shape[1])
+    differences = np.stack([each.better - each.worse for each in comparisons]) / spread
+    votes = np.array([each.votes for each in comparisons])
+    weights, _ = fit_logistic(differences, np.ones(len(votes)), ridge, votes, intercept=False)
+    return PreferenceScorer(weights, centre, spread)
+
+
+def held_out_agreement(comparisons: Sequence[Comparison], seed: int = 0) -> tuple[float, float, float]:
+    """Share of votes that scorers agree with which have seen neither their content nor their style, and its interval.
+
+    Each pair of a content and a style is held out in turn, and learnt from is only what shares neither with it. Ties count half.
+    """
+    pairs = sorted({(each.content, each.style) for each in comparisons})
+    right, asked = [], []
+    for content, style in pairs:
+        held = [each for each in comparisons if (each.content, each.style) == (content, style)]
+        others = [each for each in comparisons if each.content != content and each.style != style]
+        if not others:
+            continue
+        scorer = train_scorer(others)
+        leads = np.array([scorer.score(each.better) - scorer.score(each.worse) for each in held])
+        votes = np.array([each.votes for each in held])
+        right.append(float(votes @ np.where(np.abs(leads) < 1e-9, 0.5, leads > 0)))
+        asked.append(float(votes.sum()))
+    found = ratio_interval(right, asked, seed)
+    return found.mean, found.low, found.high
+
+
+def save_scorer(scorer: PreferenceScorer, path: Path) -> None:
+    """Write `scorer`, which has a card, as safetensors whose metadata is the card.
+
+    Raises:
+        DiskFullError: No space was left.
+    """
+    assert scorer.card is not None
+    tensors = {name: torch.from_numpy(getattr(scorer, name)) for name in ("weights", "centre", "spread")}
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata={"preference_scorer": json.dumps(asdict(scorer.card))})
+
+
+def load_scorer(path: Path, encoder_digest: str) -> PreferenceScorer:
+    """The scorer at `path`, for features of the encoder with this digest.
+
+    Raises:
+        WeightsError: There is no such file, it holds something else, or its scorer was made with another encoder.
+    """
+    scorer = read_scorer(path)
+    card = scorer.card
+    assert card is not None
+    if card.encoder != encoder_digest:
+        raise WeightsError(
+            f"{path} was made with the features of encoder {card.encoder_name} {card.encoder[:12]}, and models are scored here by "
+            f"{encoder_digest[:12]}. Make it again with that one: `ieast study scorer STUDY -o {path} --metric-weights FILE`"
+        )
+    return scorer
+
+
+def read_scorer(path: Path) -> PreferenceScorer:
+    """The scorer at `path`, whatever encoder it was made with; nothing in the file is executed.
+
+    Raises:
+        WeightsError: There is no such file, or it holds something else.
+    """
+    if not path.is_file():
+        raise WeightsError(
+            f"evaluation.preference names {path}, and there is no such file. Make one with `ieast study scorer STUDY -o {path}`, "
+            "or leave the setting out to do without the preference score"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = (file.metadata() or {}).get("preference_scorer")
+            tensors = {name: file.get_tensor(name).double().numpy() for name in file.keys()}  # noqa: SIM118  no mapping
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as a preference scorer ({error}); make it again") from error
+    if metadata is None or set(tensors) != {"weights", "centre", "spread"}:
+        raise WeightsError(f"{path} holds no preference scorer; `ieast study scorer` writes one")
+    values = json.loads(metadata)
+    if values.get("format") != FORMAT:
+        raise WeightsError(f"{path} has format {values.get('format')}, and this program knows {FORMAT}. Make it again")
+    return PreferenceScorer(**tensors, card=ScorerCard(**values))
