@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ieast.clips import list_clips, read_frames
+from ieast.checkpoint import load_model
 from ieast.evaluation.comparison import Comparison
 from ieast.evaluation.figures import as_picture, pairs_sheet, plot_differences, stability_sheet
 from ieast.evaluation.pairs import read_picture
-from ieast.gallery import photographs
-from ieast.images import resize_smallest_side, to_tensor, write_image
-from ieast.models.checkpoint import load_model
+from ieast.io.clips import list_clips, read_frames
+from ieast.io.images import resize_smallest_side, to_tensor, write_image
+from ieast.stylization.gallery import photographs
 
 SIDE, CELL, FRAMES, QUALITY = 256, 180, 3, 85
 STYLES = (0, 5, 2, 8)

@@ -14,9 +14,9 @@ import torch
 import typer
 
 from benchmarks.subjects import draw_batch, draw_stylizer, drive
-from ieast.config import ExperimentConfig
 from ieast.data.prepare import folder_digest, prepare_dataset
 from ieast.errors import InterruptedTrainingError
+from ieast.experiment import ExperimentConfig
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, fit
 from ieast.training.module import StyleTransferModule

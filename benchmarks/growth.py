@@ -20,14 +20,15 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.subjects import ReferenceModel, draw_batch, draw_pictures, draw_stylizer, drive
-from ieast.config import EncoderConfig, ExperimentConfig
+from ieast.config import EncoderConfig
 from ieast.evaluation.figures import as_picture
 from ieast.evaluation.perceptual import perceptual_distance
 from ieast.evaluation.temporal import adjacent_distances
-from ieast.files import atomic_write
-from ieast.images import write_image
-from ieast.memory import resident_bytes
+from ieast.experiment import ExperimentConfig
+from ieast.io.files import atomic_write
+from ieast.io.images import write_image
 from ieast.models.encoder import build_encoder
+from ieast.stylizer.memory import resident_bytes
 from ieast.training.module import StyleTransferModule
 
 ROOT = Path(__file__).resolve().parents[1]

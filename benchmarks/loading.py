@@ -25,10 +25,10 @@ from torch import Tensor
 
 from benchmarks.rows import Row
 from benchmarks.subjects import draw_pictures, draw_stylizer
-from ieast.config import ExperimentConfig
 from ieast.data.batches import PairBatches, iteration_loader
 from ieast.data.prepare import usable_cores
-from ieast.images import to_image, write_image
+from ieast.experiment import ExperimentConfig
+from ieast.io.images import to_image, write_image
 from ieast.training.loop import make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
 

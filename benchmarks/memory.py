@@ -25,15 +25,15 @@ def measure_here(
 
     Returns:
         `total`, the process's peak in bytes; `above`, how far that lies above what it held just before, pictures and model
-        included; `estimate`, what `ieast.memory` says of `above`; and `seconds`.
+        included; `estimate`, what `ieast.stylizer.memory` says of `above`; and `seconds`.
     """
     import torch
 
     from ieast.config import EncoderConfig
-    from ieast.memory import resident_bytes, stylization_bytes
     from ieast.methods.sanet import Sanet
     from ieast.models.encoder import build_encoder
-    from ieast.models.tiling import Tile
+    from ieast.stylizer.memory import resident_bytes, stylization_bytes
+    from ieast.stylizer.tiling import Tile
 
     tile: Tile = None if whole else "auto"
     torch.manual_seed(0)
@@ -79,7 +79,7 @@ def main() -> None:
 _PAGE = """# Memory
 
 What one stylisation takes with the compact encoder in fp32 on a CPU, with a style of 512 x 512 pixels, and what
-`ieast.memory` estimates before it begins; a stylisation whose estimate exceeds the memory available is refused.
+`ieast.stylizer.memory` estimates before it begins; a stylisation whose estimate exceeds the memory available is refused.
 
 | content | computed | peak of the process | above what it held before | estimate of that | time |
 | --- | --- | --- | --- | --- | --- |

@@ -14,7 +14,7 @@ from ieast.config import SpeedConfig
 from ieast.data.sample.artworks import draw_artwork
 from ieast.data.sample.photographs import draw_photograph
 from ieast.evaluation.speed import measure_speed
-from ieast.images import write_image
+from ieast.io.images import write_image
 
 
 def main() -> None:

@@ -125,13 +125,13 @@ def work_plainly(config_file: Path, data: Path, work: Path) -> dict[str, float]:
     """
     from lightning.pytorch.loggers import CSVLogger
 
-    from ieast.config import ExperimentConfig
+    from ieast.checkpoint import load_model
     from ieast.data.prepare import folder_digest, prepare_dataset
     from ieast.evaluation.evaluate import evaluate
     from ieast.evaluation.heatmaps import plot_flicker
     from ieast.evaluation.report import html_report
-    from ieast.images import write_image
-    from ieast.models.checkpoint import load_model
+    from ieast.experiment import ExperimentConfig
+    from ieast.io.images import write_image
     from ieast.training.fit import fit
 
     config = ExperimentConfig.load(config_file)

@@ -15,15 +15,16 @@ import torch
 import typer
 from tqdm import tqdm
 
-from ieast.brush import Look
-from ieast.config import EncoderConfig, ExperimentConfig, PrepareConfig
+from ieast.checkpoint import load_model
+from ieast.config import EncoderConfig, PrepareConfig
 from ieast.data.prepare import PreparedDataset, folder_digest, prepare_dataset
 from ieast.evaluation.distances import content_distance, style_distance
-from ieast.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
-from ieast.models.checkpoint import load_model
+from ieast.experiment import ExperimentConfig
+from ieast.io.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.models.pretrained import released_or_folder
-from ieast.models.stylizer import Stylizer
+from ieast.stylization.session import StylizeOptions
+from ieast.stylizer.base import Stylizer
 
 
 def held_out_pairs(prepared: PreparedDataset, count: int, match: str) -> list[tuple[Path, Path]]:
@@ -45,7 +46,7 @@ def score(
     rows: list[dict[str, object]] = []
     for number, (content_path, style_path) in enumerate(tqdm(pairs, desc=f"{name} at {size}")):
         content = to_tensor(resize_smallest_side(read_image(content_path), size))
-        style = to_tensor(resize_smallest_side(read_image(style_path), min(size, Look.style_size)))
+        style = to_tensor(resize_smallest_side(read_image(style_path), min(size, StylizeOptions.style_size)))
         stylized = stylizer.stylize(content, style)
         stem = folder / f"{number:02d}"
         for kind, picture in (("content", content), ("style", style), (name, stylized)):

@@ -20,9 +20,9 @@ from benchmarks.elsewhere import Elsewhere
 from benchmarks.machine import measure
 from benchmarks.rows import Row, take_turns
 from benchmarks.subjects import ReferenceModel, draw_pictures, draw_stylizer
-from ieast.allocator import keep_freed_memory
-from ieast.memory import resident_bytes
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.allocator import keep_freed_memory
+from ieast.stylizer.base import Stylizer
+from ieast.stylizer.memory import resident_bytes
 
 LIMIT = 12e9
 """Bytes of memory that the largest picture may take."""

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks import reference
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
 from ieast.methods import new_model
 from ieast.models.encoder import CONVOLUTIONS, Encoder
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.base import Stylizer
 from ieast.training.module import StyleTransferModule
+from reference import plain as reference
 
 
 def draw_pictures(count: int, height: int, width: int, seed: int) -> Tensor:

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-from ieast.config import ExperimentConfig
 from ieast.data.prepare import folder_digest, prepare_dataset
-from ieast.images import read_image
+from ieast.experiment import ExperimentConfig
+from ieast.io.images import read_image
 
 STYLE_SHARE = 0.68
 """Of the bytes: styles differ more from each other than photographs do."""

@@ -18,12 +18,12 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.rows import Row, take_turns
-from ieast.clips import read_frames
 from ieast.config import EncoderConfig
 from ieast.data.sample.photographs import draw_photograph
 from ieast.evaluation.perceptual import PerceptualDistance, perceptual_distance
 from ieast.evaluation.temporal import adjacent_distances
-from ieast.images import to_tensor
+from ieast.io.clips import read_frames
+from ieast.io.images import to_tensor
 from ieast.models.encoder import build_encoder
 
 

@@ -25,8 +25,8 @@ from benchmarks.elsewhere import Elsewhere
 from benchmarks.machine import measure as measure_machine
 from benchmarks.rows import Row
 from benchmarks.subjects import ReferenceTraining, draw_batch, draw_stylizer, drive
-from ieast.allocator import keep_freed_memory
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
+from ieast.stylizer.allocator import keep_freed_memory
 from ieast.training.loop import make_trainer
 from ieast.training.module import StyleTransferModule
 

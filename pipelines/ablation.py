@@ -5,10 +5,11 @@ from typing import Any
 from zenml import pipeline
 from zenml.enums import ExecutionMode
 
-from ieast.config import AblationConfig
+from ieast.experiment import AblationConfig
+from steps.conclude_ablation import conclude_ablation
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
-from steps.report_ablation import conclude_ablation, report_ablation
+from steps.report_ablation import report_ablation
 from steps.train_variant import train_variant
 
 

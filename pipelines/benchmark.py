@@ -5,11 +5,12 @@ from typing import Any
 from zenml import pipeline
 from zenml.enums import ExecutionMode
 
-from ieast.config import BenchmarkConfig
+from ieast.experiment import BenchmarkConfig
 from steps.benchmark_method import benchmark_method
+from steps.conclude_benchmark import conclude_benchmark
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
-from steps.report_benchmark import conclude_benchmark, report_benchmark
+from steps.report_benchmark import report_benchmark
 
 
 # A method's error is an outcome and no failure of its step; what fails a step, such as Ctrl-C, is to stop the rest too.

@@ -4,7 +4,7 @@ from typing import Any
 
 from zenml import Model, pipeline
 
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
 from steps.evaluate_model import evaluate_model
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images

@@ -9,21 +9,22 @@ from typing import Annotated
 import mlflow
 from zenml import step
 
-from ieast.config import BenchmarkConfig, MethodEntry
+from ieast.checkpoint import load_model, read_card
+from ieast.config import MethodEntry
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.evaluate import evaluate, require_evaluation_weights
 from ieast.evaluation.showcase import showcase_pairs, stylize_pairs
 from ieast.evaluation.speed import measure_speed
-from ieast.images import write_image
-from ieast.models.checkpoint import load_model, read_card
+from ieast.experiment import BenchmarkConfig
+from ieast.io.images import write_image
 from ieast.models.encoder import build_encoder
 from ieast.models.pretrained import released_or_folder
 from ieast.registry.register import fetch_model, log_model
 from ieast.training.folders import retire
-from steps.scoring import log_evaluation
-from steps.tracking import log_settings
-from steps.variant_runs import Outcome, cell_key, run_cell, train_cell
+from steps.support.scoring import log_evaluation
+from steps.support.tracking import log_settings
+from steps.support.variant_runs import Outcome, cell_key, run_cell, train_cell
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def benchmark_method(
             mlflow.log_artifacts(pictures, "showcase")
         mlflow.set_tag("model_uri", log_model(model).model_uri)
         if folder is not None:
-            retire(folder, run_id)
+            retire(folder, run_id, cell.training.iterations)
 
     tags = {"data.md5": data.md5, "prepared.key": prepared.key}
     return run_cell(key, entry.name, cell.training.seed, tags, work)

@@ -11,8 +11,8 @@ from ieast.config import DistillationConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.training.distillation import distill, distillation_folder
-from ieast.training.folders import retire
-from steps.tracking import active_run, log_document
+from ieast.training.folders import retire, take_up
+from steps.support.tracking import active_run, log_document
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -22,6 +22,7 @@ def distill_encoder(prepared: PreparedDataset, data: DataRef, config: Distillati
     mlflow.set_tags({"teacher": config.teacher.name, "teacher.weights": config.teacher.weights or "torchvision ImageNet"})
     run = active_run().info.run_id
     folder = distillation_folder(Path(config.work_folder), config, prepared)
+    take_up(folder, config.training.iterations)
     logger = MLFlowLogger(tracking_uri=mlflow.get_tracking_uri(), run_id=run)
     facts = {"data": data.model_dump(mode="json", exclude={"folder"}), "mlflow_run": run}
     result = distill(config, prepared, folder, logger=logger, facts=facts)
@@ -30,4 +31,4 @@ def distill_encoder(prepared: PreparedDataset, data: DataRef, config: Distillati
     log_metadata(metadata={"agreement": result.agreement, "seconds": result.seconds}, infer_artifact=True)
     for path in (result.encoder, result.card):
         mlflow.log_artifact(path)
-    return retire(folder, run)
+    return retire(folder, run, config.training.iterations)

@@ -6,11 +6,11 @@ from typing import Annotated
 from zenml import log_metadata, step
 from zenml.types import HTMLString
 
-from ieast.config import ExperimentConfig
+from ieast.checkpoint import load_model
 from ieast.data.prepare import PreparedDataset
 from ieast.evaluation.evaluate import evaluate
-from ieast.models.checkpoint import load_model
-from steps.scoring import log_evaluation
+from ieast.experiment import ExperimentConfig
+from steps.support.scoring import log_evaluation
 
 Scores = Annotated[dict[str, float], "scores"]
 Report = Annotated[HTMLString, "report"]

@@ -9,7 +9,7 @@ from zenml import log_metadata, step
 
 from ieast.config import DataConfig
 from ieast.data.versions import DataRef, load_dataset
-from steps.dvc_source import DvcDatasetSource
+from steps.support.dvc_source import DvcDatasetSource
 
 
 # Not cached: a tag or branch may have moved, and what it read may have been deleted. Reading the same version again is free.

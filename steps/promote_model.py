@@ -7,14 +7,14 @@ from typing import Annotated
 import mlflow
 from zenml import log_metadata, step
 
-from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset
+from ieast.experiment import ExperimentConfig
 from ieast.registry.champions import settle
 from ieast.registry.gate import compare
 from ieast.registry.promotion import Decision
 from ieast.training.folders import retire, training_folder
-from steps.summary import write_summary
-from steps.tracking import active_run, mirror_champion
+from steps.support.summary import write_summary
+from steps.support.tracking import active_run, mirror_champion
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def promote_model(
     mlflow.log_metrics({f"champion/{metric}": value for metric, value in (verdict.champion_scores or {}).items()})
     mlflow.set_tag("gate", verdict.outcome)
     # Not before: until the gate has spoken, the same command finds the trained model again instead of training anew.
-    retire(training_folder(Path(config.work_folder), config, prepared.key), run)
+    retire(training_folder(Path(config.work_folder), config, prepared.key), run, config.training.iterations)
     mirror_champion(config.registry.name)
     log_metadata(metadata={"gate": verdict.metadata()}, infer_model=True)
     log.info("%s", write_summary(config, verdict, scores))

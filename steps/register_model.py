@@ -5,11 +5,11 @@ from typing import Annotated
 
 from zenml import log_metadata, step
 
-from ieast.config import ExperimentConfig
+from ieast.checkpoint import read_card
 from ieast.data.versions import DataRef
-from ieast.models.checkpoint import read_card
+from ieast.experiment import ExperimentConfig
 from ieast.registry.register import register
-from steps.tracking import mirror_stage
+from steps.support.tracking import mirror_stage
 
 
 @step(experiment_tracker=True, enable_cache=False)

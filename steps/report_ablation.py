@@ -1,4 +1,4 @@
-"""Steps: put the variants of an ablation side by side, and end the run as they ended."""
+"""Step: put the variants of an ablation side by side."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,19 +9,18 @@ from mlflow.entities import Run
 from zenml import step
 from zenml.types import HTMLString
 
-from ieast.clips import list_clips
-from ieast.config import AblationConfig
+from ieast.checkpoint import load_model
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.comparison import Figure, Report, Scored, compare_scored
 from ieast.evaluation.figures import difference_figures, pairs_sheet
 from ieast.evaluation.pairs import spread
-from ieast.models.checkpoint import load_model
-from ieast.models.stylizer import Stylizer
+from ieast.experiment import AblationConfig
+from ieast.io.clips import list_clips
 from ieast.registry.register import fetch_model
-from steps.comparison_runs import (
+from ieast.stylizer.base import Stylizer
+from steps.support.comparison_runs import (
     children_of,
-    conclude,
     log_report,
     outcome_of,
     read_table,
@@ -29,8 +28,8 @@ from steps.comparison_runs import (
     scored_of,
     stability_figures,
 )
-from steps.tracking import active_run, log_document
-from steps.variant_runs import Outcome
+from steps.support.tracking import active_run, log_document
+from steps.support.variant_runs import Outcome
 
 SHOWN_PAIRS = 6
 
@@ -59,12 +58,6 @@ def report_ablation(
         warnings=_warnings(outcomes, scored, config),
     )
     return HTMLString(log_report(report)), outcomes
-
-
-@step(experiment_tracker=True, enable_cache=False)
-def conclude_ablation(outcomes: list[Outcome], work_folder: str) -> None:
-    """Say where to look; fail if a variant did."""
-    conclude(outcomes, work_folder, "Variants")
 
 
 def _facts(data: DataRef, config: AblationConfig, scored: list[Scored]) -> dict[str, str]:

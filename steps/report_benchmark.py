@@ -1,4 +1,4 @@
-"""Steps: put the methods of a benchmark side by side, and end the run as they ended."""
+"""Step: put the methods of a benchmark side by side."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +12,7 @@ from PIL import Image
 from zenml import step
 from zenml.types import HTMLString
 
-from ieast.clips import list_clips
-from ieast.config import BenchmarkConfig
+from ieast.checkpoint import load_model
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.comparison import Comparison, Figure, Report, Table, compare_scored
@@ -21,12 +20,12 @@ from ieast.evaluation.figures import difference_figures, showcase_sheet
 from ieast.evaluation.pairs import evenly, read_picture
 from ieast.evaluation.published import INPUTS, TABLE_2
 from ieast.evaluation.showcase import showcase_pairs, write_originals
-from ieast.images import read_image
-from ieast.models.checkpoint import load_model
+from ieast.experiment import BenchmarkConfig
+from ieast.io.clips import list_clips
+from ieast.io.images import read_image
 from ieast.registry.register import fetch_model
-from steps.comparison_runs import (
+from steps.support.comparison_runs import (
     children_of,
-    conclude,
     log_report,
     outcome_of,
     read_table,
@@ -34,8 +33,8 @@ from steps.comparison_runs import (
     scored_of,
     stability_figures,
 )
-from steps.tracking import active_run, log_document
-from steps.variant_runs import Outcome
+from steps.support.tracking import active_run, log_document
+from steps.support.variant_runs import Outcome
 
 SHOWN_PAIRS = 6
 
@@ -82,13 +81,6 @@ def report_benchmark(
         warnings=[f"{each.variant} failed: {each.error}" for each in outcomes if each.error],
     )
     return HTMLString(log_report(report)), outcomes, str(folder)
-
-
-@step(experiment_tracker=True, enable_cache=False)
-def conclude_benchmark(outcomes: list[Outcome], showcase: str, work_folder: str) -> None:
-    """Say where to look; fail if a method did."""
-    also = [f"  pictures            {showcase}", f"  ask people          ieast study build {showcase} -o STUDY"]
-    conclude(outcomes, work_folder, "Methods", also)
 
 
 def _tables(finished: Sequence[Run], comparison: Comparison) -> list[Table]:

@@ -6,14 +6,14 @@ from typing import Annotated
 import mlflow
 from zenml import log_metadata, step
 
-from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.evaluate import require_evaluation_weights
+from ieast.experiment import ExperimentConfig
 from ieast.models.encoder import build_encoder
-from ieast.training.folders import training_folder
+from ieast.training.folders import take_up, training_folder
 from ieast.training.launch import Tracking, TrainingJob, train
-from steps.tracking import active_run, check_model_names, log_settings
+from steps.support.tracking import active_run, check_model_names, log_settings
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -25,6 +25,7 @@ def train_model(prepared: PreparedDataset, data: DataRef, config: ExperimentConf
     log_settings(config)
     run = active_run()
     folder = training_folder(Path(config.work_folder), config, prepared.key)
+    take_up(folder, config.training.iterations)
     job = TrainingJob(
         config=config,
         prepared=prepared,

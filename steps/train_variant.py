@@ -5,16 +5,17 @@ from typing import Annotated
 import mlflow
 from zenml import step
 
-from ieast.config import ExperimentConfig, VariantName
+from ieast.checkpoint import load_model
+from ieast.config import VariantName
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.evaluate import evaluate, require_evaluation_weights
-from ieast.models.checkpoint import load_model
+from ieast.experiment import ExperimentConfig
 from ieast.registry.register import log_model
 from ieast.training.folders import retire
-from steps.scoring import log_evaluation
-from steps.tracking import log_settings
-from steps.variant_runs import Outcome, cell_key, run_cell, train_cell
+from steps.support.scoring import log_evaluation
+from steps.support.tracking import log_settings
+from steps.support.variant_runs import Outcome, cell_key, run_cell, train_cell
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -30,7 +31,7 @@ def train_variant(
         stylizer, card = load_model(model)
         log_evaluation(evaluate(stylizer, prepared, config.evaluation), card)
         mlflow.set_tag("model_uri", log_model(model).model_uri)
-        retire(folder, run_id)
+        retire(folder, run_id, config.training.iterations)
 
     tags = {"data.md5": data.md5, "prepared.key": prepared.key}
     return run_cell(cell_key(config, prepared), variant, seed, tags, work)

@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset, prepare_dataset
+from ieast.experiment import ExperimentConfig
 from ieast.methods import new_model
 from ieast.models.encoder import Encoder, build_encoder
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.base import Stylizer
 
-pytest_plugins = ["dvc_repositories", "studies"]
+pytest_plugins = ["helpers.dvc_repositories", "helpers.studies"]
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.yaml"
 PICTURES = 13
@@ -49,7 +49,7 @@ SMALL: dict[str, Any] = {
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """`base` with the values of `over`, section by section."""
-    both = {key: merge(base.get(key, {}), value) if isinstance(value, dict) else value for key, value in over.items()}
+    both = {key: merge(base.get(key) or {}, value) if isinstance(value, dict) else value for key, value in over.items()}
     return base | both
 
 

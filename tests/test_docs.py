@@ -8,8 +8,9 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from ieast.cli import app
-from ieast.config import AblationConfig, BenchmarkConfig, DistillationConfig, ExperimentConfig
+from ieast.cli.main import app
+from ieast.config import DistillationConfig
+from ieast.experiment import AblationConfig, BenchmarkConfig, ExperimentConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "ieast" / "pretrained" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -11,10 +11,10 @@ from conftest import draw_picture
 from PIL import Image
 from typer.testing import CliRunner
 
-from ieast.cli import app
+from ieast.cli.main import app
+from ieast.io.video import probe, stylize_clip
 from ieast.models.pretrained import MODELS
 from ieast.registry.register import register
-from ieast.video import probe, stylize_clip
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
 SECTION = README[README.index("### Stylise") : README.index("### Train")]

@@ -1,7 +1,6 @@
 """Every setting and its default, once. YAML files only override; an unknown key is an error.
 
-The defaults are the preset `paper`; what the released code does otherwise is the preset `official`, and what other methods'
-publications do otherwise stands with the methods.
+Settings alone: whole experiments, which know methods and presets, stand in `ieast.experiment`.
 """
 
 from ieast.config.base import (
@@ -10,10 +9,8 @@ from ieast.config.base import (
     describe,
     merge,
 )
-from ieast.config.comparisons import (
+from ieast.config.comparison import (
     SWITCHES,
-    AblationConfig,
-    BenchmarkConfig,
     MethodEntry,
     ShowcaseConfig,
     SpeedConfig,
@@ -23,10 +20,6 @@ from ieast.config.distillation import (
     DistillationConfig,
     DistillationTrainingConfig,
     TeacherConfig,
-)
-from ieast.config.experiment import (
-    OFFICIAL,
-    ExperimentConfig,
 )
 from ieast.config.sections import (
     SMALLEST_ARTFID_SIDE,
@@ -47,19 +40,15 @@ from ieast.config.sections import (
 )
 
 __all__ = [
-    "OFFICIAL",
     "SMALLEST_ARTFID_SIDE",
     "SMALLEST_CROP",
     "SWITCHES",
-    "AblationConfig",
-    "BenchmarkConfig",
     "DataConfig",
     "DistillationConfig",
     "DistillationTrainingConfig",
     "Document",
     "EncoderConfig",
     "EvaluationConfig",
-    "ExperimentConfig",
     "LossWeights",
     "MethodEntry",
     "ModelConfig",

@@ -1,11 +1,13 @@
 """The sections of an experiment: every setting and its default, once."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from ieast.config.base import Settings
+from ieast.metrics import Direction, find_metric
 
 # Reflection padding needs two positions at relu5_1, a sixteenth of the crop.
 SMALLEST_CROP = 32
@@ -106,6 +108,11 @@ class ModelConfig(Settings):
     content_head: tuple[PositiveInt, PositiveInt] = (128, 128)
     discriminator_width: PositiveInt = 64
     discriminator_scales: PositiveInt = 3
+    discriminator_normalization: Literal["instance", "spectral"] = Field(
+        "instance",
+        description="`instance` as published, which takes from the layers above the first how strong a picture's noise is; "
+        "`spectral` bounds how fast scores can change instead, and leaves it in",
+    )
 
 
 class LossWeights(Settings):
@@ -144,6 +151,12 @@ class ObjectiveConfig(Settings):
         description="network whose features the losses compare, where it is not the generator's own encoder: a large one can "
         "teach a model that is small",
     )
+    gradient_penalty: float = Field(
+        0.0,
+        ge=0,
+        description="factor of R1: the discriminator pays for steep scores at real artworks, so that it cannot run away from a "
+        "generator that is close",
+    )
     contrastive_reduction: Literal["mean", "sum"] = "mean"
     temperature: PositiveFloat = Field(0.2, description="τ of Eq. 5 and 6")
     weights: LossWeights = LossWeights()
@@ -179,6 +192,9 @@ class TrainingConfig(Settings):
         1,
         description="iterations between those with the terms of Eq. 4, which weigh as many times as much; they take "
         "almost half of an iteration's time",
+    )
+    gradient_penalty_every: PositiveInt = Field(
+        16, description="iterations between those with the gradient penalty, which weighs as many times as much"
     )
     discriminator_learning_rate: PositiveFloat | None = Field(None, description="of the discriminator, where it differs")
     discriminator_betas: tuple[float, float] = (0.5, 0.999)  # the paper is silent: the released code's choice
@@ -261,7 +277,11 @@ class Threshold(Settings):
     """One condition a candidate must meet to be promoted."""
 
     metric: str = Field(description="a score's name, as in the evaluation's report and `ieast models`")
-    better: Literal["lower", "higher"] = Field("lower", description="which direction `relative_to_champion` takes as better")
+    better: Direction = Field(
+        "lower",
+        description="which of two values is the better one. Scores of `ieast.metrics` have their direction there; others must "
+        "say it where they are compared with the champion's",
+    )
     at_most: float | None = None
     at_least: float | None = None
     relative_to_champion: PositiveFloat | None = Field(
@@ -269,6 +289,36 @@ class Threshold(Settings):
         description="limit as a ratio candidate / champion. Where lower is better, 1.0: no worse, 1.05: up to 5 % worse, 0.95: "
         "at least 5 % better; where higher is better, 0.95: up to 5 % worse, 1.05: at least 5 % better",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _direction_is_the_metrics(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        name, better = values.get("metric"), values.get("better")
+        metric = find_metric(name) if isinstance(name, str) else None
+        if metric is None:
+            if better is None and values.get("relative_to_champion") is not None:
+                raise ValueError(
+                    f"threshold on {name}, which is no score of this project, compares with the champion: say with `better` "
+                    "whether lower or higher values are better"
+                )
+            return values
+        if better is not None and better != metric.better:
+            raise ValueError(f"threshold on {name} says better: {better}, but of this score {metric.better} values are better")
+        return {**values, "better": metric.better}
+
+    @model_validator(mode="after")
+    def _bounds_the_worse_side(self) -> Self:
+        lower = self.better == "lower"
+        wrong, right = ("at_least", "at_most") if lower else ("at_most", "at_least")
+        asks_for_worse = getattr(self, wrong) is not None and getattr(self, right) is None and self.relative_to_champion is None
+        if asks_for_worse and find_metric(self.metric) is not None:
+            raise ValueError(
+                f"threshold on {self.metric} sets {wrong} alone, but of this score {self.better} values are better: "
+                f"set {right}, or both for a range"
+            )
+        return self
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ieast.errors import DataError, ImageError
-from ieast.images import read_image
+from ieast.io.images import read_image
 
 CONTENT, STYLE = 0, 1
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ieast.config import DataConfig
 from ieast.errors import DataError
-from ieast.files import DiskFullError
+from ieast.io.files import DiskFullError
 
 WORKSPACE = "workspace"
 CLIPS = "clips"

@@ -19,11 +19,11 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
-from ieast.clips import list_clips
 from ieast.config import PrepareConfig
 from ieast.errors import DataError, ImageError
-from ieast.files import atomic_write
-from ieast.images import list_files, read_image, read_size, resize_smallest_side, resize_square, write_image
+from ieast.io.clips import list_clips
+from ieast.io.files import atomic_write
+from ieast.io.images import list_files, read_image, read_size, resize_smallest_side, resize_square, write_image
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,13 @@ class PreparedDataset(BaseModel):
     def scoring_paths(self, side: str) -> list[Path]:
         """The pictures of `side` that training does not see; all of them where none are held out."""
         return self._held_out(side) or self._paths(side)
+
+    def enlarged(self, side: str) -> set[Path]:
+        """The pictures of `side` that have more pixels than their sources: what lies between those is no detail."""
+        manifest = pd.read_csv(Path(self.folder) / MANIFEST)
+        usable = manifest[(manifest["side"] == side) & (manifest["status"] == "ok")]
+        larger = usable[["width", "height"]].min(axis=1) > usable[["source_width", "source_height"]].min(axis=1)
+        return {Path(self.folder) / name for name in usable.loc[larger, "prepared"]}
 
     def _held_out(self, side: str) -> list[Path]:
         # By a digest of the name, so that pictures which come later change little of which are held out.

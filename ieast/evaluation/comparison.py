@@ -13,6 +13,7 @@ from PIL import Image
 
 from ieast.evaluation.references import REFERENCES
 from ieast.evaluation.statistics import compare, summarise
+from ieast.metrics import with_arrow
 
 UNITS = {"pairs": ("content", "style"), "clips": ("clip", "style")}
 """What names a row of each table of scores."""
@@ -158,7 +159,8 @@ def _variant_and_seed(seeds: pd.DataFrame) -> pd.Series:
 def _wide(table: pd.DataFrame, cell: Callable[[pd.Series], str]) -> pd.DataFrame:
     """A row a metric, a column a variant, in the order they come."""
     shown = table.assign(cell=table.apply(cell, axis=1)).pivot(index="metric", columns="variant", values="cell")
-    return shown.reindex(index=table["metric"].unique(), columns=table["variant"].unique()).fillna("")
+    shown = shown.reindex(index=table["metric"].unique(), columns=table["variant"].unique()).fillna("")
+    return shown.rename(index=with_arrow)
 
 
 def _interval(row: pd.Series) -> str:

@@ -1,9 +1,9 @@
 """The deception score by machine: the share of stylizations that a classifier takes for real artworks.
 
 The paper asks people (Table 1). Here a classifier two-sample test does (Lopez-Paz & Oquab, Revisiting Classifier Two-Sample
-Tests, ICLR 2017, https://arxiv.org/abs/1610.06545): logistic regression on pooled features, told nothing of the pictures that it
-judges. Of stylizations that nothing in the features tells from artworks it takes half for real: 0.5 is the most to hope for,
-where people, who also doubt real ones, give artworks more.
+Tests, ICLR 2017, https://arxiv.org/abs/1610.06545): logistic regression on pooled features, told nothing of the pictures
+that it judges. Of stylizations that nothing in the features tells from artworks it takes half for real: 0.5 is the most to
+hope for, where people, who also doubt real ones, give artworks more.
 """
 
 from collections.abc import Sequence
@@ -118,7 +118,7 @@ def splits(is_real: Flags, styles: Array, contents: Array, seed: int) -> list[tu
 
 
 def judge(features: Array, is_real: Flags, others: Array) -> Array:
-    """Learn from `features` (N, D) and say of each of `others` (M, D) whether it is real: 1, 0, or 0.5 where it lies between."""
+    """Learn from `features` (N, D) and say of each of `others` (M, D) if it is real: 1, or 0, or 0.5 where it lies between."""
     centre, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0) * np.sqrt(features.shape[1])
     weights = np.where(is_real, 0.5 / is_real.sum(), 0.5 / (~is_real).sum())
@@ -129,6 +129,8 @@ def judge(features: Array, is_real: Flags, others: Array) -> Array:
 
 def _too_few(artworks: Sequence[str], made: Made) -> str | None:
     styles, real = len(set(made.styles)), len(set(artworks))
-    if min(styles, real) >= FEWEST:
-        return None
-    return f"it takes stylizations in {FEWEST} styles and {FEWEST} real artworks, and there are {styles} and {real}"
+    if styles < FEWEST:
+        return f"it takes stylizations in {FEWEST} styles, and there are {styles}"
+    if real < FEWEST:
+        return f"it takes {FEWEST} real artworks that were not enlarged, and there are {real}"
+    return None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 BLUR = 2.0
@@ -20,8 +21,8 @@ SPECKLED_SHARE, SPECKLE = 0.1, 0.25
 RIPPLE, RIPPLE_PERIOD = 0.05, 6.0
 """Amplitude of the wave, and pixels from crest to crest."""
 
-WASHED = 0.6
-"""Share of the way to the mean colour."""
+FRINGE = 1
+"""Pixels that R lies left of G, and B right of it."""
 
 
 def blurred(picture: Tensor) -> Tensor:
@@ -49,14 +50,16 @@ def rippled(picture: Tensor) -> Tensor:
     return (picture + wave[None].to(picture)).clamp(0, 1)
 
 
-def washed_out(picture: Tensor) -> Tensor:
-    """With little contrast."""
-    return torch.lerp(picture, picture.mean(dim=(2, 3), keepdim=True), WASHED)
+def fringed(picture: Tensor) -> Tensor:
+    """With coloured edges, as where channels do not lie on each other."""
+    red, green, blue = picture.split(1, dim=1)
+    red, blue = (F.pad(part, (FRINGE, FRINGE, 0, 0), mode="replicate") for part in (red, blue))
+    return torch.cat([red[..., 2 * FRINGE :], green, blue[..., : -2 * FRINGE]], dim=1)
 
 
 DEGRADATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "blurred": blurred,
     "speckled": speckled,
     "rippled": rippled,
-    "washed out": washed_out,
+    "fringed": fringed,
 }

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from ieast.layers.statistics import mean_std
 from ieast.losses import functional
 from ieast.models.encoder import STYLE_TAPS, Taps
 
@@ -36,7 +37,7 @@ def style_distance(encoder: Encode, stylized: Tensor, style: Tensor) -> Tensor:
     total = stylized.new_zeros(())
     for tap in STYLE_TAPS:
         unit = wanted[tap].mean()
-        for a, b in zip(functional.mean_std(taps[tap]), functional.mean_std(wanted[tap]), strict=True):
+        for a, b in zip(mean_std(taps[tap]), mean_std(wanted[tap]), strict=True):
             total = total + ((a - b) / unit).square().mean()
     return total
 
@@ -57,7 +58,7 @@ def style_mismatch(encoder: Encode, stylized: Tensor, style: Tensor) -> Tensor:
     taps, wanted = encoder(stylized), encoder(style)
     shares = []
     for tap in STYLE_TAPS:
-        a, b = (torch.cat(functional.mean_std(features[tap]), dim=1) for features in (taps, wanted))
+        a, b = (torch.cat(mean_std(features[tap]), dim=1) for features in (taps, wanted))
         shares.append((a - b).square().sum() / (a.square().sum() + b.square().sum()))
     return torch.stack(shares).mean()
 

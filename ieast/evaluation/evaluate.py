@@ -9,20 +9,20 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from ieast.clips import list_clips
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.evaluation.artfid import ArtFid, load_art_inception
 from ieast.evaluation.deception import FEWEST, MOST_REAL, Made, deception
 from ieast.evaluation.grid import stylization_grid
 from ieast.evaluation.heatmaps import Differences, clip_heat_map, common_limit
-from ieast.evaluation.pairs import MODEL, PairScores, artwork_features, score_pairs, scoring_styles, spread
+from ieast.evaluation.pairs import MODEL, PairScores, artwork_features, crop_side, score_pairs, scoring_styles, spread
 from ieast.evaluation.perceptual import perceptual_distance, require_weights
 from ieast.evaluation.preference import load_scorer, read_scorer
 from ieast.evaluation.statistics import Interval, mean_interval
 from ieast.evaluation.temporal import score_clips
+from ieast.io.clips import list_clips
 from ieast.models.encoder import Encoder
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.base import Stylizer
 
 log = logging.getLogger(__name__)
 
@@ -69,15 +69,11 @@ def evaluate(
             comparable only on the same one.
 
     Returns:
-        Its `metrics` are the means of the columns of the same names. Of `pairs`: `style_distance`, `content_distance`,
-        `style_mismatch`, `content_<distance>`, `cfsd`, `colour_noise` (lower is better), `content_ssim` and `detail` (higher is
-        better); `deception`, the share of stylizations taken for real artworks (higher is better, 0.5 the most to hope for), where
-        there are pictures enough, and with it `deception_accuracy`, how well the classifier tells both (0.5: not at all); and
-        `preference` (higher is better), where a scorer is configured. `references` has the same of the content and of the style
-        as they are. Of `clips`, where there are any:
-        `temporal_<distance>` between adjacent stylized frames and `warping_error_<interval>` (lower is steadier), and
-        with `_inputs` at the end the same on the clips themselves, as the floor. And, where its network is configured,
-        `art_fid` over all pairs, which has no interval.
+        Its `metrics` are the scores of `ieast.metrics`, means of the columns of the same names: of `pairs`, with `deception`
+        where there are pictures enough and `preference` where a scorer is configured; of `clips`, where there are any, the
+        temporal ones, with `_inputs` at the end on the clips themselves, as the floor. Without a column are
+        `deception_accuracy`, `preference_agreement` and, where its network is configured, `art_fid`. `references` has the
+        scores of `pairs` of the content and of the style as they are.
 
     Raises:
         WeightsError: The weights of the perceptual distance, of ArtFID or the preference scorer are not at hand, or the scorer
@@ -115,6 +111,9 @@ def evaluate(
     if deceived.interval is not None:
         metrics["deception_accuracy"] = deceived.accuracy
         intervals["deception"] = deceived.interval
+    if scorer is not None and scorer.card is not None and np.isfinite(scorer.card.agreement):
+        metrics["preference_agreement"] = scorer.card.agreement
+        intervals["preference_agreement"] = scorer.card.interval
     if art_fid:
         metrics["art_fid"] = art_fid.value()
     differences = clip_scores.differences if clip_scores else {}
@@ -145,8 +144,11 @@ class _Deceived:
 def _score_deception(scored: PairScores, encoder: Encoder, prepared: PreparedDataset, config: EvaluationConfig) -> _Deceived:
     """Judge stylizations and references; the verdicts become a column of their tables."""
     contents, styles = (list(scored.pairs[side]) for side in ("content", "style"))
-    artworks = list(prepared.scoring_paths("style")) if len(set(styles)) >= FEWEST else []  # else the cost would be for nothing
-    real, names = artwork_features(encoder, artworks, config.size, max(MOST_REAL, config.pairs))
+    artworks = []
+    if len(set(styles)) >= FEWEST:  # else the cost would be for nothing
+        enlarged = prepared.enlarged("style")
+        artworks = [path for path in prepared.scoring_paths("style") if path not in enlarged]
+    real, names = artwork_features(encoder, artworks, crop_side(config), max(MOST_REAL, config.pairs))
     model = deception(real, names, Made(scored.features[MODEL], styles, contents), config.seed)
     if model.skipped is not None:
         return _Deceived(None, float("nan"), [f"deception was not scored: {model.skipped}"])

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ieast.evaluation.distances import Encode
 from ieast.evaluation.noise import fine_structure
-from ieast.images import to_image, to_tensor
-from ieast.losses import functional
+from ieast.io.images import to_image, to_tensor
+from ieast.layers.statistics import mean_std
 from ieast.models.encoder import STYLE_TAPS, Taps
 
 Array = NDArray[np.float64]
@@ -29,7 +29,7 @@ class Remembering:
 
 
 @torch.inference_mode()
-def pooled_features(encoder: Encode, picture: Tensor, square: bool = False) -> Array:
+def pooled_features(encoder: Encode, picture: Tensor, crop: int | None = None) -> Array:
     """Logarithms of means and deviations of the encoder's five taps, and of detail and noise in colour; (2 ΣC + 2,).
 
     Logarithms, because activations are products of many factors, and a linear scorer then sees their ratios.
@@ -37,18 +37,19 @@ def pooled_features(encoder: Encode, picture: Tensor, square: bool = False) -> A
     Args:
         encoder: φ.
         picture: (1, 3, H, W) in [0, 1]; never enlarged, for a blur would give away which was.
-        square: Take the middle square alone, so that all pictures have as many positions; rounded to 8 bits, for files are.
+        crop: Pixels of the middle square that is taken alone, so that all pictures have as many positions; a smaller picture
+            has its whole middle square. It is rounded to 8 bits, for files are. None: all of the picture, as it is.
 
     Returns:
         NaN where the picture is not finite.
     """
-    if square:
-        side = min(picture.shape[-2:])
+    if crop is not None:
+        side = min(crop, *picture.shape[-2:])
         top, left = ((length - side) // 2 for length in picture.shape[-2:])
         picture = picture[..., top : top + side, left : left + side]
         if torch.isfinite(picture).all():
             picture = to_tensor(to_image(picture)).to(picture)
     taps = encoder(picture)
-    statistics = [part[0].double().cpu().numpy() for tap in STYLE_TAPS for part in functional.mean_std(taps[tap])]
+    statistics = [part[0].double().cpu().numpy() for tap in STYLE_TAPS for part in mean_std(taps[tap])]
     fine = fine_structure(picture)
     return np.log(np.concatenate([*statistics, [fine.detail, fine.noise]]) + 1e-3)

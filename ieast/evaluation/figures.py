@@ -12,9 +12,10 @@ from torch import Tensor
 from ieast.evaluation.comparison import Comparison
 from ieast.evaluation.comparison import Figure as ReportFigure
 from ieast.evaluation.heatmaps import heat_map
-from ieast.images import to_image
-from ieast.models.stylizer import Stylizer
-from ieast.sheet import Cell, sheet
+from ieast.io.contact_sheet import Cell, sheet
+from ieast.io.images import to_image
+from ieast.metrics import with_arrow
+from ieast.stylizer.base import Stylizer
 
 
 def pairs_sheet(stylizers: Mapping[str, Stylizer], pairs: Sequence[tuple[Tensor, Tensor]], cell: int = 220) -> Image.Image:
@@ -98,8 +99,8 @@ def plot_differences(comparison: Comparison, baseline: str) -> Figure:
             each = (seeds.loc[metric, variant] - seeds.loc[metric, baseline]) * percent[metric]
             axes.plot(each, np.full(len(each), height), "|", markersize=7, alpha=0.6, color=line[0].get_color())
     axes.axvline(0, color="grey", linewidth=1)
-    axes.set_yticks(range(len(metrics)), metrics)
-    axes.set_xlabel(f"difference to {baseline}, % of its mean (left is better, but for ssim)")
+    axes.set_yticks(range(len(metrics)), [with_arrow(metric) for metric in metrics])
+    axes.set_xlabel(f"difference to {baseline}, % of its mean (arrows: where better values lie, ↓ left and ↑ right)")
     axes.legend(fontsize="small")
     return figure
 

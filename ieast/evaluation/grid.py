@@ -6,8 +6,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from ieast.images import to_image
-from ieast.models.stylizer import Stylizer
+from ieast.io.images import to_image
+from ieast.stylizer.base import Stylizer
 
 
 def stylization_grid(stylizer: Stylizer, contents: list[Tensor], styles: list[Tensor], cell: int = 256) -> Image.Image:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ieast.images import to_image
+from ieast.io.images import to_image
 
 SIGMA = 1.0
 """Pixels; the deviation of the blur that is taken away."""

@@ -20,9 +20,9 @@ from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.perceptual import PerceptualDistance
 from ieast.evaluation.preference import PreferenceScorer
 from ieast.evaluation.references import CONTENT, STYLE, style_as_it_is
-from ieast.images import read_image, read_size, resize_smallest_side, to_tensor
+from ieast.io.images import read_image, read_size, resize_smallest_side, to_tensor
 from ieast.models.encoder import Encoder
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.base import Stylizer
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class PairScores:
     Attributes:
         pairs: A row a pair: `content`, `style`, and the scores of the stylization.
         references: The same of the content and of the style as they are, by their names.
-        features: Of the stylizations and of each reference, by name, (N, D) as `pooled_features` has them; `MODEL` is the model.
+        features: By the references' names, and by `MODEL` of the stylizations, (N, D): `pooled_features` of middle squares.
     """
 
     pairs: pd.DataFrame
@@ -41,6 +41,9 @@ class PairScores:
 
 
 MODEL = "model"
+
+CROP = 256
+"""Most pixels of a side of what the deception score looks at: what artworks of the usual collections have unshrunk."""
 
 
 @torch.inference_mode()
@@ -53,7 +56,9 @@ def score_pairs(
     watch: Callable[[Tensor, Tensor, float], None] | None = None,
     scorer: PreferenceScorer | None = None,
 ) -> PairScores:
-    """Score the model, and the content and the style as they are, on pairs; the same seed and data give the same pairs, so models are compared on equal terms.
+    """Score the model, and the content and the style as they are, on pairs.
+
+    The same seed and data give the same pairs, so models are compared on equal terms.
 
     Args:
         stylizer: The model.
@@ -81,7 +86,10 @@ def score_pairs(
             if scorer is not None:
                 scores["preference"] = scorer.score_picture(seen, picture, style, content)
             rows[name].append({"content": content_path.name, "style": style_path.name, **scores})
-            features[name].append(pooled_features(encoder, picture, square=True))
+            if name != STYLE:
+                features[name].append(pooled_features(encoder, picture, crop=crop_side(config)))
+        # Its own pixels: a copy in the content's size would be told by having been resized.
+        features[STYLE].append(pooled_features(encoder, read_native(style_path).to(device), crop=crop_side(config)))
         if watch is not None:
             watch(stylized, style, float(rows[MODEL][-1][f"content_{distance.name}"]))  # type: ignore[arg-type]
     tables = {name: pd.DataFrame(found) for name, found in rows.items()}
@@ -114,15 +122,25 @@ def score_picture(
 
 
 @torch.inference_mode()
-def artwork_features(encoder: Encoder, paths: Sequence[Path], size: int, count: int) -> tuple[Array, list[str]]:
-    """Features of at most `count` of the artworks at `paths`, evenly spread, as `score_pairs` has those of stylizations; names.
+def artwork_features(encoder: Encoder, paths: Sequence[Path], side: int, count: int) -> tuple[Array, list[str]]:
+    """Features of the middle square of at most `count` of the artworks at `paths`, evenly spread; and their names.
 
-    Artworks whose files have fewer than `size` pixels are left out: they would be enlarged, hence blurred.
+    They are cut, not resized, for a resized picture has other fine structure; those with fewer than `side` pixels are left out.
     """
-    large = evenly([path for path in paths if min(read_size(path)) >= size], count)
+    large = evenly([path for path in paths if min(read_size(path)) >= side], count)
     device = encoder.conv0.weight.device
-    found = [pooled_features(encoder, read_picture(path, size)[None].to(device), square=True) for path in large]
+    found = [pooled_features(encoder, read_native(path).to(device), crop=side) for path in large]
     return np.array(found), [path.name for path in large]
+
+
+def crop_side(config: EvaluationConfig) -> int:
+    """Pixels of the squares by which a classifier tells artworks from stylizations: as large as both have them."""
+    return min(CROP, config.size)
+
+
+def read_native(path: Path) -> Tensor:
+    """The picture (1, 3, H, W) in [0, 1] at `path`, pixel for pixel."""
+    return to_tensor(read_image(path))
 
 
 def evenly(paths: Sequence[Path], count: int | None) -> list[Path]:

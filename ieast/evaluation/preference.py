@@ -1,8 +1,8 @@
 """A scorer that learns which pictures people prefer, from their votes or, until there are any, from pictures made worse.
 
-A linear Bradley-Terry model (Bradley & Terry 1952, https://doi.org/10.2307/2334029) with a ridge penalty, on what a frozen encoder
-sees: the chance that picture p is preferred to q is 1 / (1 + exp(s(q) - s(p))). Scores s are in logits: only differences between
-pictures of the same content and style mean something.
+A linear Bradley-Terry model (Bradley & Terry 1952, https://doi.org/10.2307/2334029) with a ridge penalty, on what a frozen
+encoder sees: the chance that picture p is preferred to q is 1 / (1 + exp(s(q) - s(p))). Scores s are in logits: only
+differences between pictures of the same content and style mean something.
 """
 
 import json
@@ -20,8 +20,8 @@ from ieast.errors import WeightsError
 from ieast.evaluation.distances import Encode
 from ieast.evaluation.features import Array, pooled_features
 from ieast.evaluation.logistic import fit_logistic
-from ieast.evaluation.statistics import ratio_interval
-from ieast.files import atomic_write
+from ieast.evaluation.statistics import Interval, ratio_interval
+from ieast.io.files import atomic_write
 
 FORMAT = 1
 RIDGE = 0.01
@@ -61,6 +61,7 @@ class ScorerCard:
             NaN where there are too few pictures to hold any out.
         low: Of the 95 % interval of `agreement` over pairs of a content and a style.
         high: Likewise.
+        pairs: Of a content and a style that were held out in turn.
     """
 
     encoder: str
@@ -71,7 +72,13 @@ class ScorerCard:
     agreement: float
     low: float
     high: float
+    pairs: int
     format: int = FORMAT
+
+    @property
+    def interval(self) -> Interval:
+        """`agreement` with its interval."""
+        return Interval(self.agreement, self.low, self.high, self.pairs)
 
 
 @dataclass(frozen=True)
@@ -84,13 +91,13 @@ class PreferenceScorer:
     card: ScorerCard | None = field(default=None, compare=False)
 
     def score(self, features: Array) -> float:
-        """s of the features (3D,) of a picture; higher is better."""
+        """S of the features (3D,) of a picture; higher is better."""
         return float(self.weights @ ((features - self.centre) / self.spread))
 
     def score_picture(
         self, encoder: Encode, picture: Tensor, style: Tensor | None = None, content: Tensor | None = None
     ) -> float:
-        """s of a picture (1, 3, H, W) in [0, 1] beside its style and content; without these, of how it looks alone."""
+        """S of a picture (1, 3, H, W) in [0, 1] beside its style and content; without these, of how it looks alone."""
         return self.score(scorer_features(encoder, picture, style, content))
 
 
@@ -118,10 +125,11 @@ def train_scorer(comparisons: Sequence[Comparison], ridge: float = RIDGE) -> Pre
     return PreferenceScorer(weights, centre, spread)
 
 
-def held_out_agreement(comparisons: Sequence[Comparison], seed: int = 0) -> tuple[float, float, float]:
+def held_out_agreement(comparisons: Sequence[Comparison], seed: int = 0) -> Interval:
     """Share of votes that scorers agree with which have seen neither their content nor their style, and its interval.
 
-    Each pair of a content and a style is held out in turn, and learnt from is only what shares neither with it. Ties count half.
+    Each pair of a content and a style is held out in turn, and learnt from is only what shares neither with it. Ties count
+    half.
     """
     pairs = sorted({(each.content, each.style) for each in comparisons})
     right, asked = [], []
@@ -135,8 +143,7 @@ def held_out_agreement(comparisons: Sequence[Comparison], seed: int = 0) -> tupl
         votes = np.array([each.votes for each in held])
         right.append(float(votes @ np.where(np.abs(leads) < 1e-9, 0.5, leads > 0)))
         asked.append(float(votes.sum()))
-    found = ratio_interval(right, asked, seed)
-    return found.mean, found.low, found.high
+    return ratio_interval(right, asked, seed)
 
 
 def save_scorer(scorer: PreferenceScorer, path: Path) -> None:
@@ -162,8 +169,8 @@ def load_scorer(path: Path, encoder_digest: str) -> PreferenceScorer:
     assert card is not None
     if card.encoder != encoder_digest:
         raise WeightsError(
-            f"{path} was made with the features of encoder {card.encoder_name} {card.encoder[:12]}, and models are scored here by "
-            f"{encoder_digest[:12]}. Make it again with that one: `ieast study scorer STUDY -o {path} --metric-weights FILE`"
+            f"{path} was made with the features of encoder {card.encoder_name} {card.encoder[:12]}, and models are scored here "
+            f"by {encoder_digest[:12]}. Make it again with that one: `ieast study scorer STUDY -o {path} --encoder FILE`"
         )
     return scorer
 
@@ -176,8 +183,8 @@ def read_scorer(path: Path) -> PreferenceScorer:
     """
     if not path.is_file():
         raise WeightsError(
-            f"evaluation.preference names {path}, and there is no such file. Make one with `ieast study scorer STUDY -o {path}`, "
-            "or leave the setting out to do without the preference score"
+            f"evaluation.preference names {path}, and there is no such file. Make one with "
+            f"`ieast study scorer STUDY -o {path}`, or leave the setting out to do without the preference score"
         )
     try:
         with safe_open(path, framework="pt") as file:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ieast.images import read_image, to_tensor
+from ieast.io.images import read_image, to_tensor
 
 CONTENT, STYLE = "content as it is", "style as it is"
 REFERENCES = (CONTENT, STYLE)

@@ -7,8 +7,8 @@ import math
 
 import pandas as pd
 
+from ieast.checkpoint import ModelCard
 from ieast.evaluation.evaluate import Evaluation
-from ieast.models.checkpoint import ModelCard
 
 _PAGE = """<!doctype html>
 <meta charset="utf-8">

@@ -20,8 +20,8 @@ from ieast.config import ShowcaseConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import DataError
 from ieast.evaluation.pairs import evenly, progress
-from ieast.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
-from ieast.models.stylizer import Stylizer
+from ieast.io.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
+from ieast.stylizer.base import Stylizer
 
 
 def showcase_pairs(prepared: PreparedDataset, config: ShowcaseConfig, scored_styles: int | None = None) -> pd.DataFrame:

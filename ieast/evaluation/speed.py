@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import center_crop
 
+from ieast.checkpoint import load_model
 from ieast.config import SpeedConfig
 from ieast.errors import MemoryLimitError
-from ieast.images import read_image, resize_smallest_side, to_tensor
-from ieast.memory import resident_bytes
-from ieast.models.checkpoint import load_model
+from ieast.io.images import read_image, resize_smallest_side, to_tensor
+from ieast.stylizer.memory import resident_bytes
 
 MEBIBYTE = 1 << 20
 GROWTH = 4.0

@@ -17,11 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap
 
 from ieast.errors import DataError
+from ieast.metrics import find_metric
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
-HIGHER_IS_BETTER = frozenset({"content_ssim", "detail", "deception", "preference"})
-"""Of all other scores the lower ones are better."""
 
 
 @dataclass(frozen=True)
@@ -215,5 +214,6 @@ def _named(columns: list[str], key: tuple[object, ...]) -> str:
 def _wins(differences: NDArray[np.float64], metric: str) -> float:
     if not len(differences) or not np.isfinite(differences).all():
         return float("nan")
-    better = differences > 0 if metric in HIGHER_IS_BETTER else differences < 0
+    known = find_metric(metric)
+    better = differences > 0 if known is not None and known.better == "higher" else differences < 0
     return float(np.mean(better) + np.mean(differences == 0) / 2)

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from ieast.clips import read_frames
 from ieast.config import EvaluationConfig
 from ieast.evaluation.flow import WarpingErrors
 from ieast.evaluation.heatmaps import Differences, MeanDifference
 from ieast.evaluation.pairs import progress
 from ieast.evaluation.perceptual import PerceptualDistance
-from ieast.models.stylizer import Stylizer
+from ieast.io.clips import read_frames
+from ieast.stylizer.base import Stylizer
 
 
 class AdjacentDistances:

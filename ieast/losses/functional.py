@@ -14,27 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ieast.losses.reductions import mean_variance, squared_distance
+from ieast.layers.reductions import mean_variance, squared_distance
+from ieast.layers.statistics import EPSILON, gram_matrix, mean_variance_norm
 
 Distance = Literal["l2", "mse"]
 Unit = Literal["layer", "picture"]
 Statistics = Literal["mean-std", "gram", "mean-gram"]
-EPSILON = 1e-5
-
-
-def mean_std(features: Tensor, epsilon: float = EPSILON) -> tuple[Tensor, Tensor]:
-    """μ and σ over positions, each (B, C). `epsilon` is added to the variance, so that σ of a constant map has a gradient."""
-    mean, variance = mean_variance(features)
-    return mean, (variance + epsilon).sqrt()
-
-
-def mean_variance_norm(features: Tensor, statistics: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """Features with zero mean and unit standard deviation per channel and sample, same shape.
-
-    `statistics` are the μ and σ to use, each (B, C), where `features` is only a part of the map they belong to.
-    """
-    mean, std = statistics or mean_std(features)
-    return (features - mean[:, :, None, None]) / std[:, :, None, None]
 
 
 def feature_distance(a: Tensor, b: Tensor, distance: Distance, own: Tensor | None = None) -> Tensor:
@@ -61,21 +46,6 @@ def own_unit(tap: Tensor, unit: Unit) -> Tensor | None:
     distances then teach little but such prints; in units of each picture every style counts alike.
     """
     return None if unit == "layer" else tap.detach().mean(dim=(1, 2, 3), dtype=torch.float32) + EPSILON
-
-
-def gram_matrix(features: Tensor) -> Tensor:
-    """F Fᵀ / (C H W) of features (B, C, H, W) as F (B, C, HW): symmetric (B, C, C).
-
-    Gatys et al. (2016, Eq. 3), divided as by Johnson et al. (2016, Eq. 3).
-    """
-    flat = features.float().flatten(2)
-    return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
-
-
-def total_variation(images: Tensor) -> Tensor:
-    """Mean absolute difference of neighbouring pixels, across plus down, of pictures (B, 3, H, W) (Rudin et al. 1992)."""
-    across, down = images.diff(dim=3), images.diff(dim=2)
-    return across.abs().mean() + down.abs().mean()
 
 
 def _statistics(tap: Tensor, kind: Statistics) -> dict[str, Tensor]:
@@ -153,6 +123,22 @@ def identity_loss(
     pairs = zip(reconstructed_taps, original_taps, strict=True)
     taps = [feature_distance(a, b, distance, own_unit(b, unit)) for a, b in pairs]
     return feature_distance(reconstructed, original, distance), torch.stack(taps).sum()
+
+
+def gradient_penalty(scores: Sequence[Tensor], images: Tensor) -> Tensor:
+    """R1 without its factor: half the squared norm of the gradient of each picture's score by its pixels, a mean over pictures.
+
+    A picture's score is the sum over scales of the mean over positions.
+
+    Args:
+        scores: Maps (B, 1, h_k, w_k), computed from `images` with gradients.
+        images: (B, 3, H, W), real ones.
+
+    Mescheder et al. 2018, Which Training Methods for GANs do actually Converge, Eq. 9 (https://arxiv.org/abs/1801.04406).
+    """
+    total = torch.stack([score.mean(dim=(1, 2, 3)) for score in scores]).sum()
+    (gradient,) = torch.autograd.grad(total, images, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean() / 2
 
 
 def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor], form: Literal["log", "least-squares"]) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ieast.config import ObjectiveConfig
+from ieast.layers.statistics import total_variation
 from ieast.losses import functional
 from ieast.losses.pairs import PairBatch
 from ieast.models.encoder import STYLE_TAPS, Taps
@@ -71,7 +72,7 @@ class Objective:
         if batch.identity is not None:
             terms["identity_pixels"], terms["identity_taps"] = self.identity_terms(batch, batch.identity)
         if config.weights.total_variation:
-            terms["total_variation"] = functional.total_variation(batch.stylized)
+            terms["total_variation"] = total_variation(batch.stylized)
         return terms
 
     def style_term(self, batch: GeneratedBatch) -> Tensor:

@@ -1,6 +1,6 @@
 """The published methods, one file each. Every configuration, pipeline and command knows a method by the name of its file.
 
-That file defines `METHOD`, a subclass of `ieast.models.stylizer.Stylizer`.
+That file defines `METHOD`, a subclass of `ieast.stylizer.base.Stylizer`.
 """
 
 import re
@@ -14,7 +14,7 @@ from ieast.errors import ConfigError
 if TYPE_CHECKING:
     from ieast.config import ModelConfig
     from ieast.models.encoder import Encoder
-    from ieast.models.stylizer import Pairs, Stylizer
+    from ieast.stylizer.base import Pairs, Stylizer
 
 SWITCHES = {"el": "external_learning", "cl": "contrastive_learning"}
 """What a method's name may end in, and what it switches on."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from ieast.config import Settings
-from ieast.models.adain import adain
+from ieast.layers.adain import adain
 from ieast.models.encoder import Encoder
-from ieast.models.feature_stylizer import FeatureStylizer
+from ieast.stylizer.feature_stylizer import FeatureStylizer
 
 
 class AdaInTransform(nn.Module):

@@ -6,18 +6,18 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from ieast.colour import PreserveColour
 from ieast.config import Settings
-from ieast.losses.functional import mean_std, mean_variance_norm
-from ieast.memory import Size, encoding_bytes
-from ieast.models.blending import Share, is_nowhere, shares
+from ieast.layers.colour import PreserveColour
+from ieast.layers.statistics import mean_std, mean_variance_norm
+from ieast.layers.style_swap import swap, swap_bytes
+from ieast.layers.whitening import moments, move, powers
 from ieast.models.decoder import Decoder
 from ieast.models.encoder import REDUCTION, Encoder, Taps
-from ieast.models.patches import swap, swap_bytes
-from ieast.models.style import EncodedStyle, Style
-from ieast.models.stylizer import Originals, Stylizer, recoloured, size_of
-from ieast.models.tiling import CELL, CELLS, Tile, encode, extended_size
-from ieast.models.whitening import moments, move, powers
+from ieast.stylizer.base import Originals, Stylizer, recoloured, size_of
+from ieast.stylizer.blending import Share, is_nowhere, shares
+from ieast.stylizer.memory import Size, encoding_bytes
+from ieast.stylizer.style import EncodedStyle, Style
+from ieast.stylizer.tiling import CELL, CELLS, Tile, encode, extended_size
 
 SKIPS = ("relu3_1", "relu2_1", "relu1_1")
 """Taps whose statistics the decoder's features are given."""

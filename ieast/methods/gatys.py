@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Adam
 from tqdm import tqdm
 
-from ieast.colour import PreserveColour, match_colours
 from ieast.config import Settings
-from ieast.losses.functional import gram_matrix, total_variation
-from ieast.memory import Size, encoding_bytes, gradient_bytes
+from ieast.layers.colour import PreserveColour, match_colours
+from ieast.layers.statistics import gram_matrix, total_variation
 from ieast.models.encoder import STYLE_TAPS, Encoder
-from ieast.models.style import EncodedStyle, Style
-from ieast.models.stylizer import Stylizer, recoloured, size_of
-from ieast.models.tiling import Tile, extended_size
+from ieast.stylizer.base import Stylizer, recoloured, size_of
+from ieast.stylizer.memory import Size, encoding_bytes, gradient_bytes
+from ieast.stylizer.style import EncodedStyle, Style
+from ieast.stylizer.tiling import Tile, extended_size
 
 HISTORY = 10
 """Steps that L-BFGS remembers, each as two pictures."""

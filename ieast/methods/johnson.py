@@ -12,17 +12,17 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from ieast.colour import PreserveColour
 from ieast.config import Settings
 from ieast.errors import ConfigError
-from ieast.images import read_image, to_tensor
-from ieast.losses.functional import mean_std
-from ieast.memory import Size, encoding_bytes, map_bytes
-from ieast.models.convolution import ReflectedConvolution
+from ieast.io.images import read_image, to_tensor
+from ieast.layers.colour import PreserveColour
+from ieast.layers.convolution import ReflectedConvolution
+from ieast.layers.statistics import mean_std
 from ieast.models.encoder import Encoder
-from ieast.models.style import EncodedStyle, Style
-from ieast.models.stylizer import Originals, Stylizer, recoloured, size_of
-from ieast.models.tiling import Tile
+from ieast.stylizer.base import Originals, Stylizer, recoloured, size_of
+from ieast.stylizer.memory import Size, encoding_bytes, map_bytes
+from ieast.stylizer.style import EncodedStyle, Style
+from ieast.stylizer.tiling import Tile
 
 SIGNATURE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 SIGNATURE_SIDE = 64

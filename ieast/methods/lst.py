@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ieast.config import Settings
-from ieast.models.convolution import ReflectedConvolution
+from ieast.layers.convolution import ReflectedConvolution
 from ieast.models.encoder import Encoder
-from ieast.models.feature_stylizer import FeatureStylizer
+from ieast.stylizer.feature_stylizer import FeatureStylizer
 
 
 class MatrixNetwork(nn.Module):

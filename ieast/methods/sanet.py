@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ieast.config import ModelConfig, Settings
-from ieast.models.attention import StyleAttentionTransform
+from ieast.layers.attention import StyleAttentionTransform
 from ieast.models.encoder import Encoder, Taps
-from ieast.models.feature_stylizer import FeatureStylizer
 from ieast.models.start import start_near_adain
-from ieast.models.stylizer import Pairs
-from ieast.models.tiling import TRANSFORM_TAPS, attend
+from ieast.stylizer.base import Pairs
+from ieast.stylizer.feature_stylizer import FeatureStylizer
+from ieast.stylizer.tiling import TRANSFORM_TAPS, attend
 
 log = logging.getLogger(__name__)
 

@@ -5,16 +5,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ieast.colour import PreserveColour
 from ieast.config import Settings
-from ieast.memory import Size, encoding_bytes
-from ieast.models.blending import Share, is_nowhere, shares
+from ieast.layers.colour import PreserveColour
+from ieast.layers.whitening import moments, move, powers
 from ieast.models.decoder import Decoder
 from ieast.models.encoder import REDUCTION, STYLE_TAPS, Encoder
-from ieast.models.style import EncodedStyle, Style
-from ieast.models.stylizer import Originals, Stylizer, recoloured, size_of
-from ieast.models.tiling import CELLS, Tile, encode, extended_size
-from ieast.models.whitening import moments, move, powers
+from ieast.stylizer.base import Originals, Stylizer, recoloured, size_of
+from ieast.stylizer.blending import Share, is_nowhere, shares
+from ieast.stylizer.memory import Size, encoding_bytes
+from ieast.stylizer.style import EncodedStyle, Style
+from ieast.stylizer.tiling import CELLS, Tile, encode, extended_size
 
 
 class Wct(Stylizer):

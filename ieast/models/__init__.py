@@ -1,1 +1,1 @@
-"""Networks: encoder φ, style-attentional transform T, decoder D, discriminator, projection heads."""
+"""Networks: encoder, decoder, discriminator, projection heads, and student and teacher of distillation."""

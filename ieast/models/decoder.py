@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ieast.models.convolution import ReflectedConvolution
+from ieast.layers.convolution import ReflectedConvolution
 
 # Each convolution in the order it is applied, from the deepest tap; `upsample` doubles the size in between.
 LAYERS = (

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ieast.config import EncoderConfig
 from ieast.errors import WeightsError
+from ieast.layers.convolution import ReflectedConvolution
 from ieast.models import pretrained
-from ieast.models.convolution import ReflectedConvolution
 from ieast.models.untrained import draw_weights
 
 Taps = dict[str, Tensor]

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ieast.models.adain import adain
-from ieast.models.attention import StyleAttentionTransform
-from ieast.models.convolution import mirrored
+from ieast.layers.adain import adain
+from ieast.layers.attention import StyleAttentionTransform
+from ieast.layers.convolution import mirrored
 from ieast.models.encoder import Encoder
 
 RIDGE = 1e-3

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ieast.models.convolution import ReflectedConvolution, mirrored
+from ieast.layers.convolution import ReflectedConvolution, mirrored
 from ieast.models.encoder import CONVOLUTIONS, WIDTHS, Encoder, imagenet_normalisation
 
 

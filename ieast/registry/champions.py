@@ -11,8 +11,8 @@ from dataclasses import replace
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from ieast.checkpoint import load_model
 from ieast.errors import RegistryError
-from ieast.models.checkpoint import load_model
 from ieast.registry.gate import Verdict, now, whoami
 from ieast.registry.listing import versions_of
 from ieast.registry.register import CHALLENGER, CHAMPION, champion_version, fetch_model

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ieast.config import ExperimentConfig, Threshold
+from ieast.checkpoint import load_model
+from ieast.config import Threshold
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import IeastError
 from ieast.evaluation.evaluate import evaluate
-from ieast.models.checkpoint import load_model
+from ieast.experiment import ExperimentConfig
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.registry.promotion import Decision, decide
 from ieast.registry.register import champion_version, fetch_model

@@ -19,12 +19,12 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 from PIL import Image
 
-from ieast.allocator import keep_freed_memory
-from ieast.brush import Brush, Look, check_mask, scaled_down
+from ieast.checkpoint import load_model
 from ieast.errors import ConfigError, IeastError, ImageError, MemoryLimitError
-from ieast.images import decode_bytes, encode_png
-from ieast.models.checkpoint import load_model
+from ieast.io.images import decode_bytes, encode_png
 from ieast.models.encoder import SMALLEST_SIDE
+from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
+from ieast.stylizer.allocator import keep_freed_memory
 
 # What a stranger may send; more would tie up the server's memory.
 MAX_PIXELS = 2048 * 2048
@@ -45,10 +45,10 @@ SIGNATURE = ModelSignature(
     outputs=Schema([ColSpec(DataType.binary, "stylized")]),
     params=ParamSchema(
         [
-            ParamSpec("alpha", DataType.double, Look.alpha),
-            ParamSpec("style_size", DataType.long, Look.style_size),
-            ParamSpec("preserve_colour", DataType.string, Look.preserve_colour),
-            ParamSpec("precision", DataType.string, Look.precision),
+            ParamSpec("alpha", DataType.double, StylizeOptions.alpha),
+            ParamSpec("style_size", DataType.long, StylizeOptions.style_size),
+            ParamSpec("preserve_colour", DataType.string, StylizeOptions.preserve_colour),
+            ParamSpec("precision", DataType.string, StylizeOptions.precision),
         ]
     ),
 )
@@ -79,38 +79,38 @@ class StylizerModel(PythonModel):
         """
         del context
         try:
-            look = _checked(Look(**(params or {})))
+            options = _checked(StylizeOptions(**(params or {})))
             rows = model_input.to_dict("records")
-            return pd.DataFrame({"stylized": [self._stylize(number, row, look) for number, row in enumerate(rows)]})
+            return pd.DataFrame({"stylized": [self._stylize(number, row, options) for number, row in enumerate(rows)]})
         except MemoryLimitError as error:
             raise MlflowException(str(error), RESOURCE_EXHAUSTED) from error
         except IeastError as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
 
-    def _stylize(self, number: int, row: dict[Any, Any], look: Look) -> bytes:
+    def _stylize(self, number: int, row: dict[Any, Any], options: StylizeOptions) -> bytes:
         with _named(f"row {number}, content"):
             content = _picture(row.get("content"))
-        styles = _styles(number, row, look.style_size)
+        styles = _styles(number, row, options.style_size)
         with _named(f"row {number}, weights"):
-            look = replace(look, weights=_weights(row.get("weights")))
-            look.check(len(styles))
+            options = replace(options, weights=_weights(row.get("weights")))
+            options.check(len(styles))
         with _named(f"row {number}, masks"):
             cells = _cells(row.get("masks"), "pictures")
-            look.check(len(styles), len(cells))
+            options.check(len(styles), len(cells))
         masks = []
         for place, cell in enumerate(cells):
             with _named(f"row {number}, masks[{place}]"):
                 masks.append(_picture(cell))
             check_mask(f"row {number}, masks[{place}]", masks[-1], "the content", content.size)
         with _named(f"row {number}"):
-            return encode_png(Brush(self.stylizer, styles, look, masks).paint(content))
+            return encode_png(StyleSession(self.stylizer, styles, options, masks).stylize(content))
 
 
-def _checked(look: Look) -> Look:
-    look.check(styles=1)
-    if look.style_size > MAX_STYLE_SIZE:
-        raise ConfigError(f"style_size is {look.style_size}; it must be at most {MAX_STYLE_SIZE} pixels")
-    return look
+def _checked(options: StylizeOptions) -> StylizeOptions:
+    options.check(styles=1)
+    if options.style_size > MAX_STYLE_SIZE:
+        raise ConfigError(f"style_size is {options.style_size}; it must be at most {MAX_STYLE_SIZE} pixels")
+    return options
 
 
 def _styles(number: int, row: dict[Any, Any], size: int) -> list[Image.Image]:

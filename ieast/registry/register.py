@@ -15,14 +15,14 @@ from mlflow.models.model import ModelInfo
 from PIL import Image
 
 from ieast.errors import RegistryError
-from ieast.images import encode_png
+from ieast.io.images import encode_png
 from ieast.registry.pyfunc import SIGNATURE
 from ieast.registry.store import explained, redacted
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PACKAGE = Path(__file__).resolve().parents[1]
 # What loading and stylising import; training's libraries are not needed to serve.
-_REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors")
+_REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors", "tqdm")
 
 
 def log_model(model_folder: Path, name: str | None = None) -> ModelInfo:

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from ieast.errors import RegistryError
-from ieast.files import atomic_write
+from ieast.io.files import atomic_write
 
 STORE = "mlflow_store.txt"
 """In a work folder: where the last pipeline run there keeps its models."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ieast.errors import ImageError, StudyError
-from ieast.images import list_images, read_size
+from ieast.io.images import list_images, read_size
 
 PAIRS = "pairs.csv"
 _COLUMNS = ("pair", "content", "style")

@@ -11,8 +11,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ieast.errors import StudyError
-from ieast.files import disk_full_explained, temporary_folder
-from ieast.images import encode_jpeg, read_image
+from ieast.io.files import disk_full_explained, temporary_folder
+from ieast.io.images import encode_jpeg, read_image
 from ieast.study.benchmark import Benchmark, Source, read_benchmark
 from ieast.study.layout import Question, lay_out
 from ieast.study.plan import Plan

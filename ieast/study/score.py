@@ -13,7 +13,7 @@ import pandas as pd
 from ieast.errors import StudyError
 from ieast.evaluation.published import ARTWORKS, TABLE_1
 from ieast.evaluation.statistics import ratio_interval
-from ieast.files import atomic_write
+from ieast.io.files import atomic_write
 from ieast.study.store import Store
 
 FEW = 20

@@ -16,8 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ieast.evaluation.grid import stylization_grid
-from ieast.files import atomic_write
-from ieast.images import write_image
+from ieast.io.files import atomic_write
+from ieast.io.images import write_image
 from ieast.training.module import StyleTransferModule
 
 

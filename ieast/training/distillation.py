@@ -1,7 +1,5 @@
 """Distilling vgg19-compact: a quarter-width VGG-19 that learns to give a teacher's five taps."""
 
-import hashlib
-import json
 import logging
 import math
 import time
@@ -19,22 +17,23 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ieast.allocator import keep_freed_memory
 from ieast.config import DistillationConfig
 from ieast.data.batches import PairBatches, iteration_loader
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import TrainingError
 from ieast.evaluation.agreement import encoder_agreement
-from ieast.files import atomic_write
-from ieast.images import read_image, to_tensor
+from ieast.io.files import atomic_write
+from ieast.io.images import read_image, to_tensor
 from ieast.losses.functional import relative_squared_error
 from ieast.models.encoder import STYLE_TAPS, Encoder
 from ieast.models.student import Student
 from ieast.models.teacher import Lifts, Teacher, build_teacher
+from ieast.stylizer.allocator import keep_freed_memory
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress
 from ieast.training.fit import calibration_pictures
+from ieast.training.folders import CHECKPOINT, folder_of
 from ieast.training.iterations import IterationModule
-from ieast.training.loop import CHECKPOINT, check_resumable, make_trainer, run_to_end
+from ieast.training.loop import check_resumable, make_trainer, run_to_end
 from ieast.training.optimizers import make_optimizer
 from ieast.training.provenance import provenance
 
@@ -110,8 +109,8 @@ class DistillationModule(IterationModule):
 def distillation_folder(work_folder: Path, config: DistillationConfig, prepared: PreparedDataset) -> Path:
     """Where the distillation that `config` describes keeps its checkpoint, so that the same command finds it again."""
     settings = config.model_dump(mode="json", include={"teacher", "training"}, exclude={"training": set(FREE_SETTINGS)})
-    identity = json.dumps({"prepared": prepared.key, "held_out": prepared.held_out, **settings}, sort_keys=True)
-    return work_folder / "distillation" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    identity = {"prepared": prepared.key, "held_out": prepared.held_out, **settings}
+    return folder_of(work_folder / "distillation", identity)
 
 
 def distill(
@@ -134,7 +133,7 @@ def distill(
     Raises:
         DataError: Too few pictures for a batch, or a damaged one.
         WeightsError: The teacher's weights, or the checkpoint, are missing or unusable.
-        ConfigError: The checkpoint in `folder` is of a different distillation.
+        ConfigError: The checkpoint in `folder` is of a different or longer distillation.
         TrainingError: A loss was not finite; the last good checkpoint is kept. Or another process is at work in `folder`.
         InterruptedTrainingError: SIGTERM or Ctrl-C; a checkpoint was saved.
         DiskFullError: The disk filled up; the previous checkpoint is intact.
@@ -165,8 +164,8 @@ def _distill(
     checkpoint = folder / CHECKPOINT
     resume = checkpoint if checkpoint.exists() else None
     if resume:
-        module.finished = check_resumable(checkpoint, config, ("teacher", "training"), (*FREE_SETTINGS, "iterations"))
-        log.info("continuing from iteration %d (%s)", module.finished, checkpoint)
+        resumed = check_resumable(checkpoint, config, training.iterations, ("teacher", "training"), FREE_SETTINGS)
+        module.finished, module.schedules = resumed.finished, resumed.schedules
     if module.finished >= training.iterations:
         module.load_state_dict(AtomicCheckpointIO().load_checkpoint(checkpoint)["state_dict"])
     else:
@@ -176,7 +175,7 @@ def _distill(
         trainer = make_trainer(folder, callbacks, curves, **hardware)
         run_to_end(trainer, module, training.iterations, lambda: _loader(config, prepared, module), resume)
     encoder, agreement = _finish(module.cpu(), prepared)
-    _write(encoder, agreement, folder, facts | {"iterations": module.finished})
+    _write(encoder, agreement, folder, facts | module.length())
     return DistillationResult(
         encoder=str(folder / ENCODER),
         card=str(folder / CARD),

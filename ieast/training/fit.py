@@ -14,20 +14,21 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from ieast.allocator import keep_freed_memory
-from ieast.config import EncoderConfig, ExperimentConfig
+from ieast.checkpoint import load_model, save_model
+from ieast.config import EncoderConfig
 from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import ConfigError
-from ieast.images import read_image, resize_smallest_side, to_tensor
+from ieast.experiment import ExperimentConfig
+from ieast.io.images import read_image, resize_smallest_side, to_tensor
 from ieast.methods import find, new_model, split_name
-from ieast.models.checkpoint import load_model, save_model
 from ieast.models.encoder import Encoder, build_encoder
 from ieast.models.pretrained import released_or_folder
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.allocator import keep_freed_memory
+from ieast.stylizer.base import Stylizer
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Pictures, Progress
-from ieast.training.folders import DECISIVE, FREE_SETTINGS
-from ieast.training.loop import CHECKPOINT, check_resumable, make_trainer, run_to_end
+from ieast.training.folders import CHECKPOINT, DECISIVE, FREE_SETTINGS
+from ieast.training.loop import check_resumable, make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
 from ieast.training.provenance import provenance as make_provenance
 
@@ -69,7 +70,8 @@ def fit(
     Raises:
         DataError: Too few pictures for a batch, or a damaged one.
         WeightsError: The encoder's weights are missing or unusable.
-        ConfigError: The checkpoint in `folder` is of a different training, or the model to start from has another encoder.
+        ConfigError: The checkpoint in `folder` is of a different or longer training, or the model to start from has another
+            encoder.
         TrainingError: A loss was not finite; the last good checkpoint is kept.
         InterruptedTrainingError: SIGTERM or Ctrl-C; a checkpoint was saved.
         DiskFullError: The disk filled up; the previous checkpoint is intact.
@@ -89,11 +91,10 @@ def fit(
         module.to(memory_format=torch.channels_last)
     checkpoint = folder / CHECKPOINT
     resume = checkpoint if checkpoint.exists() else None
-    started_at = check_resumable(checkpoint, config, DECISIVE, (*FREE_SETTINGS, "iterations")) if resume else 0
-    if started_at:
-        log.info("continuing from iteration %d (%s)", started_at, checkpoint)
-
-    total = training.reconstruction_iterations + training.iterations
+    total, started_at = training.reconstruction_iterations + training.iterations, 0
+    if resume:
+        resumed = check_resumable(checkpoint, config, total, DECISIVE, FREE_SETTINGS)
+        started_at, module.schedules = resumed.finished, resumed.schedules
     trainer = make_trainer(
         folder,
         _callbacks(config, prepared, folder, total, None if stylizer.any_style else styles),
@@ -113,7 +114,7 @@ def fit(
             folder / "model",
             method=config.method_name,
             encoder_source=encoder_source,
-            provenance=facts | {"iterations": module.finished},
+            provenance=facts | module.length(),
         )
     trainer.strategy.barrier()
     return TrainingResult(

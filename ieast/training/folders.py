@@ -2,9 +2,20 @@
 
 import hashlib
 import json
+import logging
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
+from ieast.io.files import atomic_write
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "last.ckpt"
+RECORD = "training.json"
+"""In the folder of a retired training: which it was, and how long."""
 
 # What decides the outcome of training; evaluation, promotion and names do not ...
 DECISIVE = ("method", "encoder", "model", "objective", "training")
@@ -14,16 +25,67 @@ FREE_SETTINGS = frozenset(
 )
 
 
+def training_key(config: ExperimentConfig, prepared_key: str) -> str:
+    """Changes with all that decides the outcome of the training that `config` describes on the dataset `prepared_key`."""
+    return _digest(_identity(config, prepared_key))
+
+
 def training_folder(work_folder: Path, config: ExperimentConfig, prepared_key: str) -> Path:
-    """The folder of the training that `config` describes on the prepared dataset `prepared_key`."""
-    settings = config.model_dump(mode="json", include=set(DECISIVE), exclude={"training": set(FREE_SETTINGS)})
-    identity = json.dumps({"prepared": prepared_key, "held_out": config.prepare.held_out, **settings}, sort_keys=True)
-    return work_folder / "training" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    """The folder of that training. Its name leaves out how long it is to last, so that a longer one goes on in it."""
+    return folder_of(work_folder / "training", _identity(config, prepared_key))
 
 
-def retire(folder: Path, run: str) -> Path:
-    """Move a finished training, whose model is registered, to `trained/RUN`: the same command then trains anew."""
+def folder_of(parent: Path, identity: Mapping[str, Any]) -> Path:
+    """The folder in `parent` of a training with this `identity`, of which the section `training` holds `iterations`.
+
+    Earlier versions named it with the iterations too; if there is such a one and no other, it is that.
+    """
+    training = {name: value for name, value in identity["training"].items() if name != "iterations"}
+    folder, earlier = parent / _digest({**identity, "training": training}), parent / _digest(identity)
+    return earlier if earlier.exists() and not folder.exists() else folder
+
+
+def take_up(folder: Path, iterations: int) -> None:
+    """If nothing has been done in `folder` yet, begin there with the longest retired training that it is to go on from.
+
+    Args:
+        folder: Of `training_folder`.
+        iterations: How long it is to last. A training that was retired after as many, or more, is made anew.
+    """
+    if (folder / CHECKPOINT).exists():
+        return
+    retired = {}
+    for record in folder.parent.parent.glob(f"trained/*/{RECORD}"):
+        facts = json.loads(record.read_text())
+        if facts["training"] == folder.name and facts["iterations"] < iterations and (record.parent / CHECKPOINT).exists():
+            retired[facts["iterations"]] = record.parent / CHECKPOINT
+    if retired:
+        source = retired[max(retired)]
+        log.info("going on from the finished training of %d iterations in %s", max(retired), source.parent)
+        with atomic_write(folder / CHECKPOINT) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def retire(folder: Path, run: str, iterations: int) -> Path:
+    """Move a finished training, whose model is kept elsewhere, to `trained/RUN`: the same command then trains anew.
+
+    Args:
+        folder: Of `training_folder`.
+        run: The MLflow run that made it.
+        iterations: How long it lasted, for `take_up`.
+    """
     target = folder.parent.parent / "trained" / run
     target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps({"training": folder.name, "iterations": iterations}))
     folder.rename(target)
     return target
+
+
+def _identity(config: ExperimentConfig, prepared_key: str) -> dict[str, Any]:
+    settings = config.model_dump(mode="json", include=set(DECISIVE), exclude={"training": set(FREE_SETTINGS)})
+    return {"prepared": prepared_key, "held_out": config.prepare.held_out, **settings}
+
+
+def _digest(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

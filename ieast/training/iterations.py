@@ -6,8 +6,9 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from ieast.config import DistillationConfig, ExperimentConfig
+from ieast.config import DistillationConfig
 from ieast.errors import TrainingError
+from ieast.experiment import ExperimentConfig
 
 
 class IterationModule(L.LightningModule):
@@ -27,6 +28,8 @@ class IterationModule(L.LightningModule):
         self.config = config
         self.register_buffer("iteration", torch.zeros((), dtype=torch.long))
         self.finished = 0  # `iteration` as a number, so that reading it does not wait for the GPU
+        self.schedules = [{"from": 0, "iterations": config.training.iterations}]
+        """Which length rates were scheduled for, from which iteration on: more than one where a training was made longer."""
         self._bad_terms: dict[str, Tensor] = {}
 
     def _optimizers(self) -> list[Any]:
@@ -61,6 +64,10 @@ class IterationModule(L.LightningModule):
             self.stop_if_not_finite()
         if due or self.finished == 1:
             self.log_terms(values)
+
+    def length(self) -> dict[str, Any]:
+        """How long training has lasted, for the record; with `schedules` if it was made longer or shorter on the way."""
+        return {"iterations": self.finished} | ({"schedules": self.schedules} if len(self.schedules) > 1 else {})
 
     def log_terms(self, values: dict[str, Tensor]) -> None:
         """Send `values` and the learning rates to the logger, under the number of finished iterations."""
@@ -101,6 +108,7 @@ class IterationModule(L.LightningModule):
         self._stop_if_weights_not_finite()
         checkpoint.pop("loops")
         checkpoint["ieast_config"] = self.config.canonical_json()
+        checkpoint["ieast_schedules"] = self.schedules
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the position."""

@@ -12,10 +12,10 @@ from filelock import FileLock, Timeout
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger
 from pydantic import BaseModel, ConfigDict
 
-from ieast.config import ExperimentConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import InterruptedTrainingError, TrainingError
-from ieast.files import atomic_write
+from ieast.experiment import ExperimentConfig
+from ieast.io.files import atomic_write
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
 
 

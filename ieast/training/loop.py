@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -15,12 +16,14 @@ import lightning as L
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from ieast.config import Document
+from ieast.config import DistillationConfig
 from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
+from ieast.experiment import ExperimentConfig
 from ieast.training.callbacks import AtomicCheckpointIO
+from ieast.training.folders import CHECKPOINT
 from ieast.training.iterations import IterationModule
 
-CHECKPOINT = "last.ckpt"
+log = logging.getLogger(__name__)
 
 
 def make_trainer(folder: Path, callbacks: list[L.Callback], logger: Logger, **hardware: Any) -> L.Trainer:
@@ -80,23 +83,43 @@ class _Loader(L.LightningDataModule):
         return self.make_loader()
 
 
-def check_resumable(path: Path, config: Document, decisive: Sequence[str], free: Collection[str]) -> int:
-    """The iterations that the checkpoint at `path` has behind it.
+@dataclass(frozen=True)
+class Resumed:
+    """What a checkpoint has behind it.
+
+    Attributes:
+        finished: Iterations.
+        schedules: As `IterationModule.schedules`, the present one included.
+    """
+
+    finished: int
+    schedules: list[dict[str, int]]
+
+
+def check_resumable(
+    path: Path, config: ExperimentConfig | DistillationConfig, total: int, decisive: Sequence[str], free: Collection[str]
+) -> Resumed:
+    """Raise unless the checkpoint at `path` can be continued as `config` says, and say from where and how it is.
+
+    `training.iterations` may have changed: what is left then follows the schedule of the new length.
 
     Args:
         path: The checkpoint.
         config: The configuration it is to be continued with.
+        total: Iterations of all stages together.
         decisive: Sections that must not have changed ...
-        free: ... but for these settings of the section `training`.
+        free: ... but for these settings of the section `training`, and its iterations.
 
     Raises:
         WeightsError: It is damaged, or holds more than tensors and plain values.
-        ConfigError: It is of a different training.
+        ConfigError: It is of a different training, or has more iterations behind it than are asked for.
     """
     try:
         checkpoint = AtomicCheckpointIO().load_checkpoint(path)
         saved = json.loads(checkpoint["ieast_config"])
         finished = int(checkpoint["state_dict"]["iteration"])
+        planned = int(saved["training"]["iterations"])
+        schedules = list(checkpoint.get("ieast_schedules") or [{"from": 0, "iterations": planned}])
     except UnpicklingError as error:
         raise WeightsError(
             f"{path} holds more than tensors and plain values, or is damaged; refused, because loading it could run code. "
@@ -105,16 +128,29 @@ def check_resumable(path: Path, config: Document, decisive: Sequence[str], free:
     except (RuntimeError, KeyError, IndexError, EOFError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is not a usable training checkpoint ({error}); move it away to start afresh") from error
     current = config.model_dump(mode="json")
+    changeable = {f"training.{name}" for name in (*free, "iterations")}
     for section in decisive:
         before, now = _settings(section, saved), _settings(section, current)
         for key in before:
             # A setting that came or went with a version of the code says nothing.
-            if key in now and before[key] != now[key] and not (section == "training" and key.split(".")[-1] in free):
+            if key in now and before[key] != now[key] and key not in changeable:
                 raise ConfigError(
                     f"{path} was made with {key} = {before[key]!r}, now it is {now[key]!r}: that would be another "
                     "training. Restore the setting, or give another folder"
                 )
-    return finished
+    asked = config.training.iterations
+    if finished > total:
+        raise ConfigError(
+            f"{path} has {finished} iterations behind it, more than the {total} that are asked for now: set "
+            f"training.iterations to {asked + finished - total} or more, or give another folder"
+        )
+    log.info("continuing from iteration %d (%s)", finished, path)
+    if asked != planned:
+        log.info(
+            "training.iterations was %d and is %d now: from here on all follows the schedule of the new length", planned, asked
+        )
+        schedules.append({"from": finished, "iterations": asked})
+    return Resumed(finished, schedules)
 
 
 def _settings(section: str, document: Mapping[str, Any]) -> dict[str, Any]:

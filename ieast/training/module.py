@@ -10,14 +10,15 @@ from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
+from ieast.layers.statistics import total_variation
 from ieast.losses import functional
 from ieast.losses.objective import GeneratedBatch, Identity, Objective
 from ieast.losses.pairs import PairBatch
 from ieast.models.discriminator import MultiScaleDiscriminator
 from ieast.models.encoder import STYLE_TAPS, Encoder, Taps
 from ieast.models.heads import ProjectionHead
-from ieast.models.stylizer import Originals, Stylizer
+from ieast.stylizer.base import Originals, Stylizer
 from ieast.training.iterations import IterationModule
 from ieast.training.optimizers import make_optimizer
 
@@ -39,7 +40,9 @@ class StyleTransferModule(IterationModule):
         self.objective = Objective(config.objective)
         model, widths = config.model, (loss_network or stylizer.encoder).widths
         if config.objective.external_learning:
-            self.discriminator = MultiScaleDiscriminator(model.discriminator_scales, model.discriminator_width)
+            self.discriminator = MultiScaleDiscriminator(
+                model.discriminator_scales, model.discriminator_width, model.discriminator_normalization
+            )
         if config.objective.contrastive_learning:
             self.style_head = ProjectionHead(widths[2], model.style_head)  # on relu3_1
             self.content_head = ProjectionHead(widths[3], model.content_head)  # on relu4_1
@@ -145,7 +148,7 @@ class StyleTransferModule(IterationModule):
         batch = self._generate(content, style, style_index, has_identity)
         terms: dict[str, Tensor] = {}
         if adversary:
-            terms["discriminator"] = self._train_discriminator(adversary[0], real=style, fake=batch.stylized.detach())
+            terms |= self._train_discriminator(adversary[0], real=style, fake=batch.stylized.detach())
         terms |= self.objective.internal_terms(batch)
         if self.config.objective.external_learning:
             # The generator answers the discriminator that has just learnt; gradients pass through it, not into it.
@@ -194,7 +197,7 @@ class StyleTransferModule(IterationModule):
     def _seen_by_losses(self) -> Encoder:
         return self.stylizer.encoder if self.loss_network is None else self.loss_network
 
-    def _train_discriminator(self, optimizer: Any, real: Tensor, fake: Tensor) -> Tensor:
+    def _train_discriminator(self, optimizer: Any, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(True)
         # Real artworks stand twice in the full batch: means over the distinct ones are the same. Both kinds go in one pass,
         # in which no picture knows of another.
@@ -202,8 +205,18 @@ class StyleTransferModule(IterationModule):
         scores = [score.split(sizes) for score in self.discriminator(torch.cat([real, fake]))]
         of_real, of_fake = zip(*scores, strict=True)
         loss = functional.discriminator_loss(of_real, of_fake, self.config.objective.adversarial)
+        terms = {"discriminator": loss}
+        factor, every = self.config.objective.gradient_penalty, self.config.training.gradient_penalty_every
+        if factor and self.finished % every == 0:
+            terms["gradient_penalty"] = self._gradient_penalty(real)
+            loss = loss + every * factor * terms["gradient_penalty"]
         self._step(optimizer, loss)
-        return loss
+        return terms
+
+    def _gradient_penalty(self, real: Tensor) -> Tensor:
+        with torch.autocast(real.device.type, enabled=False):  # squares of small gradients of gradients
+            images = real.detach().float().requires_grad_(True)
+            return functional.gradient_penalty(self.discriminator(images), images)
 
     def _reconstruct(self, images: Tensor) -> dict[str, Tensor]:
         """D(E(x)) = x: the decoders alone, with the identity terms of Eq. 4 on the encoder's own features."""
@@ -226,7 +239,7 @@ class StyleTransferModule(IterationModule):
             )
             pixels, features = pixels + in_pixels, features + in_taps
             if weights.total_variation:
-                variation = variation + functional.total_variation(reconstructed)
+                variation = variation + total_variation(reconstructed)
         total = weights.identity_pixels * pixels + weights.identity_taps * features
         terms = {"reconstruction_pixels": pixels, "reconstruction_taps": features}
         if weights.total_variation:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ieast.errors import IeastError
-from ieast.files import atomic_write
+from ieast.io.files import atomic_write
 from ieast.training.launch import read_job, run
 
 

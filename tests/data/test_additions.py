@@ -8,13 +8,13 @@ import pytest
 pytest.importorskip("dvc")
 
 from dvc.repo import Repo
-from dvc_repositories import V1, changed, config, expected, files_under, git, new_repository, tree_state, write
+from helpers.dvc_repositories import V1, changed, config, expected, files_under, git, new_repository, tree_state, write
 
 from ieast.data import additions
 from ieast.data.additions import add_dataset
 from ieast.data.versions import load_dataset
 from ieast.errors import DataError
-from ieast.files import DiskFullError
+from ieast.io.files import DiskFullError
 
 pytestmark = pytest.mark.usefixtures("environment")
 

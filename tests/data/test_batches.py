@@ -9,7 +9,7 @@ from PIL import Image
 
 from ieast.data.batches import CONTENT, STYLE, PairBatches, PictureCache, iteration_loader, read_crop
 from ieast.errors import DataError
-from ieast.images import read_image
+from ieast.io.images import read_image
 
 CROP = 32
 SIDES = (CONTENT, STYLE)

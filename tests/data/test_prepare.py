@@ -14,7 +14,7 @@ import ieast.data.prepare
 from ieast.config import PrepareConfig
 from ieast.data.prepare import PreparedDataset, preparation_key, prepare_dataset
 from ieast.errors import DataError
-from ieast.files import DiskFullError
+from ieast.io.files import DiskFullError
 
 CONFIG = PrepareConfig(size=32, min_side=16, max_bad_share=0.5, workers=2)
 
@@ -64,6 +64,14 @@ def test_pictures_are_scaled_and_named_after_their_sources(source, tmp_path):
             with Image.open(path) as image:
                 assert (image.format, image.mode, image.size) == ("JPEG", "RGB", size)
     assert len(outputs(folder)) == 8  # seven pictures and the manifest
+
+
+def test_smaller_pictures_stay_as_they_are_where_enlarging_is_off(source):
+    dataset = prepare(source, with_settings(enlarge=False))
+    assert {Image.open(path).size for path in dataset.training_paths("content")} == {(64, 32)}
+    assert {Image.open(path).size for path in dataset.training_paths("style")} == {(24, 60)}
+    square = prepare(source, with_settings(enlarge=False, resize="square"))
+    assert {Image.open(path).size for path in square.training_paths("style")} == {(24, 24)}
 
 
 def test_square(source):
@@ -256,7 +264,8 @@ def test_number_of_workers_does_not_matter(source):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"resize": "square"}, {"size": 33}, {"min_side": 17}, {"max_pixels": 99}, {"jpeg_quality": 94}]
+    "changes",
+    [{"resize": "square"}, {"size": 33}, {"min_side": 17}, {"max_pixels": 99}, {"jpeg_quality": 94}, {"enlarge": False}],
 )
 def test_settings_that_change_the_result_change_the_key(changes):
     assert preparation_key(with_settings(**changes), "abc") != preparation_key(CONFIG, "abc")

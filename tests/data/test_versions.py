@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("dvc")
 
 from dvc.repo import Repo
-from dvc_repositories import (
+from helpers.dvc_repositories import (
     MORE,
     V1,
     V2,
@@ -33,7 +33,7 @@ from ieast.data import versions
 from ieast.data.additions import add_dataset
 from ieast.data.versions import DataRef, load_dataset
 from ieast.errors import DataError
-from ieast.files import DiskFullError
+from ieast.io.files import DiskFullError
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -150,9 +150,9 @@ def test_a_table_of_its_own_is_shown_with_four_digits(comparison):
 def test_the_figure_of_differences_shows_them_in_percent_of_the_baseline(comparison):
     axes = plot_differences(comparison, "full").axes[0]
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["temporal_x", "content_ssim", "style_distance"]  # from below
+    assert labels == ["temporal_x", "content_ssim ↑", "style_distance ↓"]  # from below
     points, *seeds = axes.get_lines()[:4]
-    place = labels.index("style_distance")
+    place = labels.index("style_distance ↓")
     expected = 100 * 0.4 / row_of(comparison.scores, variant="full", metric="style_distance")["mean"]
     assert points.get_xdata()[place] == pytest.approx(expected)
     assert list(seeds[place].get_xdata()) == pytest.approx([expected, expected])  # each seed is apart by as much

@@ -10,23 +10,33 @@ import torch
 from conftest import draw_dataset
 from PIL import Image
 
+from ieast.checkpoint import EncoderCard, ModelCard
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import prepare_dataset
-from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance
+from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance, style_mismatch
 from ieast.evaluation.evaluate import Evaluation, evaluate
 from ieast.evaluation.flow import WarpingErrors
 from ieast.evaluation.grid import stylization_grid
 from ieast.evaluation.heatmaps import clip_heat_map, common_limit
+from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.pairs import read_picture, scoring_styles
 from ieast.evaluation.perceptual import EncoderTapDistance
 from ieast.evaluation.report import html_report
 from ieast.evaluation.statistics import mean_interval
 from ieast.evaluation.temporal import score_clip
 from ieast.methods.adain import AdaIn
-from ieast.models.checkpoint import EncoderCard, ModelCard
 from ieast.models.encoder import build_encoder
 
-PAIR_NAMES = ("style_distance", "content_distance", "content_ssim", "content_encoder_tap_distance", "cfsd")
+PAIR_NAMES = (
+    "style_distance",
+    "style_mismatch",
+    "content_distance",
+    "content_ssim",
+    "content_encoder_tap_distance",
+    "cfsd",
+    "detail",
+    "colour_noise",
+)
 CLIP_NAMES = (
     "temporal_encoder_tap_distance",
     "temporal_encoder_tap_distance_inputs",
@@ -34,6 +44,7 @@ CLIP_NAMES = (
     "warping_error_1_inputs",
 )
 NAMES = PAIR_NAMES + CLIP_NAMES
+FEW_STYLES = "deception was not scored: it takes stylizations in 10 styles, and there are 3"
 TOO_SHORT = (
     "the warping error at interval 10 was not scored on 2 of 2 clips, which have no two frames so far apart that show the same "
     "(evaluation.max_frames is 3)"
@@ -86,10 +97,13 @@ def test_scores_of_pairs_are_those_of_the_pictures(evaluation, stylizer, encoder
         stylized = stylizer.stylize(content, style)
         expected = [
             style_distance(encoder, stylized, style),
+            style_mismatch(encoder, stylized, style),
             content_distance(encoder, stylized, content),
             content_ssim(stylized, content),
             distance(stylized, content),
             cfsd(encoder, stylized, content),
+            fine_structure(stylized).detail,
+            fine_structure(stylized).colour_noise,
         ]
         assert [row[name] for name in PAIR_NAMES] == pytest.approx([float(value) for value in expected], rel=1e-5)
 
@@ -120,12 +134,12 @@ def test_there_is_a_heat_map_of_each_clip_and_all_have_one_scale(evaluation):
 
 
 def test_intervals_that_no_clip_is_long_enough_for_are_skipped_and_it_is_said(evaluation, stylizer, prepared, config, caplog):
-    assert evaluation.skipped == TOO_SHORT
+    assert evaluation.skipped == f"{TOO_SHORT}; {FEW_STYLES}"
     assert "warping_error_10" not in evaluation.metrics
     assert "warping_error_10" not in evaluation.clips
     every = config.model_copy(update={"warping_intervals": (2,)})
     found = evaluate(stylizer, prepared, every)
-    assert found.skipped is None
+    assert found.skipped == FEW_STYLES
     assert found.metrics["warping_error_2"] > 0
     assert "warping_error_1" not in found.metrics
 
@@ -184,7 +198,7 @@ def test_the_metric_encoder_takes_the_place_of_the_models_own(evaluation, styliz
     other = build_encoder(make_config().encoder, seed=1)
     scores = evaluate(stylizer, prepared, config, other).metrics
     assert {name for name in NAMES if scores[name] == evaluation.metrics[name]} == {
-        "content_ssim", "warping_error_1", "warping_error_1_inputs",
+        "content_ssim", "detail", "colour_noise", "warping_error_1", "warping_error_1_inputs",
     }  # fmt: skip
     assert evaluate(stylizer, prepared, config, stylizer.encoder).metrics == evaluation.metrics
 
@@ -245,8 +259,8 @@ def test_features_of_each_frame_are_computed_once(stylizer, encoder, prepared, c
 def test_without_clips_temporal_scores_are_absent_and_it_is_said(stylizer, no_clips, config, caplog):
     found = evaluate(stylizer, no_clips, config)
     assert tuple(found.metrics) == PAIR_NAMES
-    assert found.skipped == "the dataset has no clips: temporal stability was not scored"
-    assert found.skipped in caplog.text
+    assert found.skipped.startswith("the dataset has no clips: temporal stability was not scored; deception was not scored")
+    assert all(note in caplog.text for note in found.skipped.split("; "))
     assert found.clips.empty
     assert found.flicker.empty
     assert found.heatmaps == {}

@@ -4,7 +4,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ieast.evaluation.figures import as_picture, pairs_sheet, stability_sheet
-from ieast.sheet import CAPTION, GAP
+from ieast.io.contact_sheet import CAPTION, GAP
 
 CELL = 32
 

@@ -3,9 +3,9 @@ import math
 import pytest
 from PIL import Image
 
+from ieast.checkpoint import save_model
 from ieast.config import SpeedConfig
 from ieast.evaluation.speed import measure_speed
-from ieast.models.checkpoint import save_model
 
 
 @pytest.fixture(scope="module")

@@ -1,86 +1,20 @@
 import math
-import statistics
 from functools import partial
 
 import pytest
 import torch
+from helpers.features import draw_taps, exact, row
 
-from benchmarks import reference
 from ieast.losses import functional
+from reference import plain as reference
 
 DISTANCES = ("l2", "mse")
 FORMS = ("log", "least-squares")
-SHAPES = ((4, 7, 5), (6, 3, 4), (8, 2, 2))
-
-
-def draw_taps(seed, batch=3, offset=0.0):
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(batch, *shape, generator=generator) * (k + 1) + offset for k, shape in enumerate(SHAPES)]
 
 
 def draw_scores(seed, batch=3):
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(batch, 1, side, side + 1, generator=generator) * 2 for side in (6, 3, 2)]
-
-
-def exact(values):
-    """In float64, in which the reference is as good as exact."""
-    if isinstance(values, dict):
-        return {name: exact(value) for name, value in values.items()}
-    return values.double() if isinstance(values, torch.Tensor) else [exact(value) for value in values]
-
-
-def row(*values):
-    return torch.tensor(values, dtype=torch.float32).reshape(1, 1, 1, -1)
-
-
-# -- statistics -------------------------------------------------------------------------------------------------------------
-
-
-def test_mean_and_std_equal_the_reference():
-    features = draw_taps(0, offset=2)[0]
-    mean, std = functional.mean_std(features)
-    expected_mean, expected_std = reference.statistics(exact(features))
-    torch.testing.assert_close(mean.double(), expected_mean, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(std.double(), expected_std, rtol=1e-5, atol=1e-6)
-
-
-def test_mean_and_std_equal_those_of_the_standard_library():
-    features = draw_taps(1, offset=-1)[1]
-    mean, std = functional.mean_std(features)
-    for sample in range(3):
-        for channel in range(6):
-            values = features[sample, channel].double().flatten().tolist()
-            assert mean[sample, channel].item() == pytest.approx(statistics.mean(values), rel=1e-5, abs=1e-6)
-            expected = math.sqrt(statistics.variance(values) + 1e-5)
-            assert std[sample, channel].item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_mean_and_std_by_hand():
-    # (1 + 3) / 2 = 2; ((1 - 2)² + (3 - 2)²) / (2 - 1) = 2
-    mean, std = functional.mean_std(row(1, 3))
-    assert mean.shape == std.shape == (1, 1)
-    assert mean.item() == 2
-    assert std.item() == pytest.approx(math.sqrt(2 + 1e-5))
-
-
-def test_std_of_a_constant_map_has_a_finite_gradient():
-    features = torch.full((1, 2, 3, 3), 5.0, requires_grad=True)
-    functional.mean_std(features)[1].sum().backward()
-    assert torch.isfinite(features.grad).all()
-
-
-def test_normalised_features_equal_the_reference():
-    features = draw_taps(1, offset=3)[1]
-    expected = reference.normalised(exact(features))
-    torch.testing.assert_close(functional.mean_variance_norm(features).double(), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_statistics_stay_in_fp32_for_half_precision_features():
-    features = (torch.randn(1, 2, 16, 16, generator=torch.Generator().manual_seed(0)) + 300).bfloat16()
-    mean, std = functional.mean_std(features)
-    assert mean.dtype == std.dtype == torch.float32
-    torch.testing.assert_close(mean, features.float().mean(dim=(2, 3)))
 
 
 # -- Eq. 1, 3, 4 ------------------------------------------------------------------------------------------------------------
@@ -280,24 +214,6 @@ def test_relative_squared_error_by_hand():
 # -- statistics of other methods ----------------------------------------------------------------------------------------------
 
 
-def test_gram_matrix_is_that_of_the_definition():
-    features = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-    found = functional.gram_matrix(features)
-    for b in range(2):
-        for i in range(3):
-            for j in range(3):
-                expected = sum(float(features[b, i, y, x] * features[b, j, y, x]) for y in range(4) for x in range(5)) / (
-                    3 * 4 * 5
-                )
-                assert found[b, i, j].item() == pytest.approx(expected, abs=1e-5)
-
-
-def test_total_variation_by_hand():
-    image = torch.tensor([[0.0, 1.0], [0.5, 0.5]]).expand(1, 3, 2, 2)
-    assert functional.total_variation(image).item() == pytest.approx((1 + 0) / 2 + (0.5 + 0.5) / 2)
-    assert functional.total_variation(torch.full((1, 3, 4, 4), 0.3)).item() == 0
-
-
 @pytest.mark.parametrize("statistics", ["gram", "mean-gram"])
 @pytest.mark.parametrize("distance", ["l2", "mse"])
 def test_style_loss_can_compare_gram_matrices(statistics, distance):
@@ -314,3 +230,14 @@ def test_style_loss_can_compare_gram_matrices(statistics, distance):
             expected += float((difference**2).mean() if distance == "mse" else (difference**2).sum(1).sqrt().mean())
     assert found.item() == pytest.approx(expected, rel=1e-5)
     assert functional.style_loss(wanted, wanted, distance, statistics=statistics).item() < 1e-15
+
+
+def test_the_gradient_penalty_of_linear_scores_by_hand():
+    images = torch.rand(2, 3, 4, 6, requires_grad=True)
+    slopes = torch.tensor([1.0, -2.0, 3.0])[:, None, None]
+    fine = (images * slopes).sum(dim=1, keepdim=True)  # each pixel's slope is that of its channel, over 24 positions
+    coarse = images[:, :1, ::2, ::2] * 5  # 6 positions of the first channel
+    gradient = (slopes / 24).expand(3, 4, 6).clone()
+    gradient[0, ::2, ::2] += 5 / 6
+    penalty = functional.gradient_penalty([fine, coarse], images)
+    assert penalty.item() == pytest.approx(gradient.square().sum().item() / 2, rel=1e-5)

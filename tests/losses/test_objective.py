@@ -3,12 +3,13 @@ import copy
 import pytest
 import torch
 
-from benchmarks import reference
-from ieast.config import ExperimentConfig, ObjectiveConfig
+from ieast.config import ObjectiveConfig
+from ieast.experiment import ExperimentConfig
 from ieast.losses.objective import Objective
 from ieast.methods import new_model
 from ieast.models.encoder import Encoder
 from ieast.training.module import StyleTransferModule
+from reference import plain as reference
 
 DISTINCT, SIDE = 3, 32  # the least that leaves a discriminator of one scale a 2x2 map before its head
 TERMS = {
@@ -25,19 +26,19 @@ TERMS = {
 INDEX = torch.arange(DISTINCT)  # of the styles, which this method does not look at
 
 
-def make_module(scales=1, **objective):
+def make_module(scales=1, loss_network=None, training=None, **objective):
     config = ExperimentConfig.parse(
         {
             "encoder": {"name": "vgg19-compact", "weights": "untrained"},
             "model": {"discriminator_scales": scales, "discriminator_width": 4, "style_head": [12, 8], "content_head": [10, 8]},
             "objective": objective,
-            "training": {"batch_size": 2 * DISTINCT, "crop": 128},
+            "training": {"batch_size": 2 * DISTINCT, "crop": 128} | (training or {}),
         }
     )
     torch.manual_seed(0)
     stylizer = new_model("ieast", reference.draw(Encoder("vgg19-compact"), seed=1).eval(), config.model)
     reference.draw(stylizer.decoder, seed=2)
-    module = StyleTransferModule(stylizer, config)
+    module = StyleTransferModule(stylizer, config, loss_network)
     steps = []
     module.optimizers = lambda: ["generator", "discriminator"] if config.objective.external_learning else "generator"
     module._step = lambda optimizer, loss: steps.append((optimizer, loss))
@@ -115,6 +116,56 @@ def test_each_terms_gradient_equals_the_full_duplicated_batchs(objective):
         assert (found - wanted).norm() <= 1e-3 * wanted.norm(), name
 
 
+def test_losses_compare_the_features_of_the_network_that_is_given():
+    # The generator goes on seeing by its own encoder, so pictures are those of a module without such a network.
+    network = reference.draw(Encoder("vgg19-compact"), seed=7).eval().requires_grad_(False)
+    module, _ = make_module(loss_network=network, content_layers="normalised-relu4_1-relu5_1")
+    content, style = draw_batch()
+    plain = make_module()[0]._generate(content, style, INDEX, has_identity=True)
+    batch = module._generate(content, style, INDEX, has_identity=True)
+    torch.testing.assert_close(batch.stylized, plain.stylized)
+    terms = module._stylise(content, style, INDEX)
+    pictures = reference.arrangement(2 * DISTINCT)
+    c, s = (torch.stack([side[pair[k] - 1] for pair in pictures]) for side, k in ((content, 1), (style, 0)))
+    made, of_c, of_s = network(batch.stylized), network(c), network(s)
+    of_style = reference.style([made[tap] for tap in reference.RELU_TAPS], [of_s[tap] for tap in reference.RELU_TAPS], "l2")
+    assert terms["style"].item() == pytest.approx(of_style.item(), rel=1e-4)
+    of_content = reference.content(made, of_c, "l2", "normalised-relu4_1-relu5_1")
+    assert terms["content"].item() == pytest.approx(of_content.item(), rel=1e-4)
+    identities = (batch.identity.content, content), (batch.identity.style, style)
+    of_taps = sum(reference.identity(a, b, network(a), network(b), "l2")[1] for a, b in identities)
+    assert terms["identity_taps"].item() == pytest.approx(of_taps.item(), rel=1e-4)
+    embeddings = module.style_head(made["relu3_1"])
+    contrast = reference.contrastive(embeddings, pictures, "style", 0.2, "mean")
+    assert terms["style_contrastive"].item() == pytest.approx(contrast.item(), rel=1e-4)
+
+
+def test_reconstruction_compares_the_features_of_the_network_that_is_given():
+    network = reference.draw(Encoder("vgg19-compact"), seed=7).eval().requires_grad_(False)
+    module, _ = make_module(loss_network=network)
+    images = torch.cat(draw_batch())
+    terms = module._reconstruct(images)
+    made = module.stylizer.decoder(module.stylizer.encoder(images)["relu4_1"])
+    _, taps = reference.identity(made, images, network(made), network(images), "l2")
+    assert terms["reconstruction_taps"].item() == pytest.approx(taps.item(), rel=1e-4)
+
+
+def test_identity_terms_that_come_rarely_weigh_as_much_more():
+    module, steps = make_module(training={"identity_every": 3}, external_learning=False)
+    content, style = draw_batch()
+    every, _ = make_module(external_learning=False)
+    terms = every._stylise(content, style, INDEX)
+    identity = 50 * terms["identity_pixels"] + terms["identity_taps"]
+    for finished in range(6):
+        module.finished = finished
+        rare = module._stylise(content, style, INDEX)
+        has = finished % 3 == 0
+        assert ("identity_taps" in rare) == has
+        expected = terms["total"] + (2 if has else -1) * identity
+        assert rare["total"].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert len(steps) == 6
+
+
 def test_the_discriminators_step_leaves_the_generator_alone():
     module, steps = make_module()
     module._stylise(*draw_batch(), INDEX)
@@ -125,7 +176,7 @@ def test_the_discriminators_step_leaves_the_generator_alone():
 def test_discriminators_gradient_equals_the_full_duplicated_batchs_and_reaches_nothing_else():
     module, steps = make_module(scales=2)
     content, style = draw_batch(side=2 * SIDE)
-    stylized = module._generate(content, style, INDEX).stylized
+    stylized = module._generate(content, style, INDEX, has_identity=True).stylized
     module._train_discriminator("discriminator", real=style, fake=stylized.detach())
     i_s = torch.cat([style, style])  # the full batch's real artworks
     expected = reference.discriminator_loss(module.discriminator(i_s), module.discriminator(stylized.detach()), "log")
@@ -135,6 +186,27 @@ def test_discriminators_gradient_equals_the_full_duplicated_batchs_and_reaches_n
     for parameter, gradient in zip(parameters, wanted, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
     assert all(p.grad is None for p in module.stylizer.parameters())
+
+
+def test_the_discriminator_pays_for_steep_scores_at_real_artworks_now_and_then():
+    module, steps = make_module(scales=2, gradient_penalty=5, training={"gradient_penalty_every": 2})
+    content, style = draw_batch(side=2 * SIDE)
+    plain, _ = make_module(scales=2)
+    images = style.clone().requires_grad_(True)
+    squares = []
+    for k in range(DISTINCT):  # picture by picture
+        score = sum(scores.mean() for scores in module.discriminator(images[k : k + 1]))
+        squares.append(torch.autograd.grad(score, images)[0].square().sum())
+    penalty = torch.stack(squares).mean().item() / 2
+    for finished in range(4):
+        module.finished = finished
+        terms = module._train_discriminator("discriminator", real=style, fake=content)
+        loss = plain._train_discriminator("discriminator", real=style, fake=content)["discriminator"].item()
+        assert terms["discriminator"].item() == pytest.approx(loss, rel=1e-4)
+        assert ("gradient_penalty" in terms) == (finished % 2 == 0)
+        expected = loss + 2 * 5 * penalty * (finished % 2 == 0)
+        assert steps[-1][1].item() == pytest.approx(expected, rel=1e-4)
+    assert penalty > 0
 
 
 def test_the_generators_step_leaves_the_discriminator_and_the_encoder_alone():
@@ -151,7 +223,7 @@ def test_generate_pairs_pictures_as_the_paper_arranges_them():
     module, _ = make_module()
     content, style = draw_batch()
     stylizer = module.stylizer
-    batch = module._generate(content, style, INDEX)
+    batch = module._generate(content, style, INDEX, has_identity=True)
 
     def generate(c, s):
         return stylizer.decoder(stylizer.transform(stylizer.encoder(c[None]), stylizer.encoder(s[None])))[0]
@@ -167,7 +239,7 @@ def test_generate_pairs_pictures_as_the_paper_arranges_them():
 @pytest.mark.parametrize(("layers", "needed"), [("conv4_2", True), ("normalised-relu4_1-relu5_1", False)])
 def test_conv4_2_is_computed_only_where_the_content_loss_reads_it(layers, needed):
     module, _ = make_module(content_layers=layers)
-    batch = module._generate(*draw_batch(), INDEX)
+    batch = module._generate(*draw_batch(), INDEX, has_identity=True)
     assert module.objective.needs_conv4_2 == needed
     assert ("conv4_2" in batch.stylized_taps) == ("conv4_2" in batch.content_taps) == needed
 

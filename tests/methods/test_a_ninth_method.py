@@ -12,7 +12,7 @@ import yaml
 from conftest import draw_dataset
 from PIL import Image
 
-from ieast.models.checkpoint import read_card
+from ieast.checkpoint import read_card
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {
@@ -35,7 +35,7 @@ def run(tmp_path_factory):
     draw_dataset(folder / "data", 4, 4)
 
     def ieast(*words):
-        command = [sys.executable, "-c", "from ieast.cli import main; main()", *words]
+        command = [sys.executable, "-c", "from ieast.cli.main import main; main()", *words]
         environment = os.environ | {"PYTHONPATH": str(folder)}
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
 
@@ -56,8 +56,8 @@ def test_it_trains_is_exported_and_stylises(run):
 
 
 def test_without_its_file_the_model_is_refused_by_name(run, capsys):
+    from ieast.checkpoint import load_model
     from ieast.errors import WeightsError
-    from ieast.models.checkpoint import load_model
 
     folder, _ = run
     (model,) = (path.parent for path in folder.glob("runs/**/model/config.json"))

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from trainings import Training, draw, small_config
+from helpers.trainings import Training, draw, small_config
 
 from ieast.methods import build
-from ieast.models.style import Style
+from ieast.stylizer.style import Style
 
 
 @pytest.fixture(scope="module")

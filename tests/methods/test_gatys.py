@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainings import draw, small_config
+from helpers.trainings import draw, small_config
 
-import ieast.memory
+import ieast.stylizer.memory
+from ieast.checkpoint import load_model
 from ieast.errors import ConfigError, MemoryLimitError
 from ieast.methods import build
-from ieast.models.checkpoint import load_model
 from ieast.models.encoder import STYLE_TAPS
-from ieast.models.style import Style
+from ieast.stylizer.style import Style
 from ieast.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -193,7 +193,7 @@ import json, sys
 import torch
 from ieast.methods import build
 from ieast.models.encoder import Encoder
-from ieast.models.style import Style
+from ieast.stylizer.style import Style
 
 def resident(field):
     with open("/proc/self/status") as status:
@@ -222,6 +222,6 @@ def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess(options):
 
 
 def test_what_needs_more_memory_than_there_is_is_refused_before_it_starts(make, monkeypatch):
-    monkeypatch.setattr(ieast.memory, "available_bytes", lambda device: 1 << 20)
+    monkeypatch.setattr(ieast.stylizer.memory, "available_bytes", lambda device: 1 << 20)
     with pytest.raises(MemoryLimitError, match=r"^stylising 1 x 40x32 pixels needs up to"):
         make().stylize(CONTENT, STYLE)

@@ -10,19 +10,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import draw_picture
+from helpers.trainings import Training, draw, small_config
 from PIL import Image
 from torch import nn
-from trainings import Training, draw, small_config
 
-import ieast.memory
+import ieast.stylizer.memory
 from ieast.errors import ConfigError, DataError, MemoryLimitError
 from ieast.evaluation.evaluate import evaluate
 from ieast.evaluation.pairs import scoring_styles
-from ieast.images import resize_smallest_side, to_tensor
+from ieast.io.images import resize_smallest_side, to_tensor
 from ieast.methods import build
 from ieast.methods.johnson import StyleNetwork, some_of
-from ieast.models.style import Style
-from ieast.models.stylizer import Originals
+from ieast.stylizer.base import Originals
+from ieast.stylizer.style import Style
 from ieast.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -310,7 +310,7 @@ import json, sys
 import torch
 from ieast.methods import build
 from ieast.models.encoder import Encoder
-from ieast.models.style import Style
+from ieast.stylizer.style import Style
 
 def resident(field):
     with open("/proc/self/status") as status:
@@ -338,6 +338,6 @@ def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess(height, widt
 
 
 def test_what_needs_more_memory_than_there_is_is_refused_before_it_starts(johnson, pictures, monkeypatch):
-    monkeypatch.setattr(ieast.memory, "available_bytes", lambda device: 1 << 20)
+    monkeypatch.setattr(ieast.stylizer.memory, "available_bytes", lambda device: 1 << 20)
     with pytest.raises(MemoryLimitError, match=r"^stylising 1 x 40x24 pixels needs up to"):
         johnson.stylize(CONTENT, picture_of(pictures[1]))

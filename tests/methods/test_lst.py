@@ -1,11 +1,11 @@
 import pytest
 import torch
-from trainings import Training, draw, small_config
+from helpers.trainings import Training, draw, small_config
 
 from ieast.errors import ConfigError
 from ieast.methods import build
 from ieast.methods.lst import LinearTransform, MatrixNetwork
-from ieast.models.style import Style
+from ieast.stylizer.style import Style
 
 
 @pytest.fixture(scope="module")

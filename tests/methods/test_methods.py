@@ -1,10 +1,10 @@
 import pytest
 from pydantic import BaseModel
 
-from ieast.config import ExperimentConfig
 from ieast.errors import ConfigError
+from ieast.experiment import ExperimentConfig
 from ieast.methods import SWITCHES, build, find, full_name, names, new_model, split_name
-from ieast.models.stylizer import Stylizer
+from ieast.stylizer.base import Stylizer
 
 ENDINGS = ["", "+el", "+cl", "+el+cl"]
 LEARNERS = [name for name in names() if find(name).learns == "stylization"]

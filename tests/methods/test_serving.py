@@ -10,10 +10,10 @@ import torch
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
+from ieast.checkpoint import load_model, read_card, save_model
 from ieast.config import EncoderConfig
-from ieast.images import encode_png
+from ieast.io.images import encode_png
 from ieast.methods import build, find, names
-from ieast.models.checkpoint import load_model, read_card, save_model
 from ieast.models.encoder import build_encoder
 from ieast.registry.pyfunc import StylizerModel
 

@@ -1,19 +1,19 @@
-import measuring
 import pytest
 import torch
+from helpers import measuring
 
-import ieast.memory
-from benchmarks import reference
-from ieast.config import ExperimentConfig
+import ieast.stylizer.memory
+from ieast.checkpoint import load_model
 from ieast.errors import ConfigError, MemoryLimitError, NumericsError
+from ieast.experiment import ExperimentConfig
+from ieast.layers.whitening import KEPT, moments, powers
 from ieast.methods import build
 from ieast.methods.wct import Wct, mix
-from ieast.models.checkpoint import load_model
 from ieast.models.encoder import STYLE_TAPS, Encoder
-from ieast.models.style import Style
-from ieast.models.stylizer import Originals
-from ieast.models.whitening import KEPT, moments, powers
+from ieast.stylizer.base import Originals
+from ieast.stylizer.style import Style
 from ieast.training.fit import fit
+from reference import plain as reference
 
 SIZES = [(1, 1), (7, 300), (16, 16), (17, 33), (15, 64), (64, 64), (18, 97)]
 
@@ -194,7 +194,7 @@ def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess():
 
 def test_what_is_too_large_is_refused_before_work_begins(stylizer, monkeypatch):
     style = stylizer.encode_style(draw(1, 64, 64))
-    monkeypatch.setattr(ieast.memory, "available_bytes", lambda device: 300_000_000)
+    monkeypatch.setattr(ieast.stylizer.memory, "available_bytes", lambda device: 300_000_000)
     monkeypatch.setattr(Wct, "_encode", lambda *_: pytest.fail("work began"))
     stylizer.stylize(draw(1, 64, 64), style)
     monkeypatch.setattr(Encoder, "forward", lambda *_: pytest.fail("work began"))

@@ -1,12 +1,13 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks import reference
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
 from ieast.models.discriminator import MultiScaleDiscriminator, patch_discriminator
 from ieast.models.heads import ProjectionHead
+from reference import plain as reference
 
 
 def draw(*shape, seed=0):
@@ -47,6 +48,37 @@ def test_the_papers_discriminator_by_its_layers():
         kinds = [type(m).__name__ for m in scale]
         normalised = ["Conv2d", "InstanceNorm2d", "LeakyReLU"]
         assert kinds == ["Conv2d", "LeakyReLU", *normalised * 3, "Conv2d"]
+
+
+@torch.no_grad()
+def test_spectral_normalization_takes_the_place_of_instance_norm_and_bounds_every_layers_slope():
+    torch.manual_seed(0)
+    (scale,) = MultiScaleDiscriminator(1, width=4, normalization="spectral").scales
+    assert [type(m).__name__.removeprefix("Parametrized") for m in scale] == ["Conv2d", "LeakyReLU"] * 4 + ["Conv2d"]
+    for _ in range(100):  # each pass is one iteration of the power method
+        scale(draw(1, 3, 32, 32))
+    for layer in scale[::2]:
+        assert np.linalg.svd(layer.weight.flatten(1).numpy(), compute_uv=False)[0] == pytest.approx(1, rel=1e-2)
+
+
+@torch.no_grad()
+def test_without_instance_norm_the_strength_of_noise_shows():
+    torch.manual_seed(0)
+    noise, flat = torch.randn(1, 3, 96, 96), torch.full((1, 3, 96, 96), 0.5)
+
+    def growth(scale: nn.Module) -> float:
+        """How much more the scores change by noise that is four times as strong; far from borders, which padding marks."""
+        weak, strong = (scale(flat + factor * noise) - scale(flat) for factor in (0.02, 0.08))
+        return float(strong[..., 2:-2, 2:-2].norm() / weak[..., 2:-2, 2:-2].norm())
+
+    spectral, published = patch_discriminator(8, "spectral"), patch_discriminator(8)
+    for scale in (spectral, published):
+        for layer in scale:
+            if isinstance(layer, nn.Conv2d):
+                layer.bias.zero_()
+        scale.eval()
+    assert growth(spectral) > 3
+    assert growth(published) < 1.5
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -13,7 +13,6 @@ from torch import nn
 from torchvision.models import vgg19
 from torchvision.transforms.functional import normalize
 
-from benchmarks import reference
 from ieast.config import EncoderConfig
 from ieast.errors import WeightsError
 from ieast.models.encoder import (
@@ -26,6 +25,7 @@ from ieast.models.encoder import (
     read_weights,
     weights_digest,
 )
+from reference import plain as reference
 
 COMPACT = (16, 32, 64, 128, 128)
 FULL = (64, 128, 256, 512, 512)

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from ieast.config import EncoderConfig, ExperimentConfig
+from ieast.checkpoint import export_compact, load_model, read_card
+from ieast.config import EncoderConfig
 from ieast.data.sample import draw_artwork, draw_photograph
 from ieast.evaluation.distances import content_distance, style_distance
-from ieast.images import resize_smallest_side, to_tensor
-from ieast.models.checkpoint import export_compact, load_model, read_card
+from ieast.experiment import ExperimentConfig
+from ieast.io.images import resize_smallest_side, to_tensor
 from ieast.models.encoder import STYLE_TAPS, build_encoder
 from ieast.models.pretrained import ENCODER, FOLDER, MODELS, released_or_folder
 

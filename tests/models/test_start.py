@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from ieast.config import ModelConfig
-from ieast.losses.functional import EPSILON
+from ieast.layers.attention import StyleAttentionTransform
+from ieast.layers.statistics import EPSILON
 from ieast.methods import new_model
-from ieast.models.attention import StyleAttentionTransform
 from ieast.models.start import RIDGE, start_near_adain
 
 

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import reference
-from ieast.models.attention import StyleAttention, StyleAttentionTransform
-from ieast.models.checkpoint import _decoder_names
+from ieast.checkpoint import _decoder_names
+from ieast.layers.attention import StyleAttention, StyleAttentionTransform
 from ieast.models.decoder import Decoder
+from reference import plain as reference
 
 COMPACT = (16, 32, 64, 128, 128)
 FULL = (64, 128, 256, 512, 512)

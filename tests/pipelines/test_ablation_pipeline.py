@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 from filelock import FileLock
+from helpers.zenml_projects import Project
 from mlflow import MlflowClient
-from zenml_projects import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -79,8 +79,8 @@ def children(client, parent):
 def broken(project, client):
     """The first run, in which one variant cannot train because its folder is in use, and what was said."""
     # Found by letting a run that is refused at once say where it would train.
-    from ieast.config import AblationConfig
     from ieast.data.prepare import preparation_key
+    from ieast.experiment import AblationConfig
     from ieast.training.folders import training_folder
 
     document = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())["parameters"]["config"]

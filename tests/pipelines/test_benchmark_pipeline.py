@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 import yaml
+from helpers.zenml_projects import Project
 from mlflow import MlflowClient
 from PIL import Image
 from test_ablation_pipeline import ROOT, SMALL
-from zenml_projects import Project
 
 from ieast.evaluation.published import TABLE_2
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.zenml_projects import Project
 from mlflow import MlflowClient
 from safetensors.torch import load_file, save_file
-from zenml_projects import Project
 
 from ieast.config import EncoderConfig
 from ieast.models.encoder import STYLE_TAPS, build_encoder

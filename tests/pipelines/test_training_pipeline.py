@@ -8,8 +8,8 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from helpers.zenml_projects import Project
 from mlflow import MlflowClient
-from zenml_projects import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {

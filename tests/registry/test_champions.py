@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import mlflow
 import pytest
+from helpers.registries import Registry
 from mlflow import MlflowClient
-from registries import Registry
 
 from ieast.config import PromotionConfig
 from ieast.errors import RegistryError

@@ -5,11 +5,11 @@ import math
 import mlflow
 import pytest
 import torch
-from registries import Registry
+from helpers.registries import Registry
 
+from ieast.checkpoint import load_model, save_model
 from ieast.config import EncoderConfig
 from ieast.evaluation.evaluate import evaluate
-from ieast.models.checkpoint import load_model, save_model
 from ieast.models.encoder import build_encoder
 from ieast.models.pretrained import MODELS
 from ieast.registry import gate

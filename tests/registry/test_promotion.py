@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from ieast.config import PromotionConfig, Threshold
 from ieast.registry.promotion import Decision, decide
 
-NO_WORSE = (Threshold(metric="style", relative_to_champion=1.0),)
+NO_WORSE = (Threshold(metric="style", better="lower", relative_to_champion=1.0),)
 WITHOUT = "to go on without the comparison, type `ieast promote NAME VERSION --force --reason TEXT`"
 DEFAULT = PromotionConfig().thresholds
 
@@ -45,7 +45,7 @@ DEFAULT = PromotionConfig().thresholds
         pytest.param(
             {"style": 1.04},
             {"style": 1.0},
-            (Threshold(metric="style", relative_to_champion=1.05),),
+            (Threshold(metric="style", better="lower", relative_to_champion=1.05),),
             False,
             [
                 "style 1.04, at most 1.05 x the champion's 1 asked: holds",
@@ -56,7 +56,7 @@ DEFAULT = PromotionConfig().thresholds
         pytest.param(
             {"style": 0.9, "content": 1.05},
             {"style": 1.0, "content": 1.0},
-            (*NO_WORSE, Threshold(metric="content", relative_to_champion=1.1)),
+            (*NO_WORSE, Threshold(metric="content", better="lower", relative_to_champion=1.1)),
             True,
             [
                 "style 0.9, at most 1 x the champion's 1 asked: holds",
@@ -67,7 +67,7 @@ DEFAULT = PromotionConfig().thresholds
         pytest.param(
             {"style": 0.1, "content": 1.2},
             {"style": 1.0, "content": 1.0},
-            (*NO_WORSE, Threshold(metric="content", relative_to_champion=1.1)),
+            (*NO_WORSE, Threshold(metric="content", better="lower", relative_to_champion=1.1)),
             False,
             [
                 "style 0.1, at most 1 x the champion's 1 asked: holds",
@@ -78,7 +78,7 @@ DEFAULT = PromotionConfig().thresholds
         pytest.param(
             {"style": 0.96},
             {"style": 1.0},
-            (Threshold(metric="style", relative_to_champion=0.95),),
+            (Threshold(metric="style", better="lower", relative_to_champion=0.95),),
             False,
             ["style 0.96, at most 0.95 x the champion's 1 asked: fails"],
             id="an improvement is asked and missed",
@@ -102,7 +102,7 @@ DEFAULT = PromotionConfig().thresholds
         pytest.param(
             {"style": 2.0},
             None,
-            (Threshold(metric="style", at_most=1.5),),
+            (Threshold(metric="style", better="lower", at_most=1.5),),
             False,
             ["style 2, at most 1.5 asked: fails", "there is no champion yet"],
             id="an absolute limit holds for the first model too",
@@ -110,7 +110,7 @@ DEFAULT = PromotionConfig().thresholds
         pytest.param(
             {"style": 1.5},
             None,
-            (Threshold(metric="style", at_most=1.5, at_least=1.5),),
+            (Threshold(metric="style", better="lower", at_most=1.5, at_least=1.5),),
             True,
             ["style 1.5, at most 1.5 asked: holds", "style 1.5, at least 1.5 asked: holds", "there is no champion yet"],
             id="limits are inclusive",
@@ -118,7 +118,7 @@ DEFAULT = PromotionConfig().thresholds
         pytest.param(
             {"style": 0.5},
             {"style": 1.0},
-            (Threshold(metric="style", at_most=0.4, relative_to_champion=1.0),),
+            (Threshold(metric="style", better="lower", at_most=0.4, relative_to_champion=1.0),),
             False,
             ["style 0.5, at most 0.4 asked: fails", "style 0.5, at most 1 x the champion's 1 asked: holds"],
             id="better than the champion but over the limit",
@@ -126,7 +126,7 @@ DEFAULT = PromotionConfig().thresholds
         pytest.param(
             {"style": 0.5},
             {"style": 1.0},
-            (Threshold(metric="style", at_least=0.6),),
+            (Threshold(metric="style", better="lower", at_least=0.6),),
             False,
             ["style 0.5, at least 0.6 asked: fails"],
             id="under a lower limit",
@@ -134,7 +134,7 @@ DEFAULT = PromotionConfig().thresholds
         pytest.param(
             {"style": 1.0},
             {"style": 1.0},
-            (Threshold(metric="style", at_most=2.0),),
+            (Threshold(metric="style", better="lower", at_most=2.0),),
             True,
             ["style 1, at most 2 asked: holds"],
             id="a tie matters only where the champion is compared",
@@ -194,7 +194,7 @@ def test_a_threshold_on_a_score_that_nobody_computes_says_which_there_are():
     )
 
 
-@pytest.mark.parametrize("thresholds", [(), (Threshold(metric="style", at_most=1.0),), NO_WORSE])
+@pytest.mark.parametrize("thresholds", [(), (Threshold(metric="style", better="lower", at_most=1.0),), NO_WORSE])
 def test_a_champion_without_scores_stays_whatever_is_asked(thresholds):
     decision = decide({"style": 0.1}, None, thresholds, unusable="its file is damaged")
     assert not decision.promote
@@ -232,11 +232,52 @@ def test_a_ratio_means_the_same_share_on_both_sides_of_zero(better, ratio, champ
     [
         ({}, "threshold on style sets none of at_most, at_least, relative_to_champion"),
         ({"at_most": 1, "at_least": 2}, "threshold on style asks for at most 1 and at least 2; no value is both"),
-        ({"relative_to_champion": 0}, "greater than 0"),
+        ({"relative_to_champion": 0, "better": "lower"}, "greater than 0"),
         ({"at_most": math.nan}, "finite"),
         ({"at_most": 1, "better": "smaller"}, "lower"),
+        ({"relative_to_champion": 1}, "threshold on style, which is no score of this project, compares with the champion: say"),
     ],
 )
 def test_a_threshold_that_cannot_be_meant_is_refused(values, message):
     with pytest.raises(ValidationError, match=message):
         Threshold(metric="style", **values)
+
+
+def test_the_direction_of_a_known_score_is_its_own():
+    threshold = Threshold(metric="content_ssim", relative_to_champion=1.0)
+    assert threshold.better == "higher"
+    worse = decide({"content_ssim": 0.2}, {"content_ssim": 0.5}, (threshold,))
+    assert not worse.promote
+    assert worse.reasons == ("content_ssim 0.2, at least 1 x the champion's 0.5 asked: fails",)
+    assert decide({"content_ssim": 0.6}, {"content_ssim": 0.5}, (threshold,)).promote
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"metric": "content_ssim", "better": "lower", "relative_to_champion": 1},
+            "threshold on content_ssim says better: lower, but of this score higher values are better",
+        ),
+        (
+            {"metric": "temporal_lpips_alex", "better": "higher", "at_most": 1},
+            "threshold on temporal_lpips_alex says better: higher, but of this score lower values are better",
+        ),
+        (
+            {"metric": "content_ssim", "at_most": 0.5},
+            "threshold on content_ssim sets at_most alone, but of this score higher values are better: set at_least",
+        ),
+        (
+            {"metric": "warping_error_10", "at_least": 0.5},
+            "threshold on warping_error_10 sets at_least alone, but of this score lower values are better: set at_most",
+        ),
+    ],
+)
+def test_a_threshold_that_contradicts_its_score_is_refused(values, message):
+    with pytest.raises(ValidationError, match=message):
+        Threshold(**values)
+
+
+def test_a_range_or_a_cap_beside_the_champion_contradicts_nothing():
+    assert Threshold(metric="content_ssim", at_least=0.3, at_most=0.95).better == "higher"
+    assert Threshold(metric="content_ssim", at_most=0.95, relative_to_champion=1).better == "higher"

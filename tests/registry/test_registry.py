@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from ieast.brush import Brush, Look
+from ieast.checkpoint import load_model, save_model
 from ieast.errors import RegistryError
-from ieast.images import encode_png, to_image, to_tensor
-from ieast.models.checkpoint import load_model, save_model
+from ieast.io.images import encode_png, to_image, to_tensor
+from ieast.stylization.session import StyleSession, StylizeOptions
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -136,7 +136,10 @@ def test_the_logged_model_pins_what_serving_needs_and_nothing_of_training(downlo
     lines = (downloaded / "requirements.txt").read_text().split()
     names = {line.split("==")[0] for line in lines}
     assert all("==" in line for line in lines)
-    code = "import sys, ieast.registry.served_model; print(*[m.__file__ for n, m in sys.modules.items() if n[:5] == 'ieast'])"
+    code = (
+        "import sys, ieast.registry.served_model; from ieast.methods import find, names; [find(name) for name in names()]; "
+        "print(*[module.__file__ for name, module in sys.modules.items() if name[:5] == 'ieast'])"
+    )
     files = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert len(files) > 20
     imported = set().union(*(imports(ast.parse(Path(file).read_text())) for file in files))
@@ -286,11 +289,11 @@ LEFT.paste(255, (0, 0, 24, 38))
 RIGHT = ImageOps.invert(LEFT)
 
 
-def painted(exported: Path, look: Look, styles: list[bytes], masks: list[Image.Image] | None = None) -> bytes:
+def painted(exported: Path, options: StylizeOptions, styles: list[bytes], masks: list[Image.Image] | None = None) -> bytes:
     """What the library makes of CONTENT."""
     pictures = [Image.open(io.BytesIO(style)) for style in styles]
     masks = [mask.convert("RGB") for mask in masks or []]
-    return Brush(load_model(exported)[0], pictures, look, masks).paint(CONTENT).tobytes()
+    return StyleSession(load_model(exported)[0], pictures, options, masks).stylize(CONTENT).tobytes()
 
 
 def test_a_row_may_blend_styles_by_weights_and_masks_and_others_lack_these(served, exported):
@@ -305,10 +308,10 @@ def test_a_row_may_blend_styles_by_weights_and_masks_and_others_lack_these(serve
     )
     found = answer(served, frame)
     expected = [
-        painted(exported, Look(), [ART]),
-        painted(exported, Look(weights=(3, 1)), [ART, OTHER_ART]),
-        painted(exported, Look(), [OTHER_ART, ART], [LEFT, RIGHT]),
-        painted(exported, Look(weights=(0.5, 2)), [ART, OTHER_ART]),
+        painted(exported, StylizeOptions(), [ART]),
+        painted(exported, StylizeOptions(weights=(3, 1)), [ART, OTHER_ART]),
+        painted(exported, StylizeOptions(), [OTHER_ART, ART], [LEFT, RIGHT]),
+        painted(exported, StylizeOptions(weights=(0.5, 2)), [ART, OTHER_ART]),
     ]
     assert [picture.tobytes() for picture in found] == expected
     assert len(set(expected)) == 4
@@ -317,14 +320,14 @@ def test_a_row_may_blend_styles_by_weights_and_masks_and_others_lack_these(serve
 @pytest.mark.parametrize("preserve_colour", ["luminance", "coral"])
 def test_the_contents_colours_are_kept(served, exported, preserve_colour):
     (found,) = answer(served, rows((GOOD, ART)), preserve_colour=preserve_colour)
-    assert found.tobytes() == painted(exported, Look(preserve_colour=preserve_colour), [ART])
-    assert found.tobytes() != painted(exported, Look(), [ART])
+    assert found.tobytes() == painted(exported, StylizeOptions(preserve_colour=preserve_colour), [ART])
+    assert found.tobytes() != painted(exported, StylizeOptions(), [ART])
 
 
 @pytest.mark.parametrize("optional", [None, float("nan"), pd.NA, []], ids=str)
 def test_an_empty_optional_cell_is_absent(served, exported, optional):
     frame = pd.DataFrame([{"content": GOOD, "style": ART, "styles": optional, "weights": optional, "masks": optional}])
-    assert answer(served, frame)[0].tobytes() == painted(exported, Look(), [ART])
+    assert answer(served, frame)[0].tobytes() == painted(exported, StylizeOptions(), [ART])
 
 
 def test_zeros_that_end_a_file_in_a_list_are_kept(served, exported):
@@ -333,7 +336,7 @@ def test_zeros_that_end_a_file_in_a_list_are_kept(served, exported):
     Image.new("RGB", (32, 24)).save(bitmap, "BMP")
     assert bitmap.getvalue().endswith(pad)
     frame = pd.DataFrame([{"content": GOOD, "styles": [bitmap.getvalue()]}])
-    assert answer(served, frame)[0].tobytes() == painted(exported, Look(), [bitmap.getvalue()])
+    assert answer(served, frame)[0].tobytes() == painted(exported, StylizeOptions(), [bitmap.getvalue()])
 
 
 @pytest.fixture(scope="module")
@@ -371,9 +374,9 @@ def test_pictures_come_and_go_as_base64_over_rest(invoke, exported):
         {"content": text(GOOD), "styles": [text(ART), text(OTHER_ART)], "masks": [mask, other_mask], "weights": None},
     ]
     expected = [
-        painted(exported, Look(0.5), [ART]),
-        painted(exported, Look(0.5, (2, 1)), [ART, OTHER_ART]),
-        painted(exported, Look(0.5), [ART, OTHER_ART], [LEFT, RIGHT]),
+        painted(exported, StylizeOptions(0.5), [ART]),
+        painted(exported, StylizeOptions(0.5, (2, 1)), [ART, OTHER_ART]),
+        painted(exported, StylizeOptions(0.5), [ART, OTHER_ART], [LEFT, RIGHT]),
     ]
     columns = ["content", "style", "styles", "weights", "masks"]
     split = {"columns": columns, "data": [[record.get(column) for column in columns] for record in records]}
@@ -395,7 +398,7 @@ def test_errors_over_rest_say_what_was_wrong_in_their_message(invoke):
 
 
 def test_what_is_too_large_for_memory_is_said_with_the_row_and_what_it_needs(model, monkeypatch):
-    monkeypatch.setattr("ieast.memory.available_bytes", lambda device: 50_000_000)
+    monkeypatch.setattr("ieast.stylizer.memory.available_bytes", lambda device: 50_000_000)
     with pytest.raises(MlflowException) as caught:
         model.predict(None, rows((GOOD, ART)))
     assert re.match(

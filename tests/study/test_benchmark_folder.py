@@ -1,7 +1,7 @@
 import pytest
 from conftest import draw_picture
+from helpers.studies import METHODS, draw_benchmark
 from PIL import Image
-from studies import METHODS, draw_benchmark
 
 from ieast.errors import StudyError
 from ieast.study.benchmark import Source, read_benchmark

@@ -6,9 +6,9 @@ import urllib.parse
 
 import numpy as np
 import pytest
-from browsers import chromium, until
+from helpers.browsers import chromium, until
+from helpers.studies import Form, served, who
 from PIL import Image
-from studies import Form, served, who
 
 from ieast.study.store import HASTE
 

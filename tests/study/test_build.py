@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 from conftest import draw_picture
+from helpers.studies import METHODS, draw_benchmark, flat, save, who
 from PIL import Image
-from studies import METHODS, draw_benchmark, flat, save, who
 
 from ieast.errors import ImageError, StudyError
 from ieast.study.build import build_study

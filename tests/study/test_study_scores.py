@@ -4,8 +4,8 @@ import sqlite3
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.studies import METHODS, draw_benchmark
 from scipy.stats import beta
-from studies import METHODS, draw_benchmark
 
 from ieast.errors import StudyError
 from ieast.evaluation.published import ARTWORKS, TABLE_1

@@ -5,8 +5,8 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
+from helpers.studies import METHODS, Form, Visitor, served
 from PIL import Image
-from studies import METHODS, Form, Visitor, served
 
 import ieast.study.store
 from ieast.study.store import Store

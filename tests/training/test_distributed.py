@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 from conftest import PICTURES, draw_dataset
 
+from ieast.checkpoint import load_model
 from ieast.data.prepare import prepare_dataset
 from ieast.errors import InterruptedTrainingError, TrainingError
-from ieast.models.checkpoint import load_model
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, TrainingResult
 from ieast.training.launch import TrainingJob, train

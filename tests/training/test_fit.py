@@ -1,4 +1,5 @@
 import csv
+import signal
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +15,11 @@ from PIL import Image
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 import ieast.training.fit
-from ieast.config import ExperimentConfig
+from ieast.checkpoint import load_model
 from ieast.data.prepare import PreparedDataset
-from ieast.errors import ConfigError, DataError, TrainingError
+from ieast.errors import ConfigError, DataError, InterruptedTrainingError, TrainingError
+from ieast.experiment import ExperimentConfig
 from ieast.losses import functional
-from ieast.models.checkpoint import load_model
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
 from ieast.training.launch import TrainingJob, train
@@ -262,6 +263,70 @@ def test_rates_are_one_and_constant_when_nothing_else_is_set(make_config, prepar
     assert set(logged["learning_rate/decoder"].values()) == {0.01}
     for group in ("transform", "heads", "discriminator"):
         assert list(logged[f"learning_rate/{group}"].values()) == [0, 0, 0.01, 0.01, 0.01, 0.01]
+
+
+def test_the_discriminator_has_its_own_rate_where_one_is_set(make_config, prepared, tmp_path):
+    rates = {"learning_rate": 0.01, "learning_rate_decay": 0.5, "discriminator_learning_rate": 0.004}
+    logged = curves_of(make_config(training=rates), prepared, tmp_path)
+    factors = [1, 1 / 1.5, 1 / 2, 1 / 2.5]
+    found = list(logged["learning_rate/discriminator"].values())
+    assert found == pytest.approx([0, 0, *(0.004 * factor for factor in factors)])
+    assert list(logged["learning_rate/heads"].values())[2] == pytest.approx(0.01)
+
+
+def test_the_exported_model_is_the_moving_average_of_the_generators_weights(make_config, prepared, tmp_path, watch):
+    seen: list[dict[str, torch.Tensor]] = []
+    watch(lambda module: seen.append(weights(module)))
+    config = make_config(training={"ema_decay": 0.7})
+    result = fit(config, prepared, tmp_path)
+    names = [name for name in seen[0] if name.startswith(("stylizer.decoder", "stylizer.transform"))]
+    # The first iteration's weights are where it begins (torch.optim.swa_utils), and each later one's come in by 0.3.
+    expected = {name: seen[0][name] for name in names}
+    for each in seen[1:]:
+        expected = {name: 0.7 * value + 0.3 * each[name] for name, value in expected.items()}
+    exported, _ = load_model(Path(result.model_folder))
+    state = exported.state_dict()
+    assert len(names) > 10
+    for name in names:
+        torch.testing.assert_close(state[name.removeprefix("stylizer.")], expected[name])
+
+
+def test_the_moving_average_goes_on_when_training_does(make_config, prepared, tmp_path, watch):
+    config = make_config(training={"ema_decay": 0.7, "checkpoint_every": 1})
+    whole = fit(config, prepared, tmp_path / "whole")
+
+    def stop(module: StyleTransferModule) -> None:
+        if module.finished == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        ours = ieast.training.fit._callbacks
+        patch.setattr(ieast.training.fit, "_callbacks", lambda *args: [Recorder(stop), *ours(*args)])
+        with pytest.raises(InterruptedTrainingError):
+            fit(config, prepared, tmp_path / "parts")
+    parts = fit(config, prepared, tmp_path / "parts")
+    assert parts.started_at >= 4
+    a, b = (load_model(Path(result.model_folder))[0].state_dict() for result in (whole, parts))
+    for name, value in a.items():
+        torch.testing.assert_close(b[name], value)
+
+
+def test_losses_on_another_network_train_and_leave_it_as_it_is(make_config, prepared, tmp_path, watch):
+    seen: list[dict[str, torch.Tensor]] = []
+    watch(lambda module: seen.append(weights(module)))
+    network = {"name": "vgg19-compact", "weights": "untrained"}
+    result = fit(make_config(objective={"loss_network": network}), prepared, tmp_path)
+    names = [name for name in seen[0] if name.startswith("loss_network.")]
+    assert names
+    assert all(torch.equal(seen[0][name], seen[-1][name]) for name in names)
+    state = load_model(Path(result.model_folder))[0].state_dict()
+    assert not any(name.startswith("loss_network") for name in state)
+
+
+def test_losses_on_another_network_cannot_compare_what_the_decoder_was_given(make_config):
+    network = {"name": "vgg19-compact", "weights": "untrained"}
+    with pytest.raises(ConfigError, match="loss_network"):
+        make_config(objective={"loss_network": network, "content_layers": "target"})
 
 
 def gradient_norms(config: ExperimentConfig, prepared: PreparedDataset, folder: Path) -> dict[str, list[float]]:

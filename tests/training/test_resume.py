@@ -1,5 +1,6 @@
 import errno
 import functools
+import logging
 import os
 import pickle
 import re
@@ -17,15 +18,15 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 import ieast.training.fit
-from ieast.config import ExperimentConfig
+from ieast.checkpoint import load_model
 from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
-from ieast.files import DiskFullError
-from ieast.models.checkpoint import load_model
+from ieast.experiment import ExperimentConfig
+from ieast.io.files import DiskFullError
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
-from ieast.training.folders import retire, training_folder
+from ieast.training.folders import retire, take_up, training_folder, training_key
 from ieast.training.launch import TrainingJob, train
-from ieast.training.module import StyleTransferModule
+from ieast.training.module import StyleTransferModule, annealing
 
 TOTAL = 10
 STAGES = {"reconstruction_iterations": 4, "iterations": 6}
@@ -257,11 +258,79 @@ def test_a_finished_training_does_not_train_again_but_exports_again(uninterrupte
     assert (card.provenance["again"], card.provenance["iterations"]) == (True, TOTAL)
 
 
-def test_a_finished_training_goes_on_when_more_iterations_are_asked(uninterrupted, make_config, prepared, tmp_path):
+# -- another length ---------------------------------------------------------------------------------------------------------
+
+LONGER = STAGES | {"iterations": 11}
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory, make_config, prepared) -> Path:
+    """A training of 11 iterations in one go."""
+    folder = tmp_path_factory.mktemp("longer")
+    fit(make_config(training=LONGER), prepared, folder)
+    return folder
+
+
+def test_a_finished_training_made_longer_is_one_of_that_length_from_the_start(
+    uninterrupted, longer, make_config, prepared, tmp_path, caplog
+):
     (tmp_path / CHECKPOINT).write_bytes((uninterrupted / CHECKPOINT).read_bytes())
-    config = make_config(training=STAGES | {"iterations": 8, "log_every": 2, "checkpoint_every": 7, "loader_workers": 1})
-    result = fit(config, prepared, tmp_path)
-    assert (result.started_at, result.iterations) == (TOTAL, TOTAL + 2)
+    with caplog.at_level(logging.INFO, "ieast.training.loop"):
+        result = fit(make_config(training=LONGER), prepared, tmp_path)
+    assert (result.started_at, result.iterations) == (TOTAL, TOTAL + 5)
+    assert caplog.messages == [
+        f"continuing from iteration 10 ({tmp_path / CHECKPOINT})",
+        "training.iterations was 6 and is 11 now: from here on all follows the schedule of the new length",
+    ]
+    # Without annealing rates do not depend on the length: bit by bit what one go gives.
+    assert equal(checkpoint(tmp_path)["state_dict"], checkpoint(longer)["state_dict"])
+    went_on = {key: value for key, value in curves(longer).items() if key[1] > TOTAL}
+    assert curves(tmp_path) == went_on
+    _, card = load_model(result.model_folder)
+    assert card.provenance["iterations"] == TOTAL + 5
+    assert card.provenance["schedules"] == [{"from": 0, "iterations": 6}, {"from": 10, "iterations": 11}]
+    assert "schedules" not in load_model(longer / "model")[1].provenance
+
+
+def test_a_longer_training_that_is_interrupted_still_knows_its_schedules(uninterrupted, make_config, prepared, tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes((uninterrupted / CHECKPOINT).read_bytes())
+    config = make_config(training=LONGER)
+    with pytest.raises(InterruptedTrainingError):
+        fit_with(Before(TOTAL + 2, functools.partial(send, signal.SIGTERM)), config, prepared, tmp_path)
+    _, card = load_model(fit(config, prepared, tmp_path).model_folder)
+    assert card.provenance["schedules"] == [{"from": 0, "iterations": 6}, {"from": 10, "iterations": 11}]
+
+
+def test_rates_follow_the_schedule_of_the_new_length(make_config, prepared, tmp_path):
+    training = {"reconstruction_iterations": 0, "anneal": 0.5, "learning_rate": 1e-3, "learning_rate_decay": 0}
+    for iterations in (4, 8):
+        fit(make_config(training=training | {"iterations": iterations}), prepared, tmp_path)
+    rates = {step: float(value) for (name, step), value in curves(tmp_path).items() if name == "learning_rate/decoder"}
+    # Logged after the iteration whose rate it was.
+    of_four = [1e-3 * annealing(done, 4, 0.5) for done in range(4)]
+    of_eight = [1e-3 * annealing(done, 8, 0.5) for done in range(4, 8)]
+    assert [rates[step] for step in range(1, 9)] == pytest.approx([*of_four, *of_eight])
+    assert rates[4] < rates[5]  # fallen for the end, and up again
+
+
+def test_fewer_iterations_than_are_done_are_refused(uninterrupted, make_config, prepared, tmp_path):
+    path = tmp_path / CHECKPOINT
+    path.write_bytes((uninterrupted / CHECKPOINT).read_bytes())
+    message = (
+        f"{path} has 10 iterations behind it, more than the 9 that are asked for now: set training.iterations to 6 or more, or "
+        "give another folder"
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        fit(make_config(training=STAGES | {"iterations": 5}), prepared, tmp_path)
+    assert path.read_bytes() == (uninterrupted / CHECKPOINT).read_bytes()
+
+
+def test_a_checkpoint_of_before_schedules_were_kept_goes_on(uninterrupted, make_config, prepared, tmp_path):
+    old = checkpoint(uninterrupted)
+    del old["ieast_schedules"]
+    torch.save(old, tmp_path / CHECKPOINT)
+    _, card = load_model(fit(make_config(training=LONGER), prepared, tmp_path).model_folder)
+    assert card.provenance["schedules"] == [{"from": 0, "iterations": 6}, {"from": 10, "iterations": 11}]
 
 
 @pytest.mark.parametrize(
@@ -411,7 +480,13 @@ def test_the_training_folder_changes_with_what_decides_the_outcome_and_with_noth
     def folder(key: str = "data", **sections: Any) -> Path:
         return training_folder(tmp_path, make_config(**sections), key)
 
-    same = [folder(), folder(promotion={"thresholds": []}), folder(evaluation={"pairs": 9}), folder(registry={"name": "other"})]
+    same = [
+        folder(),
+        folder(promotion={"thresholds": []}),
+        folder(evaluation={"pairs": 9}),
+        folder(registry={"name": "other"}),
+        folder(training={"iterations": 99}),
+    ]
     others = [
         folder("other data"),
         folder(training={"seed": 1}),
@@ -427,10 +502,50 @@ def test_a_retired_training_is_moved_aside_whole(make_config, tmp_path):
     folder = training_folder(tmp_path, make_config(), "data")
     folder.mkdir(parents=True)
     (folder / CHECKPOINT).write_bytes(b"x")
-    target = retire(folder, "run1")
+    target = retire(folder, "run1", 4)
     assert target == tmp_path / "trained" / "run1"
     assert (target / CHECKPOINT).read_bytes() == b"x"
     assert not folder.exists()
+
+
+def test_the_key_of_a_training_changes_with_its_length(make_config):
+    keys = {training_key(make_config(training={"iterations": iterations}), "data") for iterations in (4, 4, 5)}
+    assert len(keys) == 2
+
+
+def test_a_folder_that_was_named_with_the_iterations_is_found_again(make_config, tmp_path):
+    config = make_config()
+    earlier = tmp_path / "training" / training_key(config, "data")
+    earlier.mkdir(parents=True)
+    assert training_folder(tmp_path, config, "data") == earlier
+    assert training_folder(tmp_path, make_config(training={"iterations": 99}), "data") != earlier
+
+
+@pytest.mark.parametrize(("iterations", "found"), [(4, None), (5, "4"), (9, "8"), (99, "8")])
+def test_a_longer_training_begins_with_the_longest_retired_one_before_it(make_config, tmp_path, iterations, found):
+    folder = training_folder(tmp_path, make_config(), "data")
+    for length in (4, 8):
+        folder.mkdir(parents=True)
+        (folder / CHECKPOINT).write_text(str(length))
+        retire(folder, f"run{length}", length)
+    other = training_folder(tmp_path, make_config(training={"seed": 5}), "data")
+    other.mkdir(parents=True)
+    (other / CHECKPOINT).write_text("other")
+    retire(other, "other", 3)
+    take_up(folder, iterations)
+    assert ((folder / CHECKPOINT).read_text() if found else None) == found
+    assert not found or (tmp_path / "trained" / f"run{found}" / CHECKPOINT).read_text() == found
+
+
+def test_what_is_at_work_is_not_replaced_by_a_retired_training(make_config, tmp_path):
+    folder = training_folder(tmp_path, make_config(), "data")
+    for content in ("retired", "at work"):
+        folder.mkdir(parents=True)
+        (folder / CHECKPOINT).write_text(content)
+        if content == "retired":
+            retire(folder, "run", 4)
+    take_up(folder, 9)
+    assert (folder / CHECKPOINT).read_text() == "at work"
 
 
 def test_training_outside_the_main_thread_works_without_signals(make_config, prepared, tmp_path):

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.subjects import drive
-from ieast.config import ExperimentConfig
+from ieast.experiment import ExperimentConfig
 from ieast.methods import new_model
 from ieast.models.encoder import Encoder
 from ieast.training.iterations import IterationModule

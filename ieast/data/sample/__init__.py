@@ -14,7 +14,7 @@ from ieast.data.sample.clips import clip_kind, draw_clip
 from ieast.data.sample.photographs import draw_photograph, photograph_kind
 from ieast.data.sample.shading import Pixels
 from ieast.errors import DataError
-from ieast.files import atomic_write
+from ieast.io.files import atomic_write
 
 __all__ = ["draw_artwork", "draw_clip", "draw_photograph", "draw_sample"]
 

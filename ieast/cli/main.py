@@ -1,0 +1,242 @@
+"""The command `ieast`."""
+
+import logging
+import sys
+from fractions import Fraction
+from importlib.metadata import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ieast.cli.data import data_app
+from ieast.cli.options import Output
+from ieast.cli.registry import connect_registry, list_versions, promote, register, rollback
+from ieast.cli.study import study_app
+from ieast.errors import ConfigError, IeastError, ImageError
+
+if TYPE_CHECKING:
+    import torch
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
+app.add_typer(data_app, name="data")
+app.add_typer(study_app, name="study")
+app.command()(promote)
+app.command()(register)
+app.command()(rollback)
+app.command("models")(list_versions)
+
+
+@app.command()
+def stylize(
+    content: Annotated[Path, typer.Argument(help="A picture, a video, or a folder of pictures.")],
+    style: Annotated[list[Path], typer.Argument(help="An artwork, several to blend, or a folder to apply one by one.")],
+    output: Output,
+    model: Annotated[str, typer.Option(help="`ieast` or `sanet` as shipped, a model folder, or an MLflow URI.")] = "ieast",
+    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylises fully.")] = 1.0,
+    weight: Annotated[list[float] | None, typer.Option(help="Once for each style: its share of the blend.")] = None,
+    mask: Annotated[list[Path] | None, typer.Option(help="Once for each style: a picture, white where it applies.")] = None,
+    style_size: Annotated[int, typer.Option(min=16, help="The style's smallest side in pixels, if it is larger.")] = 512,
+    preserve_colour: Annotated[
+        Literal["none", "luminance", "coral"],
+        typer.Option(help="Keep the content's colours: in the result (luminance), or by recolouring the style first (coral)."),
+    ] = "none",
+    frames: Annotated[bool, typer.Option("--frames", help="The content folder holds the frames of one clip.")] = False,
+    frame_rate: Annotated[str | None, typer.Option(help="Frames a second of a folder of frames, as 25 or 30000/1001.")] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
+    ] = "fp32",
+    suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures becomes.")] = ".png",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
+) -> None:
+    """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
+    from ieast.checkpoint import load_model
+    from ieast.io.images import check_writable_image_path
+    from ieast.stylization.files import is_video, stylize_folder, stylize_picture, stylize_video
+    from ieast.stylization.session import StylizeOptions
+    from ieast.stylizer.allocator import keep_freed_memory
+
+    masks = tuple(mask or ())
+    options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision)
+    is_clip = frames or (is_video(content) and not content.is_dir()) or is_video(output)
+    is_folder = not is_clip and (content.is_dir() or (len(style) == 1 and style[0].is_dir()))
+    if not is_folder and not is_clip:
+        check_writable_image_path(output)
+    for path in (content, *style, *masks):
+        if not path.exists():
+            raise ImageError(f"{path}: there is no such file or folder. Check the path")
+    if frame_rate is not None and not is_clip:
+        raise ConfigError("--frame-rate is for a folder of frames; say --frames, or give a video's name as --output")
+    if is_folder and len(style) > 1:
+        raise ConfigError(f"a folder of contents takes one style or one folder of styles, not {len(style)}")
+    if is_folder and masks:
+        raise ConfigError("--mask is for one picture or clip; a folder of pictures or styles takes none")
+    if not is_folder and any(path.is_dir() for path in style):
+        raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
+    rate = _fraction(frame_rate)
+    keep_freed_memory()
+    stylizer, card = load_model(_model_folder(model))
+    stylizer = stylizer.to(_device(device))
+    if is_clip:
+        clip = stylize_video(stylizer, content, style, output, options, masks, rate)
+        sound = f", {clip.audio_copied + clip.audio_encoded} audio tracks" if clip.audio_copied + clip.audio_encoded else ""
+        typer.echo(f"{output}  {clip.frames} frames{sound}, {card.method}")
+    elif is_folder:
+        done = stylize_folder(stylizer, content, style[0], output, options, suffix)
+        typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {card.method}")
+        if done.failed:
+            reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
+            raise ImageError(f"{len(done.failed)} pictures could not be stylised; all others are there:\n{reasons}")
+    else:
+        width, height = stylize_picture(stylizer, content, style, output, options, masks)
+        typer.echo(f"{output}  {width}x{height}, {card.method}")
+
+
+def _device(name: str) -> "torch.device":
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {name} cannot be used on this machine: {error}") from None
+    return device
+
+
+def _fraction(text: str | None) -> Fraction | None:
+    try:
+        rate = None if text is None else Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(f"--frame-rate is {text!r}; give a number such as 25, 23.976 or 30000/1001") from None
+    if rate is not None and not 0 < rate <= 1000:
+        raise ConfigError(f"--frame-rate is {text}; it must lie between 0 and 1000")
+    return rate
+
+
+def _model_folder(model: str) -> Path:
+    from ieast.models.pretrained import released_or_folder
+
+    if "://" in model or model.startswith(("models:/", "runs:/")):
+        connect_registry(f"--model {model}")
+        from ieast.registry.register import fetch_model
+
+        return fetch_model(model)
+    return released_or_folder(model)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder with content/ and style/.")],
+    config: Annotated[Path, typer.Option(help="A YAML file as in configs/.")],
+    output: Output,
+) -> None:
+    """Train without ZenML, MLflow or DVC, as on a bare GPU machine; run again to continue."""
+    from ieast.data.prepare import folder_digest, prepare_dataset
+    from ieast.experiment import ExperimentConfig
+    from ieast.training.folders import training_folder
+    from ieast.training.launch import TrainingJob
+    from ieast.training.launch import train as train_job
+
+    settings = ExperimentConfig.load(config)
+    prepared = prepare_dataset(data, output, settings.prepare, folder_digest(data))
+    folder = training_folder(output, settings, prepared.key)
+    result = train_job(TrainingJob(config=settings, prepared=prepared, folder=folder))
+    typer.echo(f"model     {result.model_folder}\ncurves    {folder / 'curves'}")
+    typer.echo(f"picture   {result.pictures[-1] if result.pictures else 'none'}")
+
+
+@app.command()
+def distill(
+    data: Annotated[Path, typer.Argument(help="Folder with content/ and style/.")],
+    config: Annotated[Path, typer.Option(help="A YAML file such as configs/distillation.yaml.")],
+    output: Output,
+) -> None:
+    """Train a compact encoder to imitate a VGG-19; run again to continue."""
+    from ieast.config import DistillationConfig
+    from ieast.data.prepare import folder_digest, prepare_dataset
+    from ieast.models.teacher import build_teacher
+    from ieast.training.distillation import distill as distill_encoder
+    from ieast.training.distillation import distillation_folder
+
+    settings = DistillationConfig.load(config)
+    build_teacher(settings.teacher)  # what is missing is said before hours of preparation
+    prepared = prepare_dataset(data, output, settings.prepare, folder_digest(data))
+    result = distill_encoder(settings, prepared, distillation_folder(output, settings, prepared))
+    for tap, values in result.agreement.items():
+        typer.echo(f"{tap}  relative error {values['relative_error']:.3f}  correlation {values['correlation']:.3f}")
+    typer.echo(f"encoder   {result.encoder}\ncard      {result.card}")
+
+
+@app.command("import-checkpoint")
+def import_checkpoint(
+    vgg: Annotated[Path, typer.Option(help="vgg_normalised.pth")],
+    transform: Annotated[Path, typer.Option(help="transformer_iter_N.pth")],
+    decoder: Annotated[Path, typer.Option(help="decoder_iter_N.pth")],
+    output: Output,
+) -> None:
+    """Turn the published .pth files into a model folder that every other command takes."""
+    from ieast.checkpoint import import_published
+
+    card = import_published(vgg, transform, decoder, output)
+    typer.echo(f"{output}  {card.method} on {card.encoder.name} {card.encoder.digest[:12]}")
+
+
+@app.command("export")
+def export_model(
+    model: Annotated[str, typer.Argument(help="A model folder, or an MLflow URI.")],
+    output: Output,
+) -> None:
+    """Copy a model in half precision, for shipping; without the encoder if it is the one this package ships."""
+    from ieast.checkpoint import export_compact
+
+    card = export_compact(_model_folder(model), output)
+    size = sum(path.stat().st_size for path in output.iterdir())
+    typer.echo(f"{output}  {card.method}, {size / 1e6:.1f} MB: {', '.join(sorted(card.files))}")
+
+
+@app.command()
+def gallery(
+    output: Output,
+    model: Annotated[list[str] | None, typer.Option(help="Models to show side by side; by default those shipped.")] = None,
+) -> None:
+    """Show what models do, on photographs in the public domain and drawn artworks."""
+    from ieast.checkpoint import load_model
+    from ieast.stylization.gallery import make_gallery
+
+    names = model or ["ieast", "sanet"]
+    stylizers = {name: load_model(_model_folder(name))[0] for name in names}
+    for path in make_gallery(stylizers, output):
+        typer.echo(f"picture   {path}")
+
+
+@app.command("last-run")
+def last_run(
+    work_folder: Annotated[Path, typer.Option(help="The run's work_folder.", envvar="IEAST_WORK")] = Path(".work"),
+) -> None:
+    """Say again what the last pipeline run produced and where to look."""
+    path = work_folder / "last_run.txt"
+    if not path.is_file():
+        raise ConfigError(f"no pipeline run has finished yet: there is no {path}")
+    typer.echo(path.read_text())
+
+
+def main() -> None:
+    """Run the command line; errors a user can mend are one message and exit code 2."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        if (error.name or "ieast").split(".")[0] == "ieast":
+            raise
+        extras = ", ".join(sorted(set(metadata("ieast").get_all("Provides-Extra") or []) - {"dev"}))
+        typer.echo(
+            f"ieast: this command needs {error.name}, which is not installed: pip install 'ieast[EXTRA]', where EXTRA is one "
+            f"of {extras}",
+            err=True,
+        )
+        sys.exit(2)
+    except IeastError as error:
+        typer.echo(f"ieast: {error}", err=True)
+        sys.exit(2)

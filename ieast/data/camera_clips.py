@@ -1,0 +1,88 @@
+"""Clips made of photographs: a camera that pans and zooms over a still scene, for measuring how stable a stylization is."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from ieast.data.prepare import PreparedDataset
+from ieast.errors import DataError
+from ieast.io.files import disk_full_explained
+from ieast.io.images import read_image
+
+JPEG_QUALITY = 95
+WIDEST, NARROWEST = 0.95, 0.6
+"""Shares of the picture's sides that the camera sees."""
+
+Box = tuple[float, float, float, float]
+
+
+def pan_and_zoom(size: tuple[int, int], frames: int, seed: int) -> list[Box]:
+    """The camera's path: a box (left, top, right, bottom) in pixels for each frame, all of the picture's aspect.
+
+    It moves along a line from one place and zoom to another at a speed that rises and falls smoothly, as (1 - cos πt) / 2.
+
+    Args:
+        size: The picture's width and height.
+        frames: Two or more.
+        seed: The same seed draws the same path.
+    """
+    random = np.random.default_rng(seed)
+    shares = random.permutation([random.uniform(0.8, WIDEST), random.uniform(NARROWEST, 0.75)])  # one zooms in or out
+    ends = []
+    for share in shares:
+        left, top = random.uniform(0, 1 - share, 2)
+        ends.append(np.array([left, top, left + share, top + share]) * np.array([*size, *size]))
+    times = (1 - np.cos(np.pi * np.linspace(0, 1, frames))) / 2
+    return [tuple((1 - t) * ends[0] + t * ends[1]) for t in times]
+
+
+def render(picture: Image.Image, path: Sequence[Box]) -> Iterator[Image.Image]:
+    """What the camera sees: each box of `picture` at the size of the narrowest one, so that no frame is enlarged."""
+    narrowest = min(path, key=lambda box: box[2] - box[0])
+    size = (round(narrowest[2] - narrowest[0]), round(narrowest[3] - narrowest[1]))
+    for box in path:
+        yield picture.resize(size, Image.Resampling.LANCZOS, box)
+
+
+def make_pans(prepared: PreparedDataset, output: Path, count: int, frames: int) -> list[Path]:
+    """Write `count` clips of `frames` frames over photographs that training does not see.
+
+    The photographs are spread evenly over those held out, and each one's path is drawn from its name: the same data gives the
+    same clips.
+
+    Args:
+        prepared: Where photographs come from; with nothing held out, from all contents.
+        output: Gets a folder of numbered JPEG files for each clip. A folder that is there is left as it is, and counts.
+        count: Clips.
+        frames: Frames of each, two or more.
+
+    Raises:
+        DataError: There are fewer photographs than `count`.
+        DiskFullError: The disk filled up; no half clip is left.
+    """
+    photographs = prepared.scoring_paths("content")
+    if count > len(photographs):
+        raise DataError(
+            f"{count} clips are asked for, but only {len(photographs)} photographs are held out from training; ask for fewer, "
+            "or raise prepare.held_out"
+        )
+    chosen = [photographs[k] for k in np.linspace(0, len(photographs) - 1, count).round().astype(int)]
+    return [_write(photograph, output, frames) for photograph in tqdm(chosen, desc="clips")]
+
+
+def _write(photograph: Path, output: Path, frames: int) -> Path:
+    folder = output / f"pan_{photograph.stem}"
+    if folder.exists():
+        return folder
+    picture = read_image(photograph)
+    seed = int.from_bytes(hashlib.sha256(photograph.name.encode()).digest()[:4])
+    unfinished = output / f".{folder.name}"  # hidden folders are no clips
+    unfinished.mkdir(parents=True, exist_ok=True)
+    with disk_full_explained(folder):
+        for number, frame in enumerate(render(picture, pan_and_zoom(picture.size, frames, seed))):
+            frame.save(unfinished / f"{number:04d}.jpg", quality=JPEG_QUALITY, subsampling=0)
+    return unfinished.rename(folder)

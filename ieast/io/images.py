@@ -1,0 +1,359 @@
+"""Reading pictures as they come, and writing them whole or not at all.
+
+Every picture becomes 8-bit sRGB without transparency, the right way up. A file that cannot become that is an
+`ImageError` whose message starts with the file's name and says what to do.
+"""
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
+
+from ieast.errors import ImageError
+from ieast.io.files import atomic_write
+
+MAX_PIXELS = 150_000_000
+"""Pictures with more pixels are refused undecoded, unless the caller says otherwise."""
+
+MAX_SIDE = 65_500
+"""Longest side in pixels that a resized picture may have: what libjpeg encodes."""
+
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".j2k", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
+    | {".tif", ".tiff", ".webp"}
+)
+
+# Pillow knows more, but some of the rest start programs (EPS runs Ghostscript), and pictures may come from strangers.
+_READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "JPEG2000", "PPM")
+
+_WRITE_FORMATS = {
+    ".bmp": "BMP",
+    ".jpeg": "JPEG",
+    ".jpg": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each EXIF orientation; 1 is upright."""
+
+_PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+"""The colour space that an ICC profile must describe to be applied to a Pillow mode."""
+
+
+def list_files(folder: Path) -> list[Path]:
+    """All files below `folder`, sorted, but for hidden ones and those in hidden folders.
+
+    A dangling link counts as a file: whoever reads it learns that it is broken, where skipping would lose it silently.
+    """
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(place, name) for name in names if not name.startswith("."))
+        found += [path for path in paths if path.is_file() or path.is_symlink()]
+    return sorted(found)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The files of `list_files` whose suffix, in either case, is one of `IMAGE_SUFFIXES`."""
+    return [path for path in list_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def list_frames(folder: Path) -> list[Path]:
+    """The images directly in `folder`, but for hidden ones, in the order of their names, where 2 comes before 10."""
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
+    return sorted((path for path in paths if path.is_file()), key=_counting_order)
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels as stored, before any EXIF orientation; only the header is read.
+
+    Raises:
+        ImageError: The file is not there, is not an image, or exceeds Pillow's own limit on pixels.
+    """
+    with _explained(str(path)), Image.open(path, formats=_READ_FORMATS) as image:
+        return image.size
+
+
+def read_image(path: Path, *, smallest_side: int | None = None, min_side: int = 1, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Read a picture as upright 8-bit sRGB; of an animation, the first frame.
+
+    Transparency is laid on white, 16-bit grey is scaled to 8 bits and embedded colour profiles are applied.
+
+    Args:
+        path: The file; its content, not its name, decides the format.
+        smallest_side: Pixels that both sides must keep. A JPEG is then decoded at the smallest of 1/8, 1/4, 1/2 and 1
+            of its size that keeps them, which saves most of the time on large ones; the result is not yet resized.
+        min_side: Pixels of the smaller side below which the picture is refused.
+        max_pixels: Pixels above which it is refused; like `min_side` judged by the header, before decoding.
+            Pillow has its own limit (`2 * PIL.Image.MAX_IMAGE_PIXELS`, 179 million), which this cannot lift.
+
+    Returns:
+        A picture in mode RGB without metadata.
+
+    Raises:
+        ImageError: The file is not there, is not an image, is damaged, too small or too large, or has samples
+            without a defined range.
+    """
+    return _read(path, str(path), smallest_side, min_side, max_pixels)
+
+
+def decode_bytes(
+    data: bytes,
+    *,
+    name: str = "the picture",
+    smallest_side: int | None = None,
+    min_side: int = 1,
+    max_pixels: int = MAX_PIXELS,
+) -> Image.Image:
+    """`read_image` for a file's content in memory; errors call it `name`.
+
+    Raises:
+        ImageError: As `read_image`.
+    """
+    return _read(io.BytesIO(data), name, smallest_side, min_side, max_pixels)
+
+
+def resize_smallest_side(image: Image.Image, size: int) -> Image.Image:
+    """Scale up or down, keeping the aspect, so that the smaller side is exactly `size` pixels.
+
+    Raises:
+        ImageError: The picture is so elongated that its longer side would exceed `MAX_SIDE` pixels.
+    """
+    width, height = image.size
+    smallest = min(width, height)
+    if smallest == size:
+        return image
+    target = (round(width * size / smallest), round(height * size / smallest))
+    if max(target) > MAX_SIDE:
+        raise ImageError(
+            f"is too elongated: {width}x{height} pixels would become {target[0]}x{target[1]}, and a side may have at "
+            f"most {MAX_SIDE}. Crop it, or remove it"
+        )
+    return image.resize(target, Image.Resampling.LANCZOS)
+
+
+def resize_square(image: Image.Image, size: int) -> Image.Image:
+    """Scale to `size` x `size` pixels, whatever the aspect was."""
+    if image.size == (size, size):
+        return image
+    return image.resize((size, size), Image.Resampling.LANCZOS)
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    """An RGB picture as float32 of shape (1, 3, H, W) in [0, 1]."""
+    samples = torch.from_numpy(np.array(image, dtype=np.uint8))
+    return samples.permute(2, 0, 1).unsqueeze(0).to(torch.float32, memory_format=torch.contiguous_format) / 255
+
+
+def to_image(tensor: torch.Tensor) -> Image.Image:
+    """Floats of shape (3, H, W) or (1, 3, H, W) as an RGB picture, clamped to [0, 1] and rounded to 8 bits.
+
+    Raises:
+        ValueError: The tensor has another shape.
+    """
+    picture = tensor.squeeze(0) if tensor.dim() == 4 else tensor
+    if picture.dim() != 3 or picture.shape[0] != 3:
+        raise ValueError(f"a picture has shape (3, H, W) or (1, 3, H, W), not {tuple(tensor.shape)}")
+    samples = picture.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return Image.fromarray(samples.permute(1, 2, 0).cpu().numpy())
+
+
+def check_writable_image_path(path: Path) -> None:
+    """See that a picture could be written to `path`, before work is spent on it.
+
+    Raises:
+        ImageError: The suffix is not that of a format we write, `path` is a folder, or its folder cannot be written.
+    """
+    _format_for(path)
+    if path.is_dir():
+        raise ImageError(f"{path}: is a folder. Give the name of a file in it, such as {path / 'result.png'}")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ImageError(f"{path}: cannot be written, because {folder} is not a folder you may write to. Choose another")
+
+
+def write_image(image: Image.Image, path: Path, *, quality: int = 95) -> None:
+    """Write an RGB picture in the format that the suffix of `path` names, making missing folders.
+
+    An earlier file at `path` is replaced only once the new one is complete and on disk. JPEG keeps full colour
+    resolution (4:4:4).
+
+    Args:
+        image: The picture.
+        path: Where to.
+        quality: 1 to 100, for JPEG and WebP.
+
+    Raises:
+        ImageError: The suffix is not that of a format we write, or the format cannot hold a picture of this size.
+        DiskFullError: No space was left.
+    """
+    name = _format_for(path)
+    try:
+        data = _encode(image, name, quality)
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            f"{path}: {name} cannot hold this picture of {image.width}x{image.height} pixels ({error}). "
+            "Use another format, or make the picture smaller"
+        ) from error
+    # Pillow's encoders lose the reason when they write to a full disk themselves; write_bytes reports it.
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """An RGB picture as the content of a PNG file."""
+    return _encode(image, "PNG", quality=100)
+
+
+def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
+    """An RGB picture as the content of a JPEG file in full colour resolution (4:4:4), without metadata.
+
+    Args:
+        image: The picture, with no side above `MAX_SIDE` pixels.
+        quality: 1 to 100.
+    """
+    return _encode(image, "JPEG", quality)
+
+
+def _counting_order(path: Path) -> tuple[list[int | str], str]:
+    # Every second part is a number, so that like is compared with like.
+    parts = re.split(r"([0-9]+)", path.name)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], path.name
+
+
+def _encode(image: Image.Image, name: str, quality: int) -> bytes:
+    options = {"JPEG": {"quality": quality, "subsampling": 0}, "WEBP": {"quality": quality}}.get(name, {})
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def _format_for(path: Path) -> str:
+    try:
+        return _WRITE_FORMATS[path.suffix.lower()]
+    except KeyError:
+        known = ", ".join(sorted(_WRITE_FORMATS))
+        raise ImageError(f"{path}: the name must end in the suffix of a format that can be written: {known}") from None
+
+
+def _read(source: Path | io.BytesIO, name: str, smallest_side: int | None, min_side: int, max_pixels: int) -> Image.Image:
+    with _explained(name), Image.open(source, formats=_READ_FORMATS) as image:
+        _check_size(image.size, name, min_side, max_pixels)
+        if smallest_side is not None:
+            image.draft(None, (smallest_side, smallest_side))
+        image.load()
+        upright = _UPRIGHT.get(_orientation(image))
+        rgb = _to_rgb(image, name)
+        if upright is not None:
+            rgb = rgb.transpose(upright)
+        # Writers would copy what is left, such as a colour profile that no longer applies.
+        rgb.info.clear()
+        return rgb
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn whatever goes wrong while Pillow reads into an `ImageError` about `name`."""
+    try:
+        yield
+    except (ImageError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: there is no such file. Check the path, or fetch the data again") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name}: is not an image in a known format ({', '.join(_READ_FORMATS)}). Save it as PNG or JPEG, or remove it"
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(
+            f"{name}: has too many pixels for Pillow, which takes it for a decompression bomb ({error}). "
+            "Make it smaller, or remove it"
+        ) from error
+    # Pillow's decoders raise OSError as well as ValueError, SyntaxError, struct.error and more on malformed data; only
+    # errors of the system have a number.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ImageError(f"{name}: cannot be read ({error.strerror}). Check its permissions and the disk") from error
+        raise ImageError(
+            f"{name}: is damaged or truncated ({error}). Fetch it again from where it came, or remove it"
+        ) from error
+
+
+def _check_size(size: tuple[int, int], name: str, min_side: int, max_pixels: int) -> None:
+    width, height = size
+    if min(size) < min_side:
+        raise ImageError(
+            f"{name}: is too small: {width}x{height} pixels, and the smaller side must have at least {min_side}. "
+            "Use a larger version, or remove it"
+        )
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name}: has too many pixels: {width}x{height} is more than {max_pixels:,} in all. Make it smaller, or remove it"
+        )
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # metadata is parsed with as little rigour as pictures; the picture itself can still be good
+        return 1
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if image.mode == "F":
+        raise ImageError(f"{name}: holds floating-point samples, whose range the file does not say. Convert it to 8 or 16 bits")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        image = _scale_sixteen_bits(image, name)
+    elif image.has_transparency_data:
+        image = _lay_on_white(image)
+    elif image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
+        # Adobe stores CMYK inverted. Pillow takes every CMYK JPEG for one of Adobe's; this one lacks their marker.
+        image = ImageChops.invert(image)
+    elif image.mode not in _PROFILE_SPACES:
+        image = image.convert("RGB")
+    return _to_srgb(image, profile) if profile else image.convert("RGB")
+
+
+def _scale_sixteen_bits(image: Image.Image, name: str) -> Image.Image:
+    samples = np.asarray(image)
+    if samples.min() < 0 or samples.max() > 65535:
+        raise ImageError(f"{name}: holds 32-bit samples, whose range the file does not say. Convert it to 8 or 16 bits")
+    return Image.fromarray(((samples.astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _lay_on_white(image: Image.Image) -> Image.Image:
+    layer = image.convert("RGBA")
+    canvas = Image.new("RGB", image.size, "white")
+    canvas.paste(layer, mask=layer)
+    return canvas
+
+
+def _to_srgb(image: Image.Image, icc_profile: bytes) -> Image.Image:
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        fits = profile.profile.xcolor_space.strip() == _PROFILE_SPACES[image.mode]
+        if fits and "sRGB" not in (profile.profile.profile_description or ""):
+            srgb = ImageCms.createProfile("sRGB")
+            return ImageCms.buildTransform(profile, srgb, image.mode, "RGB").apply(image)
+    except (ImageCms.PyCMSError, OSError):
+        # A broken profile says nothing about the samples, which are sound: viewers ignore it, and so do we.
+        pass
+    return image.convert("RGB")

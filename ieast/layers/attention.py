@@ -1,0 +1,91 @@
+"""Style attention: SANet blocks and the transform T built of two of them (paper, section 3 and its backbone, SANet)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ieast.layers.convolution import ReflectedConvolution
+from ieast.layers.statistics import mean_std, mean_variance_norm
+
+
+class StyleAttention(nn.Module):
+    """One SANet block: every content position becomes a mixture of the style positions it resembles.
+
+    softmax(f(norm c)ᵀ g(norm s)) over h(s), a 1x1 output convolution, plus c. As in SANet the scores are not divided by √d.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.f = nn.Conv2d(channels, channels, 1)
+        self.g = nn.Conv2d(channels, channels, 1)
+        self.h = nn.Conv2d(channels, channels, 1)
+        self.out_conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, content: Tensor, style: Tensor) -> Tensor:
+        """Features (B, C, H, W) for `content` (B, C, H, W) and `style` (B, C, H', W')."""
+        return self.mix(content, mean_std(content), *self.keys_and_values(style))
+
+    def keys_and_values(self, style: Tensor) -> tuple[Tensor, Tensor]:
+        """What contents look up in `style` (B, C, H', W'): keys g(norm s) and values h(s), each (B, 1, H'W', C)."""
+        return _as_tokens(self.g(mean_variance_norm(style))), _as_tokens(self.h(style))
+
+    def mix(self, content: Tensor, statistics: tuple[Tensor, Tensor], key: Tensor, value: Tensor) -> Tensor:
+        """The block's answer at the positions `content` (B, C, H, W), all of a map or a part of it.
+
+        Args:
+            content: Positions; each is answered on its own.
+            statistics: μ and σ (B, C) of the whole map.
+            key: (B, 1, H'W', C) of `keys_and_values`.
+            value: (B, 1, H'W', C) of `keys_and_values`.
+        """
+        query = _as_tokens(self.f(mean_variance_norm(content, statistics)))  # (B, 1, HW, C)
+        mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (B, 1, HW, C)
+        mixed = mixed.squeeze(1).transpose(1, 2).reshape(content.shape)
+        return self.out_conv(mixed) + content
+
+
+class StyleAttentionTransform(nn.Module):
+    """T: style attention at relu4_1 and relu5_1, the latter upsampled and added, then a 3x3 merge convolution."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.sanet4_1 = StyleAttention(channels)
+        self.sanet5_1 = StyleAttention(channels)
+        self.merge_conv = ReflectedConvolution(channels, channels)
+
+    def forward(self, content: dict[str, Tensor], style: dict[str, Tensor]) -> Tensor:
+        """Stylized features (B, C, H/8, W/8) from the taps relu4_1 and relu5_1 of contents and styles."""
+        return self.merge_conv(self.attend(content, style))
+
+    def attend(self, content: dict[str, Tensor], style: dict[str, Tensor]) -> Tensor:
+        """What the merge convolution gets (B, C, H/8, W/8): both blocks' features, summed."""
+        fine = self.sanet4_1(content["relu4_1"], style["relu4_1"])
+        coarse = self.sanet5_1(content["relu5_1"], style["relu5_1"])
+        return fine + F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
+
+    @torch.no_grad()
+    def start_as_identity(self, sharpness: float = 0.35) -> None:
+        """Set weights with which T(c, s) begins near c, tinted by the style's features.
+
+        Queries and keys are the normalised features times `sharpness`, values the style's features themselves, and the merge
+        halves the sum of c and the mixture. With random weights a decoder that reconstructs cannot show it for thousands of
+        iterations; with these, training starts from recognisable pictures.
+        """
+        for block, gain in ((self.sanet4_1, 1.0), (self.sanet5_1, 0.01)):
+            _set_to_identity(block.f, sharpness)
+            _set_to_identity(block.g, sharpness)
+            _set_to_identity(block.h, 1.0)
+            _set_to_identity(block.out_conv, gain)
+        _set_to_identity(self.merge_conv, 0.5)
+
+
+def _set_to_identity(convolution: nn.Conv2d, scale: float) -> None:
+    assert convolution.bias is not None
+    nn.init.dirac_(convolution.weight)
+    convolution.weight.mul_(scale)
+    nn.init.zeros_(convolution.bias)
+
+
+def _as_tokens(features: Tensor) -> Tensor:
+    # PyTorch's attention without the HW x H'W' matrix of scores wants each token's channels side by side in memory.
+    return features.flatten(2).transpose(1, 2).unsqueeze(1).contiguous()  # (B, C, H, W) -> (B, 1, HW, C)

@@ -1,0 +1,307 @@
+"""Stylising files: one picture, every picture of a folder in every style of another, and clips."""
+
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tqdm import tqdm
+
+from ieast.errors import ConfigError, ImageError, MemoryLimitError
+from ieast.io.files import atomic_write, sha256
+from ieast.io.images import check_writable_image_path, list_images, read_image, write_image
+from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
+from ieast.models.encoder import weights_digest
+from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
+from ieast.stylizer.base import Stylizer
+
+SETTINGS = "stylization.json"
+"""In a folder of results: what they were made with."""
+
+
+def stylize_picture(
+    stylizer: Stylizer, content: Path, styles: Sequence[Path], output: Path, options: StylizeOptions, masks: Sequence[Path] = ()
+) -> tuple[int, int]:
+    """Stylise one picture.
+
+    Args:
+        stylizer: The model.
+        content: The picture.
+        styles: Artworks; several are blended.
+        output: A file, whose suffix says in which format.
+        options: Options.
+        masks: One a style, white where the style applies, of exactly the content's size; or none.
+
+    Returns:
+        Width and height of the result, which are the content's.
+
+    Raises:
+        ConfigError: An option does not fit.
+        ImageError: A picture cannot be read, the output's name says no format, or the output is one of the inputs.
+        MemoryLimitError: There is not enough memory.
+    """
+    check_writable_image_path(output)
+    _check_not_an_input(output, (content, *styles, *masks))
+    options.check(len(styles), len(masks))
+    picture = read_image(content)
+    mask_pictures = [read_image(mask) for mask in masks]
+    _check_masks(masks, mask_pictures, content, picture.size)
+    session = StyleSession(stylizer, [read_style(style, options.style_size) for style in styles], options, mask_pictures)
+    write_image(session.stylize(picture), output)
+    return picture.size
+
+
+@dataclass(frozen=True)
+class FolderResult:
+    """What `stylize_folder` did.
+
+    Attributes:
+        made: Pictures made by this call.
+        kept: Pictures that were there from an earlier, interrupted one.
+        failed: Contents and styles that could not be read or stylised, with the reason.
+    """
+
+    made: int
+    kept: int
+    failed: dict[Path, str]
+
+
+def stylize_folder(
+    stylizer: Stylizer, contents: Path, styles: Path, output: Path, options: StylizeOptions, suffix: str = ".png"
+) -> FolderResult:
+    """Stylise every picture in `contents` in every style in `styles`; either may also be a single picture.
+
+    Results lie in `output`/STYLE/CONTENT with the names of their originals. Pictures that are already there, from an earlier
+    call with the same model, styles and options, are kept.
+
+    Args:
+        stylizer: The model.
+        contents: A folder, searched with all folders in it, or a picture.
+        styles: Likewise.
+        output: A folder outside of these.
+        options: Options; a folder of styles is not blended, so there are no weights.
+        suffix: What kind of files to write.
+
+    Raises:
+        ConfigError: An option does not fit, or `output` holds results of other settings.
+        ImageError: There are no pictures, two results would have the same name, the suffix is not a format, or `output` cannot
+            be written or lies in one of the others.
+    """
+    if options.weights:
+        raise ConfigError("weights blend the styles of one picture; with a folder of styles each is applied alone")
+    options.check(1)
+    check_writable_image_path(output / f"x{suffix}")
+    _check_outside(output, (contents, styles))
+    content_names, style_names = _names(contents), _names(styles)
+    _check_apart(content_names, style_names)
+    _keep_settings(stylizer, options, suffix, content_names, style_names, output)
+    made, kept = 0, 0
+    failed: dict[Path, str] = {}
+    bar = tqdm(total=len(content_names) * len(style_names), desc="stylising", unit="picture", mininterval=_interval())
+    with bar:
+        for style, style_name in style_names.items():
+            targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
+            missing = {content: target for content, target in targets.items() if not target.exists()}
+            kept += len(targets) - len(missing)
+            bar.update(len(targets) - len(missing))
+            if not missing:
+                continue
+            try:
+                session = StyleSession(stylizer, [read_style(style, options.style_size)], options, encode=True)
+            except (ImageError, MemoryLimitError) as error:  # one bad file among thousands must not lose the rest
+                failed[style] = _about(style, error)
+                bar.update(len(missing))
+                continue
+            for content, target in missing.items():
+                try:
+                    write_image(session.stylize(read_image(content)), target)
+                    made += 1
+                except (ImageError, MemoryLimitError) as error:
+                    failed[content] = _about(content, error)
+                bar.update()
+    return FolderResult(made=made, kept=kept, failed=failed)
+
+
+def stylize_video(
+    stylizer: Stylizer,
+    source: Path,
+    styles: Sequence[Path],
+    output: Path,
+    options: StylizeOptions,
+    masks: Sequence[Path] = (),
+    frame_rate: Fraction | None = None,
+) -> ClipResult:
+    """Stylise a video file, or a folder of frames, frame by frame; see `ieast.io.video.stylize_clip`.
+
+    Args:
+        stylizer: The model.
+        source: The clip.
+        styles: Artworks; several are blended.
+        output: A video file or a folder of frames.
+        options: Options.
+        masks: One a style, white where the style applies in every frame, of exactly the frames' size; or none.
+        frame_rate: Frames a second of a folder of frames.
+
+    Raises:
+        ConfigError: An option does not fit.
+        ImageError: A style, mask or frame cannot be read, or a mask has not the frames' size.
+        VideoError: The video cannot be read or written.
+        MemoryLimitError: There is not enough memory for a frame.
+    """
+    _check_not_an_input(output, (*styles, *masks))
+    options.check(len(styles), len(masks))
+    mask_pictures = [read_image(mask) for mask in masks]
+    session = StyleSession(
+        stylizer, [read_style(style, options.style_size) for style in styles], options, mask_pictures, encode=True
+    )
+
+    def stylize(frame: Image.Image) -> Image.Image:
+        _check_masks(masks, mask_pictures, source, frame.size)
+        return session.stylize(frame)
+
+    identity = _identity(stylizer, (*styles, *masks), options)
+    return stylize_clip(source, output, stylize, identity=identity, frame_rate=frame_rate)
+
+
+def read_style(path: Path, size: int) -> Image.Image:
+    """The artwork at `path`, scaled down so that its smallest side has `size` pixels if it has more.
+
+    Raises:
+        ImageError: It cannot be read, or is too elongated.
+    """
+    image = read_image(path, smallest_side=size)
+    try:
+        return scaled_down(image, size)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
+
+
+def is_video(path: Path) -> bool:
+    """Whether `path` is named like a video file."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _names(place: Path) -> dict[Path, str]:
+    """The pictures in `place`, and what each is called in the results: its path in there without its suffix."""
+    if not place.is_dir():
+        return {place: place.stem}
+    paths = list_images(place)
+    if not paths:
+        raise ImageError(f"{place}: holds no pictures. Give a folder of pictures, or one picture")
+    names = {path: path.relative_to(place).with_suffix("").as_posix() for path in paths}
+    count = Counter(names.values())
+    files = {path.relative_to(place).as_posix() for path in paths}
+    # a.png and a.jpg side by side keep their suffixes, or one would overwrite the other; and so does a.png.gif beside them.
+    shared = {name for name in names.values() if count[name] > 1 or name in files}
+    return {path: path.relative_to(place).as_posix() if name in shared else name for path, name in names.items()}
+
+
+def _check_apart(contents: dict[Path, str], styles: dict[Path, str]) -> None:
+    """See that no two results have the same place, such as x/y/z for y/z in the style x and for z in the style x/y."""
+    if not any("/" in name for name in contents.values()) or not any("/" in name for name in styles.values()):
+        return
+    places: dict[str, tuple[Path, Path]] = {}
+    for (content, name), (style, style_name) in product(contents.items(), styles.items()):
+        earlier = places.setdefault(f"{style_name}/{name}", (content, style))
+        if earlier != (content, style):
+            raise ImageError(
+                f"{content} in the style of {style} would be written under the same name as {earlier[0]} in that of "
+                f"{earlier[1]}, {style_name}/{name}. Rename a folder"
+            )
+
+
+def _check_outside(output: Path, inputs: Sequence[Path]) -> None:
+    for path in inputs:
+        if path.is_dir() and (path.resolve() == output.resolve() or path.resolve() in output.resolve().parents):
+            raise ImageError(
+                f"{output}: lies in {path}, where results would be taken for pictures to stylise the next time. Give a folder "
+                "outside of it"
+            )
+
+
+def _identity(stylizer: Stylizer, files: Sequence[Path], options: StylizeOptions) -> str:
+    """Changes with the model, the styles and masks, and every option: results with the same one are the same."""
+    values = [
+        float(options.alpha),
+        [float(weight) for weight in options.weights],
+        options.style_size,
+        options.preserve_colour,
+        options.precision,
+    ]
+    facts = [weights_digest(stylizer.state_dict()), [sha256(path) for path in files], values]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _keep_settings(
+    stylizer: Stylizer, options: StylizeOptions, suffix: str, contents: dict[Path, str], styles: dict[Path, str], output: Path
+) -> None:
+    """Note in `output` what its results are made with, and see that those that are there were made with the same."""
+    chosen: dict[str, object] = {
+        "model": weights_digest(stylizer.state_dict()),
+        "alpha": options.alpha,
+        "style_size": options.style_size,
+        "preserve_colour": options.preserve_colour,
+        "precision": options.precision,
+        "suffix": suffix,
+    }
+    content_files = {name: sha256(path) for path, name in contents.items()}
+    style_files = {name: sha256(path) for path, name in styles.items()}
+    path = output / SETTINGS
+    before: dict[str, Any] = {"options": chosen, "contents": {}, "styles": {}}
+    if path.exists():
+        before = json.loads(path.read_text())
+        before["options"].setdefault("precision", "fp32")  # older results had no choice
+    all_contents, all_styles = before["contents"] | content_files, before["styles"] | style_files
+    # A file that could not be read may be mended: only what has results, of this call or an earlier one, must stay.
+    changed = [
+        *(name for name, value in chosen.items() if before["options"][name] != value),
+        *(
+            f"content {name}"
+            for name in _changed(before["contents"], content_files)
+            if any((output / style / f"{name}{suffix}").exists() for style in all_styles)
+        ),
+        *(
+            f"style {name}"
+            for name in _changed(before["styles"], style_files)
+            if any((output / name / f"{content}{suffix}").exists() for content in all_contents)
+        ),
+    ]
+    if changed:
+        raise ConfigError(
+            f"{output}: holds results of another stylisation: {', '.join(changed[:3])} changed since. Give another folder, or "
+            "remove that one"
+        )
+    settings = {"options": chosen, "contents": all_contents, "styles": all_styles}
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(settings, indent=1) + "\n")
+
+
+def _changed(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    return [name for name in now if name in before and before[name] != now[name]]
+
+
+def _check_masks(masks: Sequence[Path], pictures: Sequence[Image.Image], content: Path, size: tuple[int, int]) -> None:
+    for path, picture in zip(masks, pictures, strict=True):
+        check_mask(str(path), picture, str(content), size)
+
+
+def _check_not_an_input(output: Path, inputs: Sequence[Path]) -> None:
+    for path in inputs:
+        if output.resolve() == path.resolve():
+            raise ImageError(f"{output}: is one of the inputs and would be overwritten. Give the result another name")
+
+
+def _about(path: Path, error: Exception) -> str:
+    text = str(error)
+    return text if text.startswith(str(path)) else f"{path}: {text}"
+
+
+def _interval() -> float:
+    return 0.2 if sys.stderr.isatty() else 20.0

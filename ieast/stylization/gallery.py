@@ -1,0 +1,128 @@
+"""Pictures that show what a model does, from pictures anybody may show.
+
+Contents are drawn by `ieast.data.sample` or come with scikit-image: the astronaut (NASA, public domain), the cat and the cup of
+coffee (CC0), and the rocket (public domain). Styles are drawn.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from ieast.data.sample import draw_artwork, draw_photograph
+from ieast.errors import DataError
+from ieast.io.contact_sheet import Cell, sheet
+from ieast.io.images import resize_smallest_side, to_image, to_tensor, write_image
+from ieast.stylizer.base import Style, Stylizer
+
+PHOTOGRAPHS = ("astronaut", "coffee", "cat", "rocket")
+ARTWORKS = (0, 5, 2, 1, 8, 7)
+"""Numbers of drawn artworks: swirls, stained glass, pointillism, a wave print, a fauvist's, and ink."""
+DRAWN = (5,)
+"""Numbers of drawn photographs: a town by the sea."""
+
+SIZE = 512
+_QUALITY = 82
+
+
+def make_gallery(models: dict[str, Stylizer], folder: Path) -> list[Path]:
+    """Write `gallery.jpg`, every content in every style by every model, and `controls.jpg`, what the first model's options do.
+
+    Args:
+        models: Stylizers by name; the first is shown in `controls.jpg`.
+        folder: Where the pictures go.
+
+    Raises:
+        DataError: scikit-image is not installed.
+    """
+    styles = [Image.fromarray(draw_artwork(number, seed=0)) for number in ARTWORKS]
+    contents = photographs() + [Image.fromarray(draw_photograph(number, seed=0)) for number in DRAWN]
+    pages = {
+        "gallery.jpg": _compare(models, contents, styles),
+        "controls.jpg": _controls(next(iter(models.values())), contents[0], contents[1], styles),
+    }
+    for name, page in pages.items():
+        write_image(page, folder / name, quality=_QUALITY)
+    return [folder / name for name in pages]
+
+
+def photographs() -> list[Image.Image]:
+    """The photographs that come inside scikit-image, in the order of `PHOTOGRAPHS`.
+
+    Raises:
+        DataError: scikit-image is not installed.
+    """
+    try:
+        from skimage import data
+    except ImportError:
+        raise DataError("the gallery's photographs come with scikit-image: pip install 'ieast[gallery]'") from None
+    return [Image.fromarray(np.asarray(getattr(data, name)())) for name in PHOTOGRAPHS]
+
+
+def _compare(models: dict[str, Stylizer], contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> Image.Image:
+    rows = [[Cell(None), *(Cell(style) for style in styles)]]
+    looked_at = [_tensor(style) for style in styles]
+    with tqdm(total=len(models) * len(contents) * len(styles), desc="gallery", unit="picture") as bar:
+        for content in contents:
+            pixels = _tensor(content)
+            for name, stylizer in models.items():
+                row = [Cell(content, name)]
+                for style in looked_at:
+                    row.append(Cell(_paint(stylizer, pixels, style)))
+                    bar.update()
+                rows.append(row)
+    return sheet(rows)
+
+
+def _controls(stylizer: Stylizer, face: Image.Image, still: Image.Image, styles: Sequence[Image.Image]) -> Image.Image:
+    swirls, glass, dots, *_ = (_tensor(style) for style in styles)
+    portrait, cup = _tensor(face), _tensor(still)
+    left = torch.zeros(1, 1, *portrait.shape[-2:])
+    left[..., : portrait.shape[-1] // 2] = 1
+    disc = _disc(cup)
+    small, large = (_tensor(styles[0], size) for size in (192, 768))
+
+    def cell(caption: str, *arguments: object, **options: object) -> Cell:
+        return Cell(_paint(stylizer, *arguments, **options), caption)  # type: ignore[arg-type]
+
+    both = [Style(swirls, 0.5), Style(glass, 0.5)]
+    rows = [
+        [Cell(face, "content"), *(cell(f"alpha {alpha:g}", portrait, swirls, alpha) for alpha in (0, 0.25, 0.5, 0.75, 1))],
+        [
+            Cell(styles[0], "style"),
+            cell("as it is", cup, swirls),
+            cell("colour kept: luminance", cup, swirls, preserve_colour="luminance"),
+            cell("colour kept: coral", cup, swirls, preserve_colour="coral"),
+            cell("style size 192", cup, small),
+            cell("style size 768", cup, large),
+        ],
+        [
+            Cell(styles[1], "another style"),
+            cell("alone", portrait, glass),
+            cell("both, half and half", portrait, both),
+            cell("masks: left and right", portrait, [Style(swirls, mask=left), Style(glass, mask=1 - left)]),
+            cell("masks: in and around", cup, [Style(dots, mask=disc), Style(swirls, mask=1 - disc)]),
+            cell("mask: the rest as it was", cup, [Style(glass, mask=disc)]),
+        ],
+    ]
+    return sheet(rows)
+
+
+def _paint(
+    stylizer: Stylizer, content: Tensor, styles: Tensor | list[Style], alpha: float = 1.0, **options: object
+) -> Image.Image:
+    return to_image(stylizer.stylize(content, styles, alpha, **options))  # type: ignore[arg-type]
+
+
+def _tensor(image: Image.Image, size: int = SIZE) -> Tensor:
+    return to_tensor(resize_smallest_side(image, size))
+
+
+def _disc(like: Tensor) -> Tensor:
+    height, width = like.shape[-2:]
+    y, x = torch.meshgrid(torch.arange(height) - height / 2, torch.arange(width) - width / 2, indexing="ij")
+    return ((x**2 + y**2).sqrt() < 0.36 * min(height, width)).float()[None, None]

@@ -1,7 +1,0 @@
-"""Stylising video files and folders of frames."""
-
-from ieast.video.reading import VIDEO_SUFFIXES, ClipInfo, probe, read_video_frames
-from ieast.video.stylising import ClipResult, stylize_clip
-from ieast.video.writing import TARGETS
-
-__all__ = ["TARGETS", "VIDEO_SUFFIXES", "ClipInfo", "ClipResult", "probe", "read_video_frames", "stylize_clip"]

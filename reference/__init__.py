@@ -1,0 +1,1 @@
+"""The plain transcription of the paper that tests and benchmarks compare with."""

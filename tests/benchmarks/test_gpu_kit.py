@@ -1,0 +1,82 @@
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import QUICKSTART, SMALL, draw_dataset, merge
+
+ROOT = Path(__file__).parents[2]
+MISSING_ELSEWHERE = ("av", "zenml", "mlflow", "dvc", "alembic", "sqlmodel")
+
+
+def run(*command: str, **variables: str) -> str:
+    python = Path(sys.executable).parent
+    environment = os.environ | {"PATH": f"{python}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "WHEELS": "none"} | variables
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_kit_needs_none_of_the_packages_that_a_gpu_machine_lacks():
+    blocked = "; ".join(f"sys.modules[{name!r}] = None" for name in MISSING_ELSEWHERE)
+    run(sys.executable, "-c", f"import sys; {blocked}; import benchmarks.gpu, benchmarks.training, ieast.training.fit")
+
+
+def test_terms_are_compared_and_a_difference_that_is_too_large_is_refused():
+    command = [sys.executable, "-m", "benchmarks.gpu", "equality", "--device", "cpu", "--iterations", "2", "--largest", "-1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.count("differ by at most 0.0e+00") == 2
+    assert done.returncode == 1
+    assert "not equal" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def brought(tmp_path_factory) -> Path:
+    """What two runs brought back, the second of which goes on from the first's checkpoints."""
+    folder = tmp_path_factory.mktemp("gpu")
+    data = draw_dataset(folder / "data", 13, 13)
+    quickstart = yaml.safe_load(QUICKSTART.read_text())["parameters"]["config"]
+    configs = []
+    for name, objective in (("full", {}), ("plain", {"external_learning": False, "contrastive_learning": False})):
+        configs.append(folder / f"{name}.yaml")
+        settings = merge(merge(quickstart, SMALL), {"objective": objective, "training": {"log_every": 1}})
+        configs[-1].write_text(yaml.safe_dump({"parameters": {"config": settings}}))
+    kit = ["bash", "benchmarks/gpu.sh"]
+    names = [str(path) for path in configs]
+    run(*kit, str(folder / "first"), str(data), "250", *names, CHECKS="", ITERATIONS="3", WORK=str(folder / "work1"))
+    more = {"CHECKS": "", "ITERATIONS": "5", "WORK": str(folder / "work2"), "FROM": str(folder / "first")}
+    run(*kit, str(folder / "second"), str(data), "250", *names, **more)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["full", "plain"])
+def test_models_curves_and_pictures_come_back(brought, name):
+    with tarfile.open(brought / "second" / "results.tar.gz") as results:
+        names = results.getnames()
+        curves = next(member for member in names if member.startswith(f"{name}/curves") and member.endswith("metrics.csv"))
+        rows = pd.read_csv(io.BytesIO(results.extractfile(curves).read()))
+    assert f"{name}/model/model.safetensors" in names
+    assert any(member.startswith(f"{name}/pictures/") for member in names)
+    before = SMALL["training"]["reconstruction_iterations"]
+    # It went on after the first run's 3 iterations of the objective.
+    assert rows["step"].min() >= before + 3
+
+
+def test_checkpoints_come_back_in_parts_that_joined_are_whole(brought):
+    def iterations(run: str) -> dict[str, int]:
+        joined = b"".join(path.read_bytes() for path in sorted((brought / run).glob("checkpoints.tar.*")))
+        with tarfile.open(fileobj=io.BytesIO(joined)) as checkpoints:
+            return {
+                member.name: int(torch.load(checkpoints.extractfile(member), weights_only=True)["state_dict"]["iteration"])
+                for member in checkpoints.getmembers()
+            }
+
+    before = SMALL["training"]["reconstruction_iterations"]
+    for run_, count in (("first", 3), ("second", 5)):
+        assert iterations(run_) == {f"{name}/last.ckpt": before + count for name in ("full", "plain")}

@@ -1,0 +1,415 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import draw_picture
+from helpers.videos import draw_frame, write_video
+from PIL import Image, ImageOps
+
+from ieast.errors import ConfigError, ImageError, MemoryLimitError, VideoError
+from ieast.io.images import read_image, to_image, to_tensor, write_image
+from ieast.io.video import probe, read_video_frames
+from ieast.stylization.files import SETTINGS, FolderResult, is_video, read_style, stylize_folder, stylize_picture, stylize_video
+from ieast.stylization.session import StyleSession, StylizeOptions, check_mask
+from ieast.stylizer.style import Style
+
+WIDTH, HEIGHT = 49, 38
+
+
+def pixels(path):
+    return np.asarray(read_image(path))
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def half_mask(path, size, right=False):
+    mask = Image.new("L", size, 0)
+    mask.paste(255, (0, 0, size[0] // 2, size[1]))
+    (ImageOps.invert(mask) if right else mask).save(path)
+    return path
+
+
+@pytest.fixture
+def content(tmp_path):
+    draw_picture(0, WIDTH, HEIGHT).save(tmp_path / "content.png")
+    return tmp_path / "content.png"
+
+
+@pytest.fixture
+def styles(tmp_path):
+    for number in range(2):
+        draw_picture(100 + number, 40 + 8 * number, 36).save(tmp_path / f"style{number}.png")
+    return [tmp_path / "style0.png", tmp_path / "style1.png"]
+
+
+@pytest.fixture
+def masks(tmp_path):
+    return [half_mask(tmp_path / f"{side}.png", (WIDTH, HEIGHT), side == "right") for side in ("left", "right")]
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two contents, one of them in a folder of its own, and two styles."""
+    (tmp_path / "contents" / "sub").mkdir(parents=True)
+    (tmp_path / "styles").mkdir()
+    for place, seed in (("contents/a.png", 0), ("contents/sub/b.jpg", 1), ("styles/x.png", 100), ("styles/y.png", 101)):
+        draw_picture(seed, 40 + seed % 7, 36).save(tmp_path / place)
+    return tmp_path / "contents", tmp_path / "styles", tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    ("options", "styles", "masks", "message"),
+    [
+        (StylizeOptions(alpha=1.5), 1, 0, "alpha is 1.5; it must lie between 0 and 1"),
+        (StylizeOptions(alpha=float("nan")), 1, 0, "alpha is nan; it must lie between 0 and 1"),
+        (StylizeOptions(style_size=15), 1, 0, "style_size is 15; it must be at least 16 pixels"),
+        (StylizeOptions(preserve_colour="hue"), 1, 0, "preserve_colour is 'hue'; it must be one of none, luminance, coral"),
+        (StylizeOptions(weights=(1, 2)), 3, 0, "2 weights for 3 styles; give one for each, in the same order, or none"),
+        (StylizeOptions(), 2, 1, "1 masks for 2 styles; give one for each, in the same order, or none"),
+        (StylizeOptions(weights=(0, 0)), 2, 0, "the weights of all 2 styles are 0; give at least one style a weight above 0"),
+        (StylizeOptions(weights=(1, -1)), 2, 0, "style 1 has weight -1; weights must be finite and at least 0"),
+        (
+            StylizeOptions(weights=(1e308, 1e308)),
+            2,
+            0,
+            "the weights of all 2 styles are too large to add up; only proportions matter",
+        ),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, styles, masks, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        options.check(styles, masks)
+
+
+def test_options_that_fit_are_not():
+    for options, styles, masks in (
+        (StylizeOptions(), 1, 0),
+        (StylizeOptions(0, (3, 0), 16, "coral"), 2, 2),
+        (StylizeOptions(), 8, 8),
+    ):
+        options.check(styles, masks)
+
+
+@pytest.mark.parametrize("preserve_colour", ["none", "luminance", "coral"])
+@pytest.mark.parametrize("encode", [False, True])
+def test_a_session_gives_what_the_stylizer_makes(stylizer, preserve_colour, encode):
+    picture, *styles = (draw_picture(seed, 40 + seed, 36) for seed in range(3))
+    mask = Image.new("RGB", picture.size, (51, 51, 51))
+    options = StylizeOptions(0.7, (1, 3), preserve_colour=preserve_colour)
+    stylized = StyleSession(stylizer, styles, options, [mask, mask], encode=encode).stylize(picture)
+    grey = to_tensor(mask)[:, :1]
+    chosen = [Style(to_tensor(style), weight, grey) for style, weight in zip(styles, options.weights, strict=True)]
+    expected = to_image(stylizer.stylize(to_tensor(picture), chosen, 0.7, preserve_colour=preserve_colour))
+    assert stylized.tobytes() == expected.tobytes()
+
+
+def test_a_session_takes_contents_of_any_size(stylizer):
+    session = StyleSession(stylizer, [draw_picture(0, 40, 36)], StylizeOptions(), encode=True)
+    for size in ((1, 1), (33, 17), (17, 90)):
+        assert session.stylize(draw_picture(1, *size)).size == size
+
+
+def test_check_mask():
+    check_mask("m.png", Image.new("L", (4, 3)), "c.png", (4, 3))
+    message = "m.png: is 3x4 pixels, but c.png is 4x3; a mask must have exactly the content's size"
+    with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):
+        check_mask("m.png", Image.new("L", (3, 4)), "c.png", (4, 3))
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "found"), [((96, 64), 32, (48, 32)), ((96, 64), 64, (96, 64)), ((30, 20), 64, (30, 20))]
+)
+def test_styles_are_only_scaled_down(tmp_path, size, wanted, found):
+    draw_picture(0, *size).save(tmp_path / "style.png")
+    assert read_style(tmp_path / "style.png", wanted).size == found
+
+
+def test_a_style_too_elongated_to_be_scaled_is_named(tmp_path):
+    Image.new("L", (70_000, 17)).save(tmp_path / "thread.png")
+    with pytest.raises(ImageError, match=r"^.*thread\.png: is too elongated: 70000x17 pixels would become 65882x16"):
+        read_style(tmp_path / "thread.png", 16)
+
+
+def test_a_picture_is_stylised_as_the_library_does(stylizer, content, styles, masks, tmp_path):
+    output = tmp_path / "new" / "out.png"
+    assert stylize_picture(stylizer, content, styles, output, StylizeOptions(0.5, (1, 2)), masks) == (WIDTH, HEIGHT)
+    pictures = [read_image(path) for path in (*styles, *masks)]
+    expected = StyleSession(stylizer, pictures[:2], StylizeOptions(0.5, (1, 2)), pictures[2:]).stylize(read_image(content))
+    assert pixels(output).tobytes() == expected.tobytes()
+
+
+def test_masks_decide_where_a_style_is_seen(stylizer, tmp_path):
+    size = (160, 32)  # so wide that the outer thirds are far from the mask's edge
+    draw_picture(0, *size).save(tmp_path / "content.png")
+    styles = [tmp_path / "red.png", tmp_path / "noise.png"]
+    Image.new("RGB", (40, 40), "red").save(styles[0])
+    draw_picture(101, 40, 40).save(styles[1])
+    masks = [half_mask(tmp_path / f"{side}.png", size, side == "right") for side in ("left", "right")]
+    looks = {"both": (styles, masks), "red": (styles[:1], []), "noise": (styles[1:], [])}
+    for name, (chosen, where) in looks.items():
+        stylize_picture(stylizer, tmp_path / "content.png", chosen, tmp_path / f"{name}.bmp", StylizeOptions(), where)
+    both, red, noise = (pixels(tmp_path / f"{name}.bmp").astype(int) for name in looks)
+    assert np.abs(both - red)[:, :40].max() <= 1
+    assert np.abs(both - noise)[:, -40:].max() <= 1
+    assert np.abs(red - noise).mean() > 2
+
+
+@pytest.mark.parametrize("name", ["content.png", "style1.png", "left.png"])
+def test_no_input_is_overwritten(stylizer, content, styles, masks, tmp_path, name):
+    before = files(tmp_path)
+    message = f"{tmp_path / name}: is one of the inputs and would be overwritten. Give the result another name"
+    with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):
+        stylize_picture(stylizer, content, styles, tmp_path / name, StylizeOptions(), masks)
+    assert files(tmp_path) == before
+
+
+def test_a_mask_of_another_size_is_named_and_nothing_written(stylizer, content, styles, masks, tmp_path):
+    half_mask(masks[1], (WIDTH, HEIGHT + 1))
+    before = files(tmp_path)
+    message = f"{masks[1]}: is 49x39 pixels, but {content} is 49x38; a mask must have exactly the content's size"
+    with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):
+        stylize_picture(stylizer, content, styles, tmp_path / "out.png", StylizeOptions(), masks)
+    assert files(tmp_path) == before
+
+
+def test_every_content_in_every_style(stylizer, folders):
+    contents, styles, output = folders
+    assert stylize_folder(stylizer, contents, styles, output, StylizeOptions(0.5)) == FolderResult(made=4, kept=0, failed={})
+    assert set(files(output)) == {"x/a.png", "x/sub/b.png", "y/a.png", "y/sub/b.png", SETTINGS}
+    stylize_picture(stylizer, contents / "sub" / "b.jpg", [styles / "y.png"], output / "single.png", StylizeOptions(0.5))
+    assert (output / "y" / "sub" / "b.png").read_bytes() == (output / "single.png").read_bytes()
+
+
+def test_either_side_may_be_one_picture_and_files_of_another_kind(stylizer, folders):
+    contents, styles, output = folders
+    assert stylize_folder(stylizer, contents, styles / "x.png", output, StylizeOptions(), ".jpg").made == 2
+    assert stylize_folder(stylizer, contents / "a.png", styles, output, StylizeOptions(), ".jpg") == FolderResult(1, 1, {})
+    assert set(files(output)) == {"x/a.jpg", "x/sub/b.jpg", "y/a.jpg", SETTINGS}
+
+
+def test_an_interrupted_folder_goes_on_where_it_was(stylizer, folders, monkeypatch):
+    contents, styles, output = folders
+    stylize, calls = StyleSession.stylize, []
+
+    def stops(self, picture):
+        calls.append(picture)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return stylize(self, picture)
+
+    monkeypatch.setattr(StyleSession, "stylize", stops)
+    with pytest.raises(KeyboardInterrupt):
+        stylize_folder(stylizer, contents, styles, output, StylizeOptions())
+    before = files(output)
+    assert set(before) == {"x/a.png", "x/sub/b.png", SETTINGS}
+    draw_picture(2, 30, 30).save(contents / "new.png")
+    assert stylize_folder(stylizer, contents, styles, output, StylizeOptions()) == FolderResult(made=4, kept=2, failed={})
+    assert len(calls) == 3 + 4
+    assert files(output).items() >= {name: data for name, data in before.items() if name != SETTINGS}.items()
+    assert stylize_folder(stylizer, contents, styles, output, StylizeOptions()) == FolderResult(made=0, kept=6, failed={})
+
+
+@pytest.mark.parametrize(
+    ("options", "suffix", "changed"),
+    [
+        (StylizeOptions(0.5), ".png", "alpha"),
+        (StylizeOptions(style_size=64), ".png", "style_size"),
+        (StylizeOptions(0, preserve_colour="coral"), ".png", "alpha, preserve_colour"),
+        (StylizeOptions(), ".jpg", "suffix"),
+    ],
+)
+def test_results_of_other_settings_are_not_mixed(stylizer, folders, options, suffix, changed):
+    contents, styles, output = folders
+    stylize_folder(stylizer, contents, styles / "x.png", output, StylizeOptions())
+    before = files(output)
+    message = (
+        f"{output}: holds results of another stylisation: {changed} changed since. Give another folder, or remove that one"
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        stylize_folder(stylizer, contents, styles / "x.png", output, options, suffix)
+    assert files(output) == before
+
+
+@pytest.mark.parametrize(
+    ("place", "changed", "made", "asked"),
+    [
+        ("contents/a.png", "content a", ("contents", "styles/x.png"), ("contents", "styles/y.png")),
+        ("styles/x.png", "style x", ("contents/sub/b.jpg", "styles"), ("contents/a.png", "styles")),
+    ],
+)
+def test_results_of_a_picture_that_changed_are_not_kept(stylizer, folders, tmp_path, place, changed, made, asked):
+    *_, output = folders
+    stylize_folder(stylizer, *(tmp_path / side for side in made), output, StylizeOptions())
+    draw_picture(7, 30, 30).save(tmp_path / place)
+    # not even where this call asks for none of them: a later one would take them for good
+    for sides in (made, asked):
+        with pytest.raises(
+            ConfigError, match=f"^{re.escape(str(output))}: holds results of another .*: {changed} changed since"
+        ):
+            stylize_folder(stylizer, *(tmp_path / side for side in sides), output, StylizeOptions())
+
+
+@pytest.mark.parametrize("place", ["contents/sub/b.jpg", "styles/x.png"])
+def test_one_bad_file_does_not_lose_the_rest_and_can_be_mended(stylizer, folders, tmp_path, place):
+    contents, styles, output = folders
+    good = (tmp_path / place).read_bytes()
+    (tmp_path / place).write_bytes(good[: len(good) // 2])
+    result = stylize_folder(stylizer, contents, styles, output, StylizeOptions())
+    assert (result.made, result.kept, list(result.failed)) == (2, 0, [tmp_path / place])
+    assert result.failed[tmp_path / place].startswith(f"{tmp_path / place}: is damaged or truncated (")
+    (tmp_path / place).write_bytes(good)
+    assert stylize_folder(stylizer, contents, styles, output, StylizeOptions()) == FolderResult(made=2, kept=2, failed={})
+
+
+def test_a_picture_too_large_for_memory_does_not_lose_the_rest(stylizer, folders, monkeypatch):
+    contents, styles, output = folders
+    draw_picture(0, 640, 640).save(contents / "huge.png")
+    monkeypatch.setattr("ieast.stylizer.memory.available_bytes", lambda device: 200_000_000)
+    result = stylize_folder(stylizer, contents, styles / "x.png", output, StylizeOptions())
+    assert (result.made, list(result.failed)) == (2, [contents / "huge.png"])
+    assert result.failed[contents / "huge.png"].startswith(
+        f"{contents / 'huge.png'}: stylising 1 x 640x640 pixels needs up to "
+    )
+
+
+def test_names_that_differ_only_in_their_suffix_keep_it(stylizer, folders):
+    contents, styles, output = folders
+    for seed, name in enumerate(("a.jpg", "a.png.bmp"), 3):
+        write_image(draw_picture(seed, 30, 30 + seed), contents / name)
+    assert stylize_folder(stylizer, contents, styles / "x.png", output, StylizeOptions()).made == 4
+    assert set(files(output)) == {"x/a.png.png", "x/a.jpg.png", "x/a.png.bmp.png", "x/sub/b.png", SETTINGS}
+    sizes = {name: read_image(output / "x" / f"{name}.png").size for name in ("a.jpg", "a.png.bmp")}
+    assert sizes == {"a.jpg": (30, 33), "a.png.bmp": (30, 34)}
+
+
+def test_two_results_of_the_same_name_are_refused(stylizer, folders):
+    contents, styles, output = folders
+    for place in (contents / "b.png", contents / "y" / "b.png", styles / "x" / "y.png"):
+        place.parent.mkdir(exist_ok=True)
+        draw_picture(0, 20, 20).save(place)
+    with pytest.raises(ImageError, match=r"would be written under the same name as .*, x/y/b\. Rename a folder$"):
+        stylize_folder(stylizer, contents, styles, output, StylizeOptions())
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("place", ["contents", "contents/results", "styles/results"])
+def test_results_do_not_go_where_they_would_be_taken_for_inputs(stylizer, folders, tmp_path, place):
+    contents, styles, _ = folders
+    before = files(tmp_path)
+    with pytest.raises(ImageError, match=rf"^{tmp_path / place}: lies in {tmp_path / place.split('/')[0]}, where results"):
+        stylize_folder(stylizer, contents, styles, tmp_path / place, StylizeOptions())
+    assert files(tmp_path) == before
+
+
+def test_what_a_folder_cannot_do_is_refused_before_anything_is_written(stylizer, folders, tmp_path):
+    contents, styles, output = folders
+    (tmp_path / "empty").mkdir()
+    for arguments, error, message in [
+        ((contents, styles, output, StylizeOptions(weights=(1,))), ConfigError, "weights blend the styles of one picture"),
+        ((contents, styles, output, StylizeOptions(alpha=2)), ConfigError, "alpha is 2;"),
+        ((contents, styles, output, StylizeOptions(), ".xyz"), ImageError, r".*x\.xyz: the name must end in the suffix"),
+        ((tmp_path / "empty", styles, output, StylizeOptions()), ImageError, ".*empty: holds no pictures"),
+    ]:
+        with pytest.raises(error, match=f"^{message}"):
+            stylize_folder(stylizer, *arguments)
+        assert not output.exists()
+
+
+@pytest.fixture
+def frames(tmp_path):
+    (tmp_path / "frames").mkdir()
+    for index in range(4):
+        Image.fromarray(draw_frame(index, WIDTH, HEIGHT)).save(tmp_path / "frames" / f"f{index}.png")
+    return tmp_path / "frames"
+
+
+def test_frames_are_stylised_as_pictures_with_masks_and_weights(stylizer, frames, styles, masks, tmp_path):
+    options = StylizeOptions(weights=(1, 2), preserve_colour="luminance")
+    result = stylize_video(stylizer, frames, styles, tmp_path / "out", options, masks)
+    assert (result.frames, result.stylized) == (4, 4)
+    for index in range(4):
+        stylize_picture(stylizer, frames / f"f{index}.png", styles, tmp_path / "single.png", options, masks)
+        assert pixels(tmp_path / "out" / f"f{index}.png").tobytes() == pixels(tmp_path / "single.png").tobytes()
+
+
+def test_a_video_keeps_its_frames_and_sound(stylizer, styles, tmp_path):
+    size = (48, 32)
+    source = write_video(tmp_path / "clip.mp4", 5, size)
+    masks = [half_mask(tmp_path / f"{side}.png", size, side == "right") for side in ("left", "right")]
+    result = stylize_video(stylizer, source, styles, tmp_path / "out.mp4", StylizeOptions(), masks)
+    assert (result.frames, result.stylized, result.audio_copied) == (5, 5, 1)
+    info = probe(tmp_path / "out.mp4")
+    assert (info.width, info.height, info.frames, info.has_audio) == (48, 32, 5, True)
+    session = StyleSession(
+        stylizer, [read_image(path) for path in styles], StylizeOptions(), [read_image(path) for path in masks]
+    )
+    first = np.asarray(session.stylize(next(iter(read_video_frames(source))))).astype(int)
+    # what H.264 costs pictures as small as these
+    assert np.abs(np.asarray(next(iter(read_video_frames(tmp_path / "out.mp4")))) - first).mean() < 4
+
+
+def interrupt(stylizer, monkeypatch, after):
+    """Make `stylizer` stop before its frame number `after`."""
+    stylize, calls = type(stylizer).stylize, []
+
+    def stops(self, *arguments, **options):
+        calls.append(arguments)
+        if len(calls) == after + 1:
+            raise KeyboardInterrupt
+        return stylize(self, *arguments, **options)
+
+    monkeypatch.setattr(type(stylizer), "stylize", stops)
+
+
+@pytest.mark.parametrize(("change", "made"), [(None, 2), ("alpha", 4), ("mask", 4), ("style", 4)])
+def test_an_interrupted_clip_goes_on_unless_something_changed(
+    stylizer, frames, styles, masks, tmp_path, monkeypatch, change, made
+):
+    interrupt(stylizer, monkeypatch, after=2)
+    with pytest.raises(KeyboardInterrupt):
+        stylize_video(stylizer, frames, styles, tmp_path / "out", StylizeOptions(), masks)
+    assert len(list((tmp_path / ".out.partial" / "frames").iterdir())) == 2
+    if change == "mask":
+        Image.new("L", (WIDTH, HEIGHT), 128).save(masks[0])
+    if change == "style":
+        draw_picture(9, 40, 36).save(styles[1])
+    result = stylize_video(stylizer, frames, styles, tmp_path / "out", StylizeOptions(0.5 if change == "alpha" else 1), masks)
+    assert (result.frames, result.stylized) == (4, made)
+    assert not (tmp_path / ".out.partial").exists()
+
+
+@pytest.mark.parametrize("output", ["out", "out.mp4"])
+def test_a_clip_that_cannot_begin_leaves_nothing(stylizer, frames, styles, masks, tmp_path, monkeypatch, output):
+    half_mask(masks[0], (HEIGHT, WIDTH))
+    before = files(tmp_path)
+    message = f"{masks[0]}: is 38x49 pixels, but {frames} is 49x38; a mask must have exactly the content's size"
+    with pytest.raises(ImageError, match=f"^{re.escape(message)}$"):
+        stylize_video(stylizer, frames, styles, tmp_path / output, StylizeOptions(), masks)
+    with pytest.raises(ImageError, match="is one of the inputs"):
+        stylize_video(stylizer, frames, styles, styles[0], StylizeOptions())
+    with pytest.raises(VideoError, match="is the source itself"):
+        stylize_video(stylizer, frames, styles, frames, StylizeOptions())
+    # there is enough to encode a style, but not for a frame
+    monkeypatch.setattr("ieast.stylizer.feature_stylizer.stylization_bytes", lambda *arguments, **options: 1 << 60)
+    with pytest.raises(MemoryLimitError, match=r"^stylising 1 x 49x38 pixels needs up to 1152921504\.6 GB of memory on cpu"):
+        stylize_video(stylizer, frames, styles, tmp_path / output, StylizeOptions())
+    assert files(tmp_path) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({Path(name).parts[0] for name in before})
+
+
+def test_settings_are_written_as_json(stylizer, folders):
+    contents, styles, output = folders
+    stylize_folder(stylizer, contents, styles, output, StylizeOptions(0.25))
+    settings = json.loads((output / SETTINGS).read_text())
+    assert (
+        settings["options"].items() >= {"alpha": 0.25, "style_size": 512, "preserve_colour": "none", "suffix": ".png"}.items()
+    )
+    assert (set(settings["contents"]), set(settings["styles"])) == ({"a", "sub/b"}, {"x", "y"})
+
+
+def test_is_video():
+    assert [is_video(Path(name)) for name in ("a.mp4", "a.MOV", "a.webm", "a.gif", "a.png", "mp4")] == [True] * 3 + [False] * 3

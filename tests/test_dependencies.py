@@ -1,0 +1,144 @@
+"""What each room of the package may import: the lean package stylizes, and extras add the rest."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from conftest import draw_picture
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DISTRIBUTIONS = packages_distributions()
+
+ROOMS = {
+    "ieast": None,
+    "ieast.data": "train",
+    "ieast.evaluation": "train",
+    "ieast.training": "train",
+    "ieast.registry": "pipelines",
+    "ieast.study": "study",
+    "steps": "pipelines",
+    "pipelines": "pipelines",
+    "reference": None,
+}
+"""The extra that each room needs; what is not named is as what holds it."""
+
+LATE = {
+    ("ieast.data", "pipelines"),  # dataset versions, by DVC
+    ("ieast.cli", "pipelines"),  # the commands on the registry
+    ("ieast.cli", "study"),
+    ("ieast.models", "train"),  # where ImageNet's weights are
+    ("ieast.stylization", "gallery"),
+}
+"""Rooms that import from a further extra inside functions, where that is asked for."""
+
+
+def held_by(extra: str | None) -> set[str]:
+    """Names of the distributions that installing this project with `extra` brings by declaration."""
+    lines = PROJECT["dependencies"] if extra is None else PROJECT["optional-dependencies"][extra]
+    found = set() if extra is None else held_by(None)
+    for line in lines:
+        if own := re.fullmatch(r"ieast\[(.*)\]", line):
+            found |= set().union(*(held_by(other) for other in own[1].split(",")))
+        else:
+            found.add(re.match(r"[A-Za-z0-9-]+", line)[0].lower())
+    return found
+
+
+def room_of(module: str) -> str:
+    return max((room for room in ROOMS if module == room or module.startswith(f"{room}.")), key=len)
+
+
+def imports_of(path: Path) -> tuple[set[str], set[str]]:
+    """Packages of others that a file imports when it is loaded, and those that it imports later or for types alone."""
+    tree = ast.parse(path.read_text())
+    at_once, all_of_them = set(), set()
+    for found, nodes in ((at_once, tree.body), (all_of_them, ast.walk(tree))):
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    ours = {"ieast", "steps", "pipelines", "reference"}
+    at_once, all_of_them = (found - set(sys.stdlib_module_names) - ours for found in (at_once, all_of_them))
+    return at_once, all_of_them - at_once
+
+
+def is_held(package: str, distributions: set[str]) -> bool:
+    return any(name.lower().replace("_", "-") in distributions for name in DISTRIBUTIONS[package])
+
+
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for package in ("ieast", "steps", "pipelines", "reference")
+    for path in (ROOT / package).rglob("*.py")
+}
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_each_room_imports_only_what_its_extra_holds(module):
+    at_once, late = imports_of(FILES[module])
+    held = held_by(ROOMS[room_of(module)])
+    assert {package for package in at_once if not is_held(package, held)} == set()
+    further = set().union(*(held_by(extra) for room, extra in LATE if module.startswith(f"{room}.")))
+    assert {package for package in late if not is_held(package, held | further)} == set()
+
+
+def test_every_declared_package_is_imported_somewhere():
+    used = set().union(*(set().union(*imports_of(path)) for path in FILES.values()))
+    distributions = {name.lower().replace("_", "-") for package in used for name in DISTRIBUTIONS[package]}
+    declared = set().union(*(held_by(extra) for extra in (None, "pipelines", "study", "gallery")))
+    assert declared - distributions == set()
+
+
+def test_the_lock_pins_every_declared_package():
+    locked = {line.split("==")[0].lower() for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line}
+    for extra in (None, *PROJECT["optional-dependencies"]):
+        assert held_by(extra) <= locked, extra
+
+
+def lean(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run `ieast` where nothing but the lean package's declared dependencies, and what these bring, is installed."""
+    brought = held_by(None)
+    extras = {name for extra in PROJECT["optional-dependencies"] if extra != "dev" for name in held_by(extra)} - brought
+    packages = [package for package in DISTRIBUTIONS if is_held(package, extras - {"jinja2", "fsspec", "rich"})]
+    blocked = "; ".join(f"sys.modules[{package!r}] = None" for package in packages)
+    code = f"import sys; {blocked}; from ieast.cli.main import main; sys.argv = ['ieast', *{list(command)!r}]; main()"
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number, name in enumerate(("photo", "painting")):
+        draw_picture(number, 48, 40).save(tmp_path / f"{name}.png")
+    (tmp_path / "frames").mkdir()
+    for number in range(2):
+        draw_picture(number, 48, 32).save(tmp_path / "frames" / f"{number}.png")
+    return tmp_path
+
+
+def test_the_lean_package_stylizes_pictures_and_videos(folder):
+    assert lean(folder, "stylize", "photo.png", "painting.png", "-o", "out.png").returncode == 0
+    assert Image.open(folder / "out.png").size == (48, 40)
+    video = lean(folder, "stylize", "frames", "painting.png", "-o", "out.mp4")
+    assert video.returncode == 0, video.stderr
+    again = lean(folder, "stylize", "out.mp4", "painting.png", "-o", "again.mp4")
+    assert "2 frames" in again.stdout
+
+
+def test_a_command_that_needs_more_says_which_extras_there_are(folder):
+    (folder / "data").mkdir()
+    config = ROOT / "configs" / "paper.yaml"
+    answer = lean(folder, "train", "data", "--config", str(config), "-o", "runs")
+    assert answer.returncode == 2
+    assert re.fullmatch(
+        r"ieast: this command needs \w+, which is not installed: pip install 'ieast\[EXTRA\]', where EXTRA is one of gallery, "
+        r"pipelines, study, train\n",
+        answer.stderr,
+    )
