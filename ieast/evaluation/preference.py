@@ -6,8 +6,10 @@ differences between pictures of the same content and style mean something.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from ieast.evaluation.statistics import Interval, ratio_interval
 from ieast.io.files import atomic_write
 
 FORMAT = 1
+FOLDS = 5
 RIDGE = 0.01
 """Of features that are divided by their deviation and the root of their number."""
 
@@ -37,7 +40,7 @@ class Comparison:
         worse: Likewise.
         content: Names what may not be on both sides of a split.
         style: Likewise.
-        votes: How many people said so.
+        votes: How many answers it stands for.
     """
 
     better: Array
@@ -56,7 +59,7 @@ class ScorerCard:
         encoder_name: For people.
         source: `votes` or `degraded pictures`.
         comparisons: What it learnt from, as many as were told apart.
-        votes: By so many votes.
+        votes: How many answers they stand for.
         agreement: Share of votes that a scorer agrees with which has seen neither their content nor their style; 0.5: chance.
             NaN where there are too few pictures to hold any out.
         low: Of the 95 % interval of `agreement` over pairs of a content and a style.
@@ -128,22 +131,38 @@ def train_scorer(comparisons: Sequence[Comparison], ridge: float = RIDGE) -> Pre
 def held_out_agreement(comparisons: Sequence[Comparison], seed: int = 0) -> Interval:
     """Share of votes that scorers agree with which have seen neither their content nor their style, and its interval.
 
-    Each pair of a content and a style is held out in turn, and learnt from is only what shares neither with it. Ties count
-    half.
+    Contents and styles are dealt to folds, each on its own. Held out in turn are those pairs whose content and style lie in one
+    fold of each, and learnt from is what shares neither fold with them. Ties count half.
+
+    Args:
+        comparisons: What people, or degradations, say.
+        seed: Of folds and bootstrap.
+
+    Returns:
+        Resampled are pairs of a content and a style, which it counts; NaN where nothing is left to learn from.
     """
-    pairs = sorted({(each.content, each.style) for each in comparisons})
-    right, asked = [], []
-    for content, style in pairs:
-        held = [each for each in comparisons if (each.content, each.style) == (content, style)]
-        others = [each for each in comparisons if each.content != content and each.style != style]
-        if not others:
+    random = np.random.default_rng(seed)
+    contents, styles = (_folds({getattr(each, side) for each in comparisons}, random) for side in ("content", "style"))
+    right: dict[tuple[str, str], float] = defaultdict(float)
+    asked: dict[tuple[str, str], float] = defaultdict(float)
+    for cell in product(range(FOLDS), repeat=2):
+        held = [each for each in comparisons if (contents[each.content], styles[each.style]) == cell]
+        others = [each for each in comparisons if contents[each.content] != cell[0] and styles[each.style] != cell[1]]
+        if not held or not others:
             continue
         scorer = train_scorer(others)
-        leads = np.array([scorer.score(each.better) - scorer.score(each.worse) for each in held])
-        votes = np.array([each.votes for each in held])
-        right.append(float(votes @ np.where(np.abs(leads) < 1e-9, 0.5, leads > 0)))
-        asked.append(float(votes.sum()))
-    return ratio_interval(right, asked, seed)
+        for each in held:
+            lead = scorer.score(each.better) - scorer.score(each.worse)
+            pair = each.content, each.style
+            right[pair] += each.votes * (0.5 if abs(lead) < 1e-9 else float(lead > 0))
+            asked[pair] += each.votes
+    pairs = sorted(asked)
+    return ratio_interval([right[pair] for pair in pairs], [asked[pair] for pair in pairs], seed)
+
+
+def _folds(names: set[str], random: np.random.Generator) -> dict[str, int]:
+    """A fold for each of `names`."""
+    return {str(name): number % FOLDS for number, name in enumerate(random.permutation(sorted(names)))}
 
 
 def save_scorer(scorer: PreferenceScorer, path: Path) -> None:
@@ -170,7 +189,8 @@ def load_scorer(path: Path, encoder_digest: str) -> PreferenceScorer:
     if card.encoder != encoder_digest:
         raise WeightsError(
             f"{path} was made with the features of encoder {card.encoder_name} {card.encoder[:12]}, and models are scored here "
-            f"by {encoder_digest[:12]}. Make it again with that one: `ieast study scorer STUDY -o {path} --encoder FILE`"
+            f"by {encoder_digest[:12]}. Make it again with that one: "
+            f"`ieast study scorer STUDY -o {path} --encoder NAME --encoder-weights FILE`"
         )
     return scorer
 
