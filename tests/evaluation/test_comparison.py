@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from PIL import Image
 from ieast.errors import DataError
 from ieast.evaluation.comparison import Figure, Report, Scored, Table, compare_scored, report_page
 from ieast.evaluation.figures import difference_figures, plot_differences
+from ieast.evaluation.references import CONTENT, STYLE
 
 
 def scored(variant: str, seed: int, shift: float, pairs: int = 12, clips: int = 5) -> Scored:
@@ -96,6 +98,27 @@ def test_one_variant_and_no_clips_still_make_tables():
     found = compare_scored([Scored("full", 0, "r", "abc", alone.pairs, pd.DataFrame())], "full")
     assert set(found.scores["metric"]) == {"style_distance", "content_ssim"}
     assert found.differences.empty
+
+
+def with_references(each: Scored) -> Scored:
+    rows = [
+        {"reference": name, "content": f"c{n}", "style": f"s{n}", "style_distance": value + n, "content_ssim": 1.0}
+        for name, value in ((CONTENT, 5.0), (STYLE, 0.0))
+        for n in range(3)
+    ]
+    return replace(each, references=pd.DataFrame(rows))
+
+
+def test_contents_and_styles_as_they_are_are_the_last_columns_and_nothing_is_compared_with_them():
+    found = compare_scored([with_references(scored(name, 0, 0.0)) for name in ("full", "neither")], "full")
+    assert list(found.scores["variant"].unique()) == ["full", "neither", "inputs", CONTENT, STYLE]
+    assert row_of(found.scores, variant=CONTENT, metric="style_distance")["mean"] == pytest.approx(6.0)
+    assert row_of(found.scores, variant=STYLE, metric="style_distance")["units"] == 3
+    for table in (found.differences, found.seeds):
+        assert not set(table["variant"]) & {CONTENT, STYLE}
+    page = page_of(found)
+    assert f"<th>{CONTENT}</th>" in page
+    assert f"<th>{STYLE}</th>" in page
 
 
 def page_of(comparison, **changes):
