@@ -100,9 +100,9 @@ METRICS = (
     Metric(
         "preference",
         "higher",
-        "logits",
-        "a scorer of `ieast study scorer`, where `evaluation.preference` names its file; e to the power of a difference are "
-        "the odds that people prefer the one picture (Bradley & Terry 1952)",
+        "chance, 0 to 1",
+        "that people prefer it to the mean picture of what the scorer in `evaluation.preference` has learnt from "
+        "(`ieast study scorer`; Bradley & Terry 1952)",
     ),
     Metric(
         "preference_agreement",

@@ -84,7 +84,7 @@ def score_pairs(
         for name, picture in ((MODEL, stylized), (CONTENT, content), (STYLE, copy)):
             scores = score_picture(seen, distance, picture, content, style)
             if scorer is not None:
-                scores["preference"] = scorer.score_picture(seen, picture, style, content)
+                scores["preference"] = scorer.chance(seen, picture, style, content)
             rows[name].append({"content": content_path.name, "style": style_path.name, **scores})
             if name != STYLE:
                 features[name].append(pooled_features(encoder, picture, crop=crop_side(config)))

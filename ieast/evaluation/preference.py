@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from scipy.special import expit
 from torch import Tensor
 
 from ieast.errors import WeightsError
@@ -102,6 +103,10 @@ class PreferenceScorer:
     ) -> float:
         """S of a picture (1, 3, H, W) in [0, 1] beside its style and content; without these, of how it looks alone."""
         return self.score(scorer_features(encoder, picture, style, content))
+
+    def chance(self, encoder: Encode, picture: Tensor, style: Tensor, content: Tensor) -> float:
+        """The chance that people prefer it to one whose s is 0, as the centre's; NaN where it is not finite."""
+        return float(expit(self.score_picture(encoder, picture, style, content)))
 
 
 def scorer_features(encoder: Encode, picture: Tensor, style: Tensor | None = None, content: Tensor | None = None) -> Array:

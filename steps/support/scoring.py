@@ -32,9 +32,9 @@ def log_evaluation(evaluation: Evaluation, card: ModelCard) -> str:
 
 
 def _references(evaluation: Evaluation) -> dict[str, float]:
-    """Scores of the content and of the style as they are, named so that they stand beside the model's."""
+    """Scores of the content and of the style as they are, apart from `evaluation/`, for they are no scores of the model."""
     return {
-        f"evaluation/{metric}_{reference.replace(' ', '_')}": value
+        f"{reference.replace(' ', '_')}/{metric}": value
         for reference, means in evaluation.reference_metrics.items()
         for metric, value in means.items()
         if math.isfinite(value)

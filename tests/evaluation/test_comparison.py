@@ -181,6 +181,15 @@ def test_the_figure_of_differences_shows_them_in_percent_of_the_baseline(compari
     assert list(seeds[place].get_xdata()) == pytest.approx([expected, expected])  # each seed is apart by as much
 
 
+def test_metrics_of_which_the_baseline_has_none_are_not_in_the_figure():
+    full, other = scored("full", 0, 0.0), scored("neither", 0, 0.4)
+    tables = [replace(full, pairs=full.pairs.assign(deception=0.0)), replace(other, pairs=other.pairs.assign(deception=0.5))]
+    found = compare_scored(tables, "full")
+    assert row_of(found.differences, metric="deception")["difference"] == 0.5
+    labels = [label.get_text() for label in plot_differences(found, "full").axes[0].get_yticklabels()]
+    assert labels == ["temporal_x", "content_ssim ↑", "style_distance ↓"]
+
+
 def test_with_nothing_to_compare_with_there_is_no_figure_of_differences(comparison):
     assert difference_figures(None, "") == []
     assert difference_figures(compare_scored([scored("full", 0, 0.0)], "full"), "full") == []

@@ -23,7 +23,7 @@ from ieast.evaluation.heatmaps import clip_heat_map, common_limit
 from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.pairs import read_picture, scoring_styles
 from ieast.evaluation.perceptual import EncoderTapDistance
-from ieast.evaluation.preference import PreferenceScorer, ScorerCard, load_scorer, save_scorer
+from ieast.evaluation.preference import PreferenceScorer, ScorerCard, load_scorer, save_scorer, scorer_features
 from ieast.evaluation.references import CONTENT, REFERENCES, STYLE, style_as_it_is
 from ieast.evaluation.report import html_report
 from ieast.evaluation.statistics import mean_interval
@@ -174,8 +174,8 @@ def test_the_preference_score_is_the_scorers_with_its_agreement_beside_it(judged
         content, style = (
             read_picture(Path(dataset.folder, side, row[side]), config.size)[None] for side in ("content", "style")
         )
-        expected = loaded.score_picture(encoder, stylizer.stylize(content, style), style, content)
-        assert row["preference"] == pytest.approx(expected, rel=1e-4)
+        odds = np.exp(loaded.score(scorer_features(encoder, stylizer.stylize(content, style), style, content)))
+        assert row["preference"] == pytest.approx(odds / (1 + odds), rel=1e-4)
     assert judged.metrics["preference_agreement"] == 0.7
     assert judged.intervals["preference_agreement"] == (0.6, 0.8)
 
