@@ -17,7 +17,7 @@ from ieast.evaluation.grid import stylization_grid
 from ieast.evaluation.heatmaps import Differences, clip_heat_map, common_limit
 from ieast.evaluation.pairs import MODEL, PairScores, artwork_features, crop_side, score_pairs, scoring_styles, spread
 from ieast.evaluation.perceptual import perceptual_distance, require_weights
-from ieast.evaluation.preference import load_scorer, read_scorer
+from ieast.evaluation.preference import read_scorer
 from ieast.evaluation.statistics import Interval, mean_interval
 from ieast.evaluation.temporal import score_clips
 from ieast.io.clips import list_clips
@@ -76,15 +76,17 @@ def evaluate(
         scores of `pairs` of the content and of the style as they are.
 
     Raises:
-        WeightsError: The weights of the perceptual distance, of ArtFID or the preference scorer are not at hand, or the scorer
-            was made with another encoder.
+        WeightsError: The weights of the perceptual distance or of ArtFID, or the preference scorer, are not at hand.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = (metric_encoder or stylizer.encoder).to(device)
     stylizer = stylizer.to(device)
     distance = perceptual_distance(config.perceptual_distance, encoder).to(device)
     art_fid = ArtFid(load_art_inception(Path(config.artfid_weights)).to(device)) if config.artfid_weights else None
-    scorer = load_scorer(Path(config.preference), encoder.digest()) if config.preference else None
+    scorer = read_scorer(Path(config.preference)) if config.preference else None
+    misfit = scorer.misfit(encoder.digest()) if scorer else None
+    if misfit is not None:  # not an error: a pipeline scores by the model's encoder and by the gate's, and a scorer fits one
+        scorer = None
     scored = score_pairs(stylizer, encoder, distance, prepared, config, art_fid.add if art_fid else None, scorer)
     deceived = _score_deception(scored, encoder, prepared, config)
     pairs = scored.pairs
@@ -99,6 +101,8 @@ def evaluate(
     else:
         skipped = ["the dataset has no clips: temporal stability was not scored"]
     skipped += deceived.skipped
+    if misfit is not None:
+        skipped.append(f"preference was not scored: {misfit}")
     for note in skipped:
         log.warning("%s", note)
     shown_contents, shown_styles = (

@@ -95,18 +95,27 @@ class PreferenceScorer:
     card: ScorerCard | None = field(default=None, compare=False)
 
     def score(self, features: Array) -> float:
-        """S of the features (3D,) of a picture; higher is better."""
+        """The score s of a picture with these features (3D,); higher is better."""
         return float(self.weights @ ((features - self.centre) / self.spread))
 
     def score_picture(
         self, encoder: Encode, picture: Tensor, style: Tensor | None = None, content: Tensor | None = None
     ) -> float:
-        """S of a picture (1, 3, H, W) in [0, 1] beside its style and content; without these, of how it looks alone."""
+        """The score s of a picture (1, 3, H, W) in [0, 1] beside its style and content; without these, of its looks alone."""
         return self.score(scorer_features(encoder, picture, style, content))
 
     def chance(self, encoder: Encode, picture: Tensor, style: Tensor, content: Tensor) -> float:
         """The chance that people prefer it to one whose s is 0, as the centre's; NaN where it is not finite."""
         return float(expit(self.score_picture(encoder, picture, style, content)))
+
+    def misfit(self, encoder_digest: str) -> str | None:
+        """Why pictures cannot be scored by the encoder with this digest, if so: its features are not those learnt from."""
+        if self.card is None or self.card.encoder == encoder_digest:
+            return None
+        return (
+            f"its scorer was made with the features of encoder {self.card.encoder_name} {self.card.encoder[:12]}, and models "
+            f"are scored here by {encoder_digest[:12]}; make one by that with `ieast study scorer`, see its --help"
+        )
 
 
 def scorer_features(encoder: Encode, picture: Tensor, style: Tensor | None = None, content: Tensor | None = None) -> Array:
@@ -182,26 +191,8 @@ def save_scorer(scorer: PreferenceScorer, path: Path) -> None:
         save_file(tensors, temporary, metadata={"preference_scorer": json.dumps(asdict(scorer.card))})
 
 
-def load_scorer(path: Path, encoder_digest: str) -> PreferenceScorer:
-    """The scorer at `path`, for features of the encoder with this digest.
-
-    Raises:
-        WeightsError: There is no such file, it holds something else, or its scorer was made with another encoder.
-    """
-    scorer = read_scorer(path)
-    card = scorer.card
-    assert card is not None
-    if card.encoder != encoder_digest:
-        raise WeightsError(
-            f"{path} was made with the features of encoder {card.encoder_name} {card.encoder[:12]}, and models are scored here "
-            f"by {encoder_digest[:12]}. Make it again with that one: "
-            f"`ieast study scorer STUDY -o {path} --encoder NAME --encoder-weights FILE`"
-        )
-    return scorer
-
-
 def read_scorer(path: Path) -> PreferenceScorer:
-    """The scorer at `path`, whatever encoder it was made with; nothing in the file is executed.
+    """The scorer at `path`; nothing in the file is executed.
 
     Raises:
         WeightsError: There is no such file, or it holds something else.

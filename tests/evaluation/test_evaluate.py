@@ -13,7 +13,6 @@ from PIL import Image
 from ieast.checkpoint import EncoderCard, ModelCard
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import prepare_dataset
-from ieast.errors import WeightsError
 from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance, style_mismatch
 from ieast.evaluation.evaluate import Evaluation, evaluate
 from ieast.evaluation.features import pooled_features
@@ -23,7 +22,7 @@ from ieast.evaluation.heatmaps import clip_heat_map, common_limit
 from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.pairs import read_picture, scoring_styles
 from ieast.evaluation.perceptual import EncoderTapDistance
-from ieast.evaluation.preference import PreferenceScorer, ScorerCard, load_scorer, save_scorer, scorer_features
+from ieast.evaluation.preference import PreferenceScorer, ScorerCard, read_scorer, save_scorer, scorer_features
 from ieast.evaluation.references import CONTENT, REFERENCES, STYLE, style_as_it_is
 from ieast.evaluation.report import html_report
 from ieast.evaluation.statistics import mean_interval
@@ -169,7 +168,7 @@ def test_artworks_that_were_enlarged_are_not_real_ones(stylizer, tmp_path, make_
 
 def test_the_preference_score_is_the_scorers_with_its_agreement_beside_it(judged, many, scorer, stylizer, encoder):
     dataset, config = many
-    loaded = load_scorer(scorer, encoder.digest())
+    loaded = read_scorer(scorer)
     for _, row in judged.pairs.head(3).iterrows():
         content, style = (
             read_picture(Path(dataset.folder, side, row[side]), config.size)[None] for side in ("content", "style")
@@ -180,15 +179,14 @@ def test_the_preference_score_is_the_scorers_with_its_agreement_beside_it(judged
     assert judged.intervals["preference_agreement"] == (0.6, 0.8)
 
 
-def test_a_scorer_of_another_encoder_is_refused(many, scorer, stylizer, make_config):
+def test_a_scorer_of_another_encoder_does_not_score_and_it_is_said(many, scorer, stylizer, make_config):
     dataset, config = many
-    with pytest.raises(WeightsError, match="was made with the features of encoder an encoder"):
-        evaluate(
-            stylizer,
-            dataset,
-            config.model_copy(update={"preference": str(scorer)}),
-            build_encoder(make_config().encoder, seed=1),
-        )
+    wanted = config.model_copy(update={"preference": str(scorer), "pairs": 2})
+    other = build_encoder(make_config().encoder, seed=1)
+    found = evaluate(stylizer, dataset, wanted, other)
+    assert not [name for name in found.metrics if name.startswith("preference")]
+    assert "preference was not scored: its scorer was made with the features of encoder an encoder" in found.skipped
+    assert f"and models are scored here by {other.digest()[:12]}" in found.skipped
 
 
 def test_content_and_style_as_they_are_are_scored_as_if_models_had_made_them(evaluation, encoder, prepared, config):

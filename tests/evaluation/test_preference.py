@@ -15,7 +15,6 @@ from ieast.evaluation.preference import (
     PreferenceScorer,
     ScorerCard,
     held_out_agreement,
-    load_scorer,
     read_scorer,
     save_scorer,
     scorer_features,
@@ -124,19 +123,18 @@ def test_a_scorer_survives_its_file(tmp_path):
     random = np.random.default_rng(0)
     scorer = PreferenceScorer(*random.normal(size=(3, 7)), card=CARD)
     save_scorer(scorer, tmp_path / "scorer.safetensors")
-    found = load_scorer(tmp_path / "scorer.safetensors", "digest")
+    found = read_scorer(tmp_path / "scorer.safetensors")
     assert found.card == CARD
     for name in ("weights", "centre", "spread"):
         assert np.array_equal(getattr(found, name), getattr(scorer, name))
 
 
 def test_files_that_are_no_scorers_are_refused(tmp_path):
-    missing, torn, other, older, mine = (tmp_path / name for name in ("missing", "torn", "other", "older", "mine"))
+    missing, torn, other, older = (tmp_path / name for name in ("missing", "torn", "other", "older"))
     torn.write_bytes(b"no tensors")
     save_file({"weights": torch.zeros(2)}, other)
     tensors = {name: torch.zeros(2, dtype=torch.float64) for name in ("weights", "centre", "spread")}
     save_file(tensors, older, metadata={"preference_scorer": json.dumps({"format": 0})})
-    save_scorer(PreferenceScorer(*np.ones((3, 2)), card=CARD), mine)
     for path, said in (
         (missing, "there is no such file. Make one with `ieast study scorer STUDY -o"),
         (torn, "cannot be read as a preference scorer"),
@@ -147,5 +145,11 @@ def test_files_that_are_no_scorers_are_refused(tmp_path):
             read_scorer(path)
         assert str(path) in str(caught.value)
         assert said in str(caught.value)
-    with pytest.raises(WeightsError, match="was made with the features of encoder an encoder digest, and models are scored"):
-        load_scorer(mine, "another digest")
+
+
+def test_a_scorer_knows_the_encoder_whose_features_it_reads():
+    scorer = PreferenceScorer(*np.ones((3, 2)), card=CARD)
+    assert scorer.misfit("digest") is None
+    assert "made with the features of encoder an encoder digest, and models are scored here by another" in scorer.misfit(
+        "another"
+    )

@@ -194,6 +194,28 @@ def test_a_threshold_on_a_score_that_nobody_computes_says_which_there_are():
     )
 
 
+@pytest.mark.parametrize(
+    ("metric", "better", "worse"),
+    [
+        ("style_mismatch", 0.1, 0.3),
+        ("colour_noise", 0.2, 0.7),
+        ("detail", 4.0, 2.0),
+        ("deception", 0.4, 0.1),
+        ("deception_accuracy", 0.6, 1.0),
+        ("preference", 0.7, 0.4),
+    ],
+)
+def test_scores_of_noise_deception_and_preference_stand_in_thresholds_like_any_other(metric, better, worse):
+    compared = (Threshold(metric=metric, relative_to_champion=1.0),)  # its direction is the table's
+    bounded = (Threshold(metric=metric, **{"at_most" if better < worse else "at_least": (better + worse) / 2}),)
+    assert decide({metric: better}, {metric: worse}, compared).promote
+    assert not decide({metric: worse}, {metric: better}, compared).promote
+    assert decide({metric: better}, None, bounded).promote
+    assert not decide({metric: worse}, None, bounded).promote
+    for unmeasured in ({}, {metric: math.nan}):  # too few pictures, no scorer
+        assert not decide(unmeasured, {metric: worse}, compared).promote
+
+
 @pytest.mark.parametrize("thresholds", [(), (Threshold(metric="style", better="lower", at_most=1.0),), NO_WORSE])
 def test_a_champion_without_scores_stays_whatever_is_asked(thresholds):
     decision = decide({"style": 0.1}, None, thresholds, unusable="its file is damaged")

@@ -7,7 +7,7 @@ from helpers.studies import METHODS, draw_benchmark, save
 
 from ieast.errors import StudyError
 from ieast.evaluation.degradations import DEGRADATIONS
-from ieast.evaluation.preference import load_scorer, save_scorer
+from ieast.evaluation.preference import read_scorer, save_scorer
 from ieast.io.images import to_image, to_tensor
 from ieast.study.build import build_study
 from ieast.study.plan import Plan
@@ -90,7 +90,7 @@ def test_a_scorer_is_the_same_every_time_and_survives_its_file(drawn_study, enco
     assert scorer.card == again.card
     assert np.array_equal(scorer.weights, again.weights)
     save_scorer(scorer, tmp_path / "scorer.safetensors")
-    loaded = load_scorer(tmp_path / "scorer.safetensors", encoder.digest())
+    loaded = read_scorer(tmp_path / "scorer.safetensors")
     assert loaded.card == scorer.card
     picture = to_tensor(draw_picture(901, 64, 56))
     assert loaded.score_picture(encoder, picture) == scorer.score_picture(encoder, picture)
