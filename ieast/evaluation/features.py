@@ -1,5 +1,7 @@
 """What a frozen encoder sees in a picture, as one vector: the features of the deception and preference scores."""
 
+from collections.abc import Collection
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,7 +11,8 @@ from ieast.evaluation.distances import Encode
 from ieast.evaluation.noise import fine_structure
 from ieast.io.images import to_image, to_tensor
 from ieast.layers.statistics import mean_std
-from ieast.models.encoder import STYLE_TAPS, Taps
+from ieast.models.encoder import Taps
+from ieast.models.vgg19 import STYLE_TAPS
 
 Array = NDArray[np.float64]
 
@@ -21,8 +24,12 @@ class Remembering:
         self._encoder = encoder
         self._seen: dict[int, tuple[Tensor, Taps]] = {}
 
-    def __call__(self, images: Tensor) -> Taps:
-        """The taps of `images` (B, 3, H, W) in [0, 1]; known by being the same tensor, and not to be changed."""
+    def __call__(self, images: Tensor, layers: Collection[str] = STYLE_TAPS) -> Taps:
+        """All five taps of `images` (B, 3, H, W) in [0, 1], of which `layers` are some.
+
+        Pictures are known by being the same tensor, which is not to be changed.
+        """
+        assert set(layers) <= set(STYLE_TAPS)
         if id(images) not in self._seen:
             self._seen[id(images)] = images, self._encoder(images)  # with the images, whose id nothing else then gets
         return self._seen[id(images)][1]

@@ -1,6 +1,5 @@
 """Scores of a model on pairs of a content and a style."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import PreparedDataset
@@ -20,7 +18,9 @@ from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.perceptual import PerceptualDistance
 from ieast.evaluation.preference import PreferenceScorer
 from ieast.evaluation.references import CONTENT, STYLE, style_as_it_is
+from ieast.io.files import evenly
 from ieast.io.images import read_image, read_size, resize_smallest_side, to_tensor
+from ieast.io.progress import progress_bar
 from ieast.models.encoder import Encoder
 from ieast.stylizer.base import Stylizer
 
@@ -77,7 +77,7 @@ def score_pairs(
     device = encoder.conv0.weight.device
     rows: dict[str, list[dict[str, object]]] = {name: [] for name in (MODEL, CONTENT, STYLE)}
     features: dict[str, list[Array]] = {name: [] for name in rows}
-    for content_path, style_path in progress(chosen, "scoring pairs"):
+    for content_path, style_path in progress_bar(chosen, desc="scoring pairs"):
         content, style = (read_picture(path, config.size)[None].to(device) for path in (content_path, style_path))
         stylized, copy = stylizer.stylize(content, style), style_as_it_is(style_path, *content.shape[-2:]).to(device)
         seen = Remembering(encoder)
@@ -143,13 +143,6 @@ def read_native(path: Path) -> Tensor:
     return to_tensor(read_image(path))
 
 
-def evenly(paths: Sequence[Path], count: int | None) -> list[Path]:
-    """At most `count` of `paths`, evenly spread over them; all without a count."""
-    if count is None or not paths:
-        return list(paths)
-    return [paths[k] for k in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)]
-
-
 def scoring_styles(stylizer: Stylizer, prepared: PreparedDataset, config: EvaluationConfig) -> Sequence[Path]:
     """The styles that `stylizer` is scored in: held out from training, unless it knows no others than it learnt.
 
@@ -171,8 +164,3 @@ def spread(paths: Sequence[Path], count: int, size: int) -> list[tuple[str, Tens
 def read_picture(path: Path, size: int) -> Tensor:
     """The picture (3, H, W) in [0, 1] whose smallest side is `size`."""
     return to_tensor(resize_smallest_side(read_image(path, smallest_side=size), size))[0]
-
-
-def progress(items: Sequence, what: str) -> tqdm:
-    """`items` with a progress bar that refreshes rarely where nobody watches, for steps' output is kept."""
-    return tqdm(items, desc=what, mininterval=0.2 if sys.stderr.isatty() else 20.0)

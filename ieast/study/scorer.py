@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 from torch import Tensor
-from tqdm import tqdm
 
 from ieast.errors import StudyError
 from ieast.evaluation.degradations import DEGRADATIONS
@@ -26,6 +25,7 @@ from ieast.evaluation.preference import (
     train_scorer,
 )
 from ieast.io.images import read_image, to_tensor
+from ieast.io.progress import progress_bar
 from ieast.models.encoder import Encoder
 from ieast.study.store import PICTURES, Store
 
@@ -90,7 +90,7 @@ def make_scorer(study: Path, encoder: Encoder, source: str, seed: int = 0) -> Pr
 
 def _from_votes(voted: pd.DataFrame, pictures: Path, encoder: Encoder) -> Iterator[Comparison]:
     """A comparison for each two pictures of a pair of which one was ever preferred to the other."""
-    for (content, style), rows in tqdm(voted.groupby(["content", "style"]), desc="pairs", unit="pair"):
+    for (content, style), rows in progress_bar(voted.groupby(["content", "style"]), desc="pairs", unit="pair"):
         wins: Counter[tuple[str, str]] = Counter()
         for _, asked in rows.groupby(["participant", "number"]):
             chosen = asked["place"] == asked["answer"]
@@ -110,7 +110,7 @@ def _from_degradations(choices: pd.DataFrame, pictures: Path, encoder: Encoder) 
     pairs = [rows for _, rows in stylized.groupby(["content", "style"])]
     ways = tuple(DEGRADATIONS.values())
     reals: dict[str, list[Array]] = {}  # by file: of a style as it is, and made worse in each way
-    for number, rows in enumerate(tqdm(pairs[:: -(-len(pairs) // MOST_PAIRS)], desc="pairs", unit="pair")):
+    for number, rows in enumerate(progress_bar(pairs[:: -(-len(pairs) // MOST_PAIRS)], desc="pairs", unit="pair")):
         row = rows.sort_values("file").iloc[number % len(rows)]  # names are random, so each method has its turns
         made, style, content = (_read(pictures / row[name]) for name in ("file", "style_file", "content_file"))
         seen = Remembering(encoder)

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 import typer
 import yaml
-from conftest import QUICKSTART, SMALL, draw_dataset, draw_picture, merge
+from helpers.configurations import QUICKSTART, SMALL, merge
+from helpers.datasets import draw_dataset, draw_picture
 from typer.testing import CliRunner
 
 from benchmarks import quality

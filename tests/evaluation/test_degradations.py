@@ -14,7 +14,7 @@ from ieast.evaluation.features import pooled_features
 from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.preference import Comparison, held_out_agreement, scorer_features, train_scorer
 from ieast.io.images import to_tensor
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 
 KINDS = 16
 SIZE = (96, 112)

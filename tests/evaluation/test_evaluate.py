@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import draw_dataset, draw_picture
+from helpers.datasets import draw_dataset, draw_picture
 from PIL import Image
 
 from ieast.checkpoint import EncoderCard, ModelCard
@@ -29,7 +29,7 @@ from ieast.evaluation.statistics import mean_interval
 from ieast.evaluation.temporal import score_clip
 from ieast.io.images import to_tensor
 from ieast.methods.adain import AdaIn
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 
 PAIR_NAMES = (
     "style_distance",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2lab
 

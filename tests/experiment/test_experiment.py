@@ -225,7 +225,7 @@ def test_where_an_encoder_comes_from_decides_whether_its_taps_are_scaled(encoder
 
 @pytest.mark.parametrize(
     ("external", "contrastive", "method"),
-    [(True, True, "ieast"), (True, False, "ieast-without-cl"), (False, True, "ieast-without-el"), (False, False, "sanet")],
+    [(True, True, "ieast"), (True, False, "ieast-no-cl"), (False, True, "ieast-no-el"), (False, False, "sanet")],
 )
 def test_the_switches_name_the_method(external, contrastive, method):
     objective = {"external_learning": external, "contrastive_learning": contrastive}

@@ -16,7 +16,7 @@ from ieast.config import EncoderConfig
 from ieast.evaluation.features import pooled_features
 from ieast.evaluation.preference import PreferenceScorer, ScorerCard, save_scorer
 from ieast.evaluation.references import REFERENCES
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {

@@ -2,7 +2,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from helpers.studies import METHODS, draw_benchmark, save
 
 from ieast.errors import StudyError
