@@ -9,7 +9,7 @@ Array = NDArray[np.float64]
 
 
 def fit_logistic(x: Array, y: Array, ridge: float, weights: Array | None = None, intercept: bool = True) -> tuple[Array, float]:
-    """The w and b that minimise Σ v_i log(1 + exp(-s_i (w x_i + b))) / Σ v_i + ridge ‖w‖² / 2, where s_i is 1 or -1.
+    """The w and b that minimize Σ v_i log(1 + exp(-s_i (w x_i + b))) / Σ v_i + ridge ‖w‖² / 2, where s_i is 1 or -1.
 
     The optimum lies in the span of the rows, so Newton's steps are taken there: in as many dimensions as there are rows, where
     features are more. The loss is strictly convex in w, and b is finite where both classes occur, so there is one optimum.
@@ -17,7 +17,7 @@ def fit_logistic(x: Array, y: Array, ridge: float, weights: Array | None = None,
     Args:
         x: (N, D).
         y: (N,) of 0 and 1.
-        ridge: Positive; b is not penalised.
+        ridge: Positive; b is not penalized.
         weights: (N,) v, not negative; all 1 by default.
         intercept: Whether there is a b; otherwise it is 0, as comparisons of two things have it (Bradley & Terry 1952).
 
