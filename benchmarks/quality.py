@@ -3,9 +3,11 @@
 python -m benchmarks.quality DATA --config configs/compact.yaml -o FOLDER
 
 DATA holds content/ and style/, of which the configuration keeps the share `prepare.held_out` from training. Makes pictures of
-the same pairs by every model, and a table of the style and content distance of the README.
+the same pairs by every model, and a table of medians of the README's scores, with two rows that keep them honest: the content
+and the style as they are.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,55 +15,108 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
+from torch import Tensor
 from tqdm import tqdm
 
 from ieast.checkpoint import load_model
 from ieast.config import EncoderConfig, PrepareConfig, StylizeOptions
 from ieast.data.prepare import PreparedDataset, folder_digest, prepare_dataset
-from ieast.evaluation.distances import content_distance, style_distance
+from ieast.evaluation.distances import content_distance, style_distance, style_mismatch
+from ieast.evaluation.features import Remembering
+from ieast.evaluation.noise import fine_structure
+from ieast.evaluation.perceptual import PerceptualDistance, perceptual_distance, require_weights
+from ieast.evaluation.references import CONTENT, STYLE, style_as_it_is
 from ieast.experiment import ExperimentConfig
 from ieast.io.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
+from ieast.metrics import with_arrow
 from ieast.models.encoder import Encoder
 from ieast.models.encoder_weights import build_encoder
 from ieast.models.pretrained import released_or_folder
 from ieast.stylizer.base import Stylizer
 
+Maker = Callable[[Tensor, Tensor, Path], Tensor]
+"""Gives what is scored of a content and a style, (1, 3, H, W) in [0, 1], and the style's file."""
 
-def held_out_pairs(prepared: PreparedDataset, count: int, match: str) -> list[tuple[Path, Path]]:
-    """The same `count` pairs of held-out contents and styles every time; styles are those whose name contains `match`."""
+
+def held_out_pairs(prepared: PreparedDataset, count: int, match: str = "", min_side: int = 1) -> list[tuple[Path, Path]]:
+    """The same `count` pairs of held-out contents and styles every time, drawn from all of them.
+
+    Args:
+        prepared: The pictures.
+        count: How many pairs.
+        match: Styles are those whose name contains it.
+        min_side: And whose sources have at least so many pixels on their smallest side: larger pictures of smaller ones have
+            no detail to copy.
+
+    Raises:
+        typer.BadParameter: There is no such style.
+    """
     random = np.random.default_rng(0)
     contents = prepared.scoring_paths("content")
-    styles = [path for path in prepared.scoring_paths("style") if match in path.name]
+    sides = prepared.source_sides("style")
+    styles = [path for path in prepared.scoring_paths("style") if match in path.name and sides[path] >= min_side]
     if not styles:
-        raise typer.BadParameter(f"no held-out style has {match!r} in its name")
-    # Every style comes up as often as the others, give or take one.
-    return [(contents[random.integers(len(contents))], styles[number % len(styles)]) for number in range(count)]
+        raise typer.BadParameter(f"no held-out style of {min_side} pixels and more has {match!r} in its name")
+    # Shuffled, for names begin with the collection; and dealt, so that every style comes up as often, give or take one.
+    order = random.permutation(len(styles))
+    return [(contents[random.integers(len(contents))], styles[order[number % len(styles)]]) for number in range(count)]
+
+
+def scores_of(
+    encoder: Encoder, distance: PerceptualDistance | None, picture: Tensor, content: Tensor, style: Tensor
+) -> dict[str, float]:
+    """The README's scores of one stylization, by name.
+
+    Args:
+        encoder: Of the distances.
+        distance: The perceptual one to the content; without it there is no such score.
+        picture: What was made, (1, 3, H, W) in [0, 1].
+        content: From this, of the same size.
+        style: In this style, (1, 3, H', W').
+    """
+    seen = Remembering(encoder)
+    fine = fine_structure(picture)
+    found = {
+        "style_distance": float(style_distance(seen, picture, style)),
+        "style_mismatch": float(style_mismatch(seen, picture, style)),
+        "content_distance": float(content_distance(seen, picture, content)),
+    }
+    if distance is not None:
+        found[f"content_{distance.name}"] = float(distance(picture, content))
+    return found | {"detail": fine.detail, "colour_noise": fine.colour_noise}
 
 
 @torch.inference_mode()
 def score(
-    name: str, stylizer: Stylizer, pairs: list[tuple[Path, Path]], size: int, metric_encoder: Encoder, folder: Path
+    name: str,
+    make: Maker,
+    pairs: list[tuple[Path, Path]],
+    size: int,
+    encoder: Encoder,
+    distance: PerceptualDistance | None,
+    folder: Path,
 ) -> list[dict[str, object]]:
     """A row a pair; pictures go to `folder`."""
     rows: list[dict[str, object]] = []
     for number, (content_path, style_path) in enumerate(tqdm(pairs, desc=f"{name} at {size}")):
         content = to_tensor(resize_smallest_side(read_image(content_path), size))
         style = to_tensor(resize_smallest_side(read_image(style_path), min(size, StylizeOptions.style_size)))
-        stylized = stylizer.stylize(content, style)
-        stem = folder / f"{number:02d}"
-        for kind, picture in (("content", content), ("style", style), (name, stylized)):
-            write_image(to_image(picture), stem.with_name(f"{stem.name}_{kind}.png"))
-        rows.append(
-            {
-                "model": name,
-                "size": size,
-                "content": content_path.stem,
-                "style": style_path.stem,
-                "style_distance": float(style_distance(metric_encoder, stylized, style)),
-                "content_distance": float(content_distance(metric_encoder, stylized, content)),
-            }
-        )
+        made = make(content, style, style_path)
+        for kind, picture in (("content", content), ("style", style), (name.replace(" ", "_"), made)):
+            write_image(to_image(picture), folder / f"{number:02d}_{kind}.png")
+        where = {"model": name, "size": size, "content": content_path.stem, "style": style_path.stem}
+        rows.append({**where, **scores_of(encoder, distance, made, content, style)})
     return rows
+
+
+def _by(stylizer: Stylizer) -> Maker:
+    return lambda content, style, _path: stylizer.stylize(content, style)
+
+
+def medians(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a model and size, in the order they come; columns say where better values lie."""
+    grouped = table.drop(columns=["content", "style"]).groupby(["model", "size"], sort=False)
+    return grouped.median().round(3).rename(columns=with_arrow)
 
 
 def main(
@@ -72,22 +127,33 @@ def main(
     size: Annotated[list[int] | None, typer.Option(help="Smallest sides in pixels.")] = None,
     pairs: Annotated[int, typer.Option(min=1)] = 24,
     match: Annotated[str, typer.Option(help="Only styles with this in their names.")] = "",
+    min_side: Annotated[int, typer.Option(min=1, help="Only styles of at least so many pixels, before any resizing.")] = 1,
     metric_weights: Annotated[str | None, typer.Option(help="Encoder file to score with; by default the shipped one.")] = None,
+    perceptual: Annotated[
+        str | None, typer.Option(help="Also lpips-alex, lpips-vgg, lpips-squeeze or encoder-taps to the content.")
+    ] = None,
 ) -> None:
     """Make the pictures and print the medians."""
     settings: PrepareConfig = ExperimentConfig.load(config).prepare
+    if perceptual is not None:
+        require_weights(perceptual)
     prepared = prepare_dataset(data, output, settings, folder_digest(data))
-    chosen = held_out_pairs(prepared, pairs, match)
+    chosen = held_out_pairs(prepared, pairs, match, min_side)
     encoder = build_encoder(EncoderConfig(name="vgg19-compact", weights=metric_weights))
-    rows = []
+    distance = None if perceptual is None else perceptual_distance(perceptual, encoder)
+    makers: dict[str, Maker] = {}
     for name in model or ["ieast", "sanet"]:
         stylizer, _ = load_model(released_or_folder(name))
+        makers[name.replace("/", "-")] = _by(stylizer)
+    makers[CONTENT] = lambda content, _style, _path: content
+    makers[STYLE] = lambda content, _style, path: style_as_it_is(path, *content.shape[-2:])
+    rows = []
+    for name, make in makers.items():
         for side in size or [256, 512, 1024]:
-            rows += score(name.replace("/", "-"), stylizer, chosen, side, encoder, output / "pictures" / str(side))
+            rows += score(name, make, chosen, side, encoder, distance, output / "pictures" / str(side))
     table = pd.DataFrame(rows)
     table.to_csv(output / "quality.csv", index=False)
-    medians = table.groupby(["model", "size"])[["style_distance", "content_distance"]].median().round(3)
-    typer.echo(f"{medians}\n{len(chosen)} pairs; pictures and quality.csv in {output}")
+    typer.echo(f"{medians(table).to_string()}\nmedians of {len(chosen)} pairs; pictures and quality.csv in {output}")
 
 
 if __name__ == "__main__":

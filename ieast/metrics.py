@@ -45,6 +45,13 @@ METRICS = (
         "squared differences of channel means and deviations over five taps; lower is closer to the style",
     ),
     Metric(
+        "style_mismatch",
+        "lower",
+        "share, 0 to 1",
+        "the same, bounded: per tap ‖a - b‖² / (‖a‖² + ‖b‖²) of all means and deviations, and the mean over taps, so that "
+        "near-empty styles do not rule means over pairs",
+    ),
+    Metric(
         "content_distance",
         "lower",
         "squared deviations",
@@ -63,6 +70,45 @@ METRICS = (
         "lower",
         "nats",
         "content feature structural distance: how differently positions resemble each other at relu3_1 (Chung et al. 2024)",
+    ),
+    Metric(
+        "detail",
+        "higher",
+        "L of CIELAB, 0 to 100",
+        "root mean square of lightness minus its Gaussian blur of one pixel; artworks have 4 to 5 at 512 pixels",
+    ),
+    Metric(
+        "colour_noise",
+        "lower",
+        "ratio",
+        "that of a and b, divided by `detail` (or by 0.1, if it is less): coloured fringes and speckle; artworks have about "
+        "0.2 at 512 pixels, 0.3 at 256",
+    ),
+    Metric(
+        "deception",
+        "higher",
+        "share, 0.5 where nothing tells them apart",
+        "stylizations that a classifier takes for real artworks (Lopez-Paz & Oquab 2017; Table 1 of the paper, by machine), "
+        "having learnt from others in other styles and of other contents",
+    ),
+    Metric(
+        "deception_accuracy",
+        "lower",
+        "share, 0.5 for guessing",
+        "how often that classifier is right, artworks and stylizations weighing alike",
+    ),
+    Metric(
+        "preference",
+        "higher",
+        "chance, 0 to 1",
+        "that people prefer it to the mean picture of what the scorer in `evaluation.preference` has learnt from "
+        "(`ieast study scorer`; Bradley & Terry 1952)",
+    ),
+    Metric(
+        "preference_agreement",
+        "higher",
+        "share, 0.5 for guessing",
+        "how often that scorer agreed with comparisons that were held out when it was made; the same for all models",
     ),
     Metric(
         "art_fid",

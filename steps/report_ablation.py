@@ -23,6 +23,7 @@ from steps.support.comparison_runs import (
     children_of,
     log_report,
     outcome_of,
+    preference_facts,
     read_table,
     runs_table,
     scored_of,
@@ -50,7 +51,7 @@ def report_ablation(
     comparison = compare_scored(scored, baseline) if scored else None
     report = Report(
         title="Ablation of external and contrastive learning",
-        facts=_facts(data, config, scored),
+        facts=_facts(data, config, scored) | preference_facts(finished),
         comparison=comparison,
         baseline=baseline,
         runs=runs_table(runs),

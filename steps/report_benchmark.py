@@ -29,6 +29,7 @@ from steps.support.comparison_runs import (
     children_of,
     log_report,
     outcome_of,
+    preference_facts,
     read_table,
     runs_table,
     scored_of,
@@ -70,6 +71,7 @@ def report_benchmark(
         facts={
             "data": f"{data.md5} (revision {data.revision})",
             "code": ", ".join(sorted({each.code for each in scored})) or "none",
+            **preference_facts(finished),
         },
         comparison=comparison,
         baseline=baseline,

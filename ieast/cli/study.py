@@ -89,6 +89,43 @@ def score(
         typer.echo(f"table     {path}")
 
 
+@study_app.command()
+def scorer(
+    study: Study,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The scorer's file, for evaluation.preference.")],
+    encoder: Annotated[str, typer.Option(help="Encoder whose features it reads: that by which models are scored.")] = (
+        "vgg19-compact"
+    ),
+    encoder_weights: Annotated[
+        str | None, typer.Option(help="The encoder's file, as encoder.weights; by default the shipped one's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the pairs held out together, and of the bootstrap.")] = 0,
+) -> None:
+    """Learn which pictures people prefer: from votes, or from pictures made worse until there are enough."""
+    from pydantic import ValidationError
+
+    from ieast.config import EncoderConfig
+    from ieast.config.base import describe
+    from ieast.evaluation.preference import save_scorer
+    from ieast.models.encoder_weights import build_encoder
+    from ieast.study.scorer import FEWEST_ANSWERS, VOTES, make_scorer
+
+    try:
+        config = EncoderConfig.model_validate({"name": encoder, "weights": encoder_weights})
+    except ValidationError as error:
+        raise ConfigError(describe(error, "--encoder")) from None
+    made = make_scorer(study, build_encoder(config), config.source, seed)
+    save_scorer(made, output)
+    card = made.card
+    assert card is not None
+    by = f" by {card.votes:.0f} answers" if card.source == VOTES else f"; fewer than {FEWEST_ANSWERS} preference answers"
+    typer.echo(f"{output}  learnt from {card.comparisons} comparisons ({card.source}{by})")
+    typer.echo(
+        f"agreement {_number(card.agreement)}, {_number(card.low)} to {_number(card.high)} on {card.pairs} held-out pairs"
+    )
+    typer.echo(f"next      set evaluation.preference to {output}")
+
+
 def _print_scores(title: str, scores: "pd.DataFrame") -> None:
     from rich.console import Console
     from rich.table import Table

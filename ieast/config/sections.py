@@ -262,6 +262,9 @@ class EvaluationConfig(Settings):
     artfid_weights: str | None = Field(
         None, description="file of ArtFID's network (art_inception.pth); none: ArtFID is not scored"
     )
+    preference: str | None = Field(
+        None, description="file of a preference scorer, as `ieast study scorer` writes it; none: preference is not scored"
+    )
     seed: int = Field(0, ge=0, description="of the pairs that are drawn and of the bootstrap")
 
     @model_validator(mode="after")
@@ -338,7 +341,8 @@ class PromotionConfig(Settings):
     """The gate between challenger and champion; every condition must hold."""
 
     thresholds: tuple[Threshold, ...] = (
-        Threshold(metric="style_distance", relative_to_champion=1.0),
+        # Bounded, where a few pairs with near-empty styles would rule the mean of `style_distance`.
+        Threshold(metric="style_mismatch", relative_to_champion=1.0),
         Threshold(metric="content_distance", relative_to_champion=1.1),
     )
     encoder: EncoderConfig = Field(

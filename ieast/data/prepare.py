@@ -74,6 +74,18 @@ class PreparedDataset(BaseModel):
         """The pictures of `side` that training does not see; all of them where none are held out."""
         return self._held_out(side) or self._paths(side)
 
+    def enlarged(self, side: str) -> set[Path]:
+        """The pictures of `side` that have more pixels than their sources: what lies between those is no detail."""
+        usable = self._usable(side)
+        larger = usable[["width", "height"]].min(axis=1) > usable[["source_width", "source_height"]].min(axis=1)
+        return {Path(self.folder) / name for name in usable.loc[larger, "prepared"]}
+
+    def source_sides(self, side: str) -> dict[Path, int]:
+        """Pixels of the smallest side of the source of each picture of `side`."""
+        usable = self._usable(side)
+        smallest = usable[["source_width", "source_height"]].min(axis=1).astype(int)
+        return {Path(self.folder) / name: pixels for name, pixels in zip(usable["prepared"], smallest, strict=True)}
+
     def _held_out(self, side: str) -> list[Path]:
         # By a digest of the name, so that pictures which come later change little of which are held out.
         paths = self._paths(side)
@@ -81,10 +93,11 @@ class PreparedDataset(BaseModel):
         return sorted(sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).digest())[:count])
 
     def _paths(self, side: str) -> list[Path]:
-        folder = Path(self.folder)
-        manifest = pd.read_csv(folder / MANIFEST)
-        usable = manifest[(manifest["side"] == side) & (manifest["status"] == "ok")]
-        return [folder / name for name in sorted(usable["prepared"])]
+        return [Path(self.folder) / name for name in sorted(self._usable(side)["prepared"])]
+
+    def _usable(self, side: str) -> pd.DataFrame:
+        manifest = pd.read_csv(Path(self.folder) / MANIFEST)
+        return manifest[(manifest["side"] == side) & (manifest["status"] == "ok")]
 
 
 def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data_digest: str) -> PreparedDataset:

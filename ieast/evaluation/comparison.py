@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 from PIL import Image
 
 from ieast.evaluation.pages import data_uri, page
+from ieast.evaluation.references import REFERENCES
 from ieast.evaluation.statistics import compare, summarize
 from ieast.metrics import with_arrow
 
@@ -27,6 +28,7 @@ class Scored:
     code: str
     pairs: pd.DataFrame
     clips: pd.DataFrame
+    references: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def compare_scored(scored: Sequence[Scored], baseline: str) -> Comparison:
             differences.append(compare(table, baseline, metrics, unit))
         means = table.groupby(["variant", "seed"], sort=False)[metrics].mean()
         seeds.append(means.melt(ignore_index=False, var_name="metric", value_name="mean").reset_index())
-    order = [*dict.fromkeys(each.variant for each in scored), INPUTS]
+    scores.append(_references(scored[0]))
+    order = [*dict.fromkeys(each.variant for each in scored), INPUTS, *REFERENCES]
     return Comparison(*(_in_order(part, order) for part in (scores, differences, seeds)))
 
 
@@ -80,6 +83,15 @@ def _floors(any_of_them: Scored, table: pd.DataFrame, unit: Sequence[str]) -> pd
     floors = [name for name in table.columns if _is_floor(name)]
     summary = summarize(one, floors, unit) if floors else pd.DataFrame(columns=["variant", "metric"])
     return summary.assign(metric=summary["metric"].str.removesuffix("_inputs"))
+
+
+def _references(any_of_them: Scored) -> pd.DataFrame:
+    """The scores of contents and styles as they are, which are the same whatever was scored beside them."""
+    table = any_of_them.references
+    if table.empty:
+        return pd.DataFrame(columns=["variant", "metric"])
+    table = table.rename(columns={"reference": "variant"})
+    return summarize(table, [name for name in table.columns if name not in (*UNITS["pairs"], "variant")], UNITS["pairs"])
 
 
 def _labelled(each: Scored, table: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """How far a stylized picture is from its style and from its content."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,8 +9,11 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from ieast.layers.statistics import mean_std
 from ieast.losses import functional
-from ieast.models.encoder import Encoder
+from ieast.models.encoder import Taps
 from ieast.models.vgg19 import STYLE_TAPS
+
+Encode = Callable[..., Taps]
+"""An `Encoder`, or one that remembers what it has seen."""
 
 SSIM_SIGMA = 1.5
 """Pixels; the deviation of SSIM's Gaussian window (Wang et al. 2004)."""
@@ -21,7 +26,7 @@ CFSD_POSITIONS = 1024
 """Most positions that `cfsd` compares: its matrices have this many rows and columns."""
 
 
-def style_distance(encoder: Encoder, stylized: Tensor, style: Tensor) -> Tensor:
+def style_distance(encoder: Encode, stylized: Tensor, style: Tensor) -> Tensor:
     """Squared differences of μ and of σ over the five taps, each tap in units of the style's mean activation.
 
     Args:
@@ -38,7 +43,28 @@ def style_distance(encoder: Encoder, stylized: Tensor, style: Tensor) -> Tensor:
     return total
 
 
-def content_distance(encoder: Encoder, stylized: Tensor, content: Tensor) -> Tensor:
+def style_mismatch(encoder: Encode, stylized: Tensor, style: Tensor) -> Tensor:
+    """Like `style_distance`, between 0 and 1: per tap ‖m_a - m_b‖² / (‖m_a‖² + ‖m_b‖²), and the mean over the five taps.
+
+    m are the means and deviations of all channels, (μ, σ), in one vector. Neither is ever negative, so their product is not
+    either, and the ratio is at most 1. `style_distance` divides by the style's activations alone, and of a drawing on white
+    paper these are so small that its distance to anything rules a mean over pairs. Here both pictures count alike, so the
+    distance is symmetric too.
+
+    Args:
+        encoder: φ; its scale does not matter.
+        stylized: (1, 3, H, W) in [0, 1].
+        style: (1, 3, H', W') in [0, 1].
+    """
+    taps, wanted = encoder(stylized), encoder(style)
+    shares = []
+    for tap in STYLE_TAPS:
+        a, b = (torch.cat(mean_std(features[tap]), dim=1) for features in (taps, wanted))
+        shares.append((a - b).square().sum() / (a.square().sum() + b.square().sum()))
+    return torch.stack(shares).mean()
+
+
+def content_distance(encoder: Encode, stylized: Tensor, content: Tensor) -> Tensor:
     """Mean squared difference of mean-variance-normalized relu4_1 and relu5_1, added; pictures (1, 3, H, W) in [0, 1]."""
     taps, targets = encoder(stylized), encoder(content)
     layers = ("relu4_1", "relu5_1")
@@ -63,7 +89,7 @@ def content_ssim(stylized: Tensor, content: Tensor) -> Tensor:
     return everywhere[..., inner, inner].mean()
 
 
-def cfsd(encoder: Encoder, stylized: Tensor, content: Tensor, positions: int = CFSD_POSITIONS) -> Tensor:
+def cfsd(encoder: Encode, stylized: Tensor, content: Tensor, positions: int = CFSD_POSITIONS) -> Tensor:
     """Content feature structural distance: how differently the parts of two pictures resemble each other.
 
     After Chung et al., Style Injection in Diffusion (CVPR 2024, https://arxiv.org/abs/2312.09008). Of each

@@ -80,10 +80,10 @@ def plot_differences(comparison: Comparison, baseline: str) -> Figure:
     """How far variants lie from `baseline`, in percent of its mean: a row a metric, a colour a variant.
 
     Points with lines are means with their 95 % intervals over pairs or clips; small marks are single seeds, so that what is a
-    difference between trainings shows as well.
+    difference between trainings shows as well. Metrics whose mean is 0 are left out, for nothing is a percentage of it.
     """
     means = comparison.scores[comparison.scores["variant"] == baseline].set_index("metric")["mean"]
-    metrics = list(comparison.differences["metric"].unique())[::-1]
+    metrics = [name for name in comparison.differences["metric"].unique()[::-1] if means[name] != 0]
     variants = list(comparison.differences["variant"].unique())
     seeds = comparison.seeds.pivot(index=["metric", "seed"], columns="variant", values="mean")
     figure = Figure(figsize=(8, (0.2 + 0.13 * len(variants)) * len(metrics) + 1.2), layout="constrained")

@@ -1,6 +1,7 @@
 """Scores of a model on pairs of a content and a style."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,38 @@ from torch import Tensor
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import DataError
-from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance
+from ieast.evaluation.distances import Encode, cfsd, content_distance, content_ssim, style_distance, style_mismatch
+from ieast.evaluation.features import Array, Remembering, pooled_features
+from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.perceptual import PerceptualDistance
+from ieast.evaluation.preference import PreferenceScorer
+from ieast.evaluation.references import CONTENT, STYLE, style_as_it_is
 from ieast.io.files import evenly
-from ieast.io.images import read_image, resize_smallest_side, to_tensor
+from ieast.io.images import read_image, read_size, resize_smallest_side, to_tensor
 from ieast.io.progress import progress_bar
 from ieast.models.encoder import Encoder
 from ieast.stylizer.base import Stylizer
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """What `score_pairs` found.
+
+    Attributes:
+        pairs: A row a pair: `content`, `style`, and the scores of the stylization.
+        references: The same of the content and of the style as they are, by their names.
+        features: By the references' names, and by `MODEL` of the stylizations, (N, D): `pooled_features` of middle squares.
+    """
+
+    pairs: pd.DataFrame
+    references: Mapping[str, pd.DataFrame]
+    features: Mapping[str, Array]
+
+
+MODEL = "model"
+
+CROP = 256
+"""Most pixels of a side of what the deception score looks at: what artworks of the usual collections have unshrunk."""
 
 
 @torch.inference_mode()
@@ -28,8 +54,11 @@ def score_pairs(
     prepared: PreparedDataset,
     config: EvaluationConfig,
     watch: Callable[[Tensor, Tensor, float], None] | None = None,
-) -> pd.DataFrame:
-    """A row a pair; the same seed and data give the same pairs, so models are compared on equal terms.
+    scorer: PreferenceScorer | None = None,
+) -> PairScores:
+    """Score the model, and the content and the style as they are, on pairs.
+
+    The same seed and data give the same pairs, so models are compared on equal terms.
 
     Args:
         stylizer: The model.
@@ -38,6 +67,7 @@ def score_pairs(
         prepared: The pictures.
         config: How many pairs, and how large.
         watch: Given each stylized picture and its style, (1, 3, H, W) in [0, 1], and the perceptual distance.
+        scorer: Of preference; without it there is no such score.
     """
     random = np.random.default_rng(config.seed)
     contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared, config)
@@ -45,25 +75,72 @@ def score_pairs(
         (contents[random.integers(len(contents))], styles[int(random.integers(len(styles)))]) for _ in range(config.pairs)
     ]
     device = encoder.conv0.weight.device
-    rows = []
+    rows: dict[str, list[dict[str, object]]] = {name: [] for name in (MODEL, CONTENT, STYLE)}
+    features: dict[str, list[Array]] = {name: [] for name in rows}
     for content_path, style_path in progress_bar(chosen, desc="scoring pairs"):
         content, style = (read_picture(path, config.size)[None].to(device) for path in (content_path, style_path))
-        stylized = stylizer.stylize(content, style)
-        perceptual = float(distance(stylized, content))
-        rows.append(
-            {
-                "content": content_path.name,
-                "style": style_path.name,
-                "style_distance": float(style_distance(encoder, stylized, style)),
-                "content_distance": float(content_distance(encoder, stylized, content)),
-                "content_ssim": float(content_ssim(stylized, content)),
-                f"content_{distance.name}": perceptual,
-                "cfsd": float(cfsd(encoder, stylized, content)),
-            }
-        )
+        stylized, copy = stylizer.stylize(content, style), style_as_it_is(style_path, *content.shape[-2:]).to(device)
+        seen = Remembering(encoder)
+        for name, picture in ((MODEL, stylized), (CONTENT, content), (STYLE, copy)):
+            scores = score_picture(seen, distance, picture, content, style)
+            if scorer is not None:
+                scores["preference"] = scorer.chance(seen, picture, style, content)
+            rows[name].append({"content": content_path.name, "style": style_path.name, **scores})
+            if name != STYLE:
+                features[name].append(pooled_features(encoder, picture, crop=crop_side(config)))
+        # Its own pixels: a copy in the content's size would be told by having been resized.
+        features[STYLE].append(pooled_features(encoder, read_native(style_path).to(device), crop=crop_side(config)))
         if watch is not None:
-            watch(stylized, style, perceptual)
-    return pd.DataFrame(rows)
+            watch(stylized, style, float(rows[MODEL][-1][f"content_{distance.name}"]))  # type: ignore[arg-type]
+    tables = {name: pd.DataFrame(found) for name, found in rows.items()}
+    return PairScores(tables.pop(MODEL), tables, {name: np.stack(found) for name, found in features.items()})
+
+
+def score_picture(
+    encoder: Encode, distance: PerceptualDistance, picture: Tensor, content: Tensor, style: Tensor
+) -> dict[str, float]:
+    """Every score of one stylization, by name.
+
+    Args:
+        encoder: Of style, content and structural distances.
+        distance: The perceptual one to the content.
+        picture: What was made, (1, 3, H, W) in [0, 1].
+        content: From this, of the same size.
+        style: In this style, (1, 3, H', W').
+    """
+    fine = fine_structure(picture)
+    return {
+        "style_distance": float(style_distance(encoder, picture, style)),
+        "style_mismatch": float(style_mismatch(encoder, picture, style)),
+        "content_distance": float(content_distance(encoder, picture, content)),
+        "content_ssim": float(content_ssim(picture, content)),
+        f"content_{distance.name}": float(distance(picture, content)),
+        "cfsd": float(cfsd(encoder, picture, content)),
+        "detail": fine.detail,
+        "colour_noise": fine.colour_noise,
+    }
+
+
+@torch.inference_mode()
+def artwork_features(encoder: Encoder, paths: Sequence[Path], side: int, count: int) -> tuple[Array, list[str]]:
+    """Features of the middle square of at most `count` of the artworks at `paths`, evenly spread; and their names.
+
+    They are cut, not resized, for a resized picture has other fine structure; those with fewer than `side` pixels are left out.
+    """
+    large = evenly([path for path in paths if min(read_size(path)) >= side], count)
+    device = encoder.conv0.weight.device
+    found = [pooled_features(encoder, read_native(path).to(device), crop=side) for path in large]
+    return np.array(found), [path.name for path in large]
+
+
+def crop_side(config: EvaluationConfig) -> int:
+    """Pixels of the squares by which a classifier tells artworks from stylizations: as large as both have them."""
+    return min(CROP, config.size)
+
+
+def read_native(path: Path) -> Tensor:
+    """The picture (1, 3, H, W) in [0, 1] at `path`, pixel for pixel."""
+    return to_tensor(read_image(path))
 
 
 def scoring_styles(stylizer: Stylizer, prepared: PreparedDataset, config: EvaluationConfig) -> Sequence[Path]:

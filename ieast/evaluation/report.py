@@ -18,6 +18,8 @@ def html_report(evaluation: Evaluation, card: ModelCard) -> str:
         origin += f", data {provenance['data']['md5']}"
     scores = pd.DataFrame(evaluation.metrics.items(), columns=["metric", "value"])
     scores["95 % interval"] = [_interval(*evaluation.intervals.get(name, (math.nan, math.nan))) for name in scores["metric"]]
+    for name, means in evaluation.reference_metrics.items():  # no models, but what a model's scores are to be seen beside
+        scores[name] = scores["metric"].map(means).map(_shown).replace("nan", "")
     return page(
         "evaluation.html",
         title=f"Evaluation of {card.method}",

@@ -115,8 +115,21 @@ def outcome_of(run: Run) -> Outcome:
 def scored_of(run: Run) -> Scored:
     """The tables of scores of `run`, which finished."""
     tags = run.data.tags
-    pairs, clips = (read_table(run, f"evaluation/{name}.csv") for name in ("pairs", "clips"))
-    return Scored(tags["variant"], int(tags["seed"]), run.info.run_id, tags["code"], pairs, clips)
+    pairs, clips, references = (read_table(run, f"evaluation/{name}.csv") for name in ("pairs", "clips", "references"))
+    return Scored(tags["variant"], int(tags["seed"]), run.info.run_id, tags["code"], pairs, clips, references)
+
+
+def preference_facts(runs: Sequence[Run]) -> dict[str, str]:
+    """How far the preference scores of `runs` can be trusted, for the report; nothing where there are none."""
+    for run in runs:
+        found = [run.data.metrics.get(f"evaluation/preference_agreement{end}", math.nan) for end in ("", "_low", "_high")]
+        if math.isfinite(found[0]):
+            share, low, high = found
+            return {
+                "preference": f"by a scorer that agreed with {share:.0%} (95 % interval {low:.0%} to {high:.0%}) of "
+                "comparisons it had not seen"
+            }
+    return {}
 
 
 def read_table(run: Run, name: str) -> pd.DataFrame:

@@ -14,8 +14,10 @@ def log_evaluation(evaluation: Evaluation, card: ModelCard) -> str:
     """Put scores with their intervals, tables, pictures and the report into the active run; the report, as HTML."""
     mlflow.log_metrics({f"evaluation/{name}": value for name, value in evaluation.metrics.items()})
     mlflow.log_metrics(_bounds(evaluation))
+    mlflow.log_metrics(_references(evaluation))
     mlflow.log_image(evaluation.grid, "evaluation/grid.png")
     mlflow.log_text(evaluation.pairs.to_csv(index=False), "evaluation/pairs.csv")
+    mlflow.log_text(evaluation.references.to_csv(index=False), "evaluation/references.csv")
     mlflow.log_text(evaluation.clips.to_csv(index=False), "evaluation/clips.csv")
     if len(evaluation.flicker):
         mlflow.log_text(evaluation.flicker.to_csv(index=False), "evaluation/flicker.csv")
@@ -27,6 +29,16 @@ def log_evaluation(evaluation: Evaluation, card: ModelCard) -> str:
     report = html_report(evaluation, card)
     mlflow.log_text(report, "evaluation/report.html")
     return report
+
+
+def _references(evaluation: Evaluation) -> dict[str, float]:
+    """Scores of the content and of the style as they are, apart from `evaluation/`, for they are no scores of the model."""
+    return {
+        f"{reference.replace(' ', '_')}/{metric}": value
+        for reference, means in evaluation.reference_metrics.items()
+        for metric, value in means.items()
+        if math.isfinite(value)
+    }
 
 
 def _bounds(evaluation: Evaluation) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""`ieast study build`, `serve` and `score`, as people type them."""
+"""`ieast study build`, `serve`, `score` and `scorer`, as people type them."""
 
 import re
 import signal
@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from ieast.cli.main import app
 from ieast.errors import ConfigError, IeastError, StudyError
+from ieast.evaluation.preference import read_scorer
 from ieast.study.store import Store
 
 SIZES = ("--participants", 3, "--pairs", 2, "--per-method", 1, "--real", 1)
@@ -84,6 +85,24 @@ def test_score_prints_tables_and_writes_them(benchmark_folder, tmp_path):
     assert f"table     {tmp_path / 'study' / 'scores' / 'preference.csv'}" in said
     succeeds("score", tmp_path / "study", "-o", tmp_path / "elsewhere", "--seed", 2)
     assert len(pd.read_csv(tmp_path / "elsewhere" / "votes.csv")) == 4 + 3 + 2 * 3
+
+
+def test_scorer_says_what_it_learnt_from_how_good_it_is_and_what_comes_next(benchmark_folder, tmp_path):
+    succeeds("build", benchmark_folder, "-o", tmp_path / "study", *SIZES)
+    file = tmp_path / "scorer.safetensors"
+    said = succeeds("scorer", tmp_path / "study", "-o", file, "--encoder-weights", "untrained")
+    card = read_scorer(file).card
+    assert f"{file}  learnt from {card.comparisons} comparisons (degraded pictures; fewer than 30 preference answers)\n" in said
+    assert f"on {card.pairs} held-out pairs\n" in said
+    assert f"next      set evaluation.preference to {file}\n" in said
+    assert card.encoder_name == "vgg19-compact, untrained"
+
+
+def test_an_encoder_that_there_is_not_makes_no_scorer(study, tmp_path):
+    error = refusal("scorer", study, "-o", tmp_path / "scorer.safetensors", "--encoder", "vgg16")
+    assert isinstance(error, ConfigError)
+    assert "--encoder is not a valid configuration" in str(error)
+    assert not (tmp_path / "scorer.safetensors").exists()
 
 
 def test_what_is_no_study_is_refused(tmp_path):

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from PIL import Image
 from ieast.errors import DataError
 from ieast.evaluation.comparison import Figure, Report, Scored, Table, compare_scored, report_page
 from ieast.evaluation.figures import difference_figures, plot_differences
+from ieast.evaluation.references import CONTENT, STYLE
 
 
 def scored(variant: str, seed: int, shift: float, pairs: int = 12, clips: int = 5) -> Scored:
@@ -98,6 +100,27 @@ def test_one_variant_and_no_clips_still_make_tables():
     assert found.differences.empty
 
 
+def with_references(each: Scored) -> Scored:
+    rows = [
+        {"reference": name, "content": f"c{n}", "style": f"s{n}", "style_distance": value + n, "content_ssim": 1.0}
+        for name, value in ((CONTENT, 5.0), (STYLE, 0.0))
+        for n in range(3)
+    ]
+    return replace(each, references=pd.DataFrame(rows))
+
+
+def test_contents_and_styles_as_they_are_are_the_last_columns_and_nothing_is_compared_with_them():
+    found = compare_scored([with_references(scored(name, 0, 0.0)) for name in ("full", "neither")], "full")
+    assert list(found.scores["variant"].unique()) == ["full", "neither", "inputs", CONTENT, STYLE]
+    assert row_of(found.scores, variant=CONTENT, metric="style_distance")["mean"] == pytest.approx(6.0)
+    assert row_of(found.scores, variant=STYLE, metric="style_distance")["units"] == 3
+    for table in (found.differences, found.seeds):
+        assert not set(table["variant"]) & {CONTENT, STYLE}
+    page = page_of(found)
+    assert f"<th>{CONTENT}</th>" in page
+    assert f"<th>{STYLE}</th>" in page
+
+
 def page_of(comparison, **changes):
     runs = pd.DataFrame([{"variant": "full", "MLflow run": "run-full-0"}])
     values = {"title": "T", "facts": {"data": "m5"}, "comparison": comparison, "baseline": "full", "runs": runs} | changes
@@ -156,6 +179,15 @@ def test_the_figure_of_differences_shows_them_in_percent_of_the_baseline(compari
     expected = 100 * 0.4 / row_of(comparison.scores, variant="full", metric="style_distance")["mean"]
     assert points.get_xdata()[place] == pytest.approx(expected)
     assert list(seeds[place].get_xdata()) == pytest.approx([expected, expected])  # each seed is apart by as much
+
+
+def test_metrics_of_which_the_baseline_has_none_are_not_in_the_figure():
+    full, other = scored("full", 0, 0.0), scored("neither", 0, 0.4)
+    tables = [replace(full, pairs=full.pairs.assign(deception=0.0)), replace(other, pairs=other.pairs.assign(deception=0.5))]
+    found = compare_scored(tables, "full")
+    assert row_of(found.differences, metric="deception")["difference"] == 0.5
+    labels = [label.get_text() for label in plot_differences(found, "full").axes[0].get_yticklabels()]
+    assert labels == ["temporal_x", "content_ssim ↑", "style_distance ↓"]
 
 
 def test_with_nothing_to_compare_with_there_is_no_figure_of_differences(comparison):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from ieast.evaluation.distances import CFSD_POSITIONS, cfsd, content_distance, content_ssim, style_distance
+from ieast.evaluation.distances import CFSD_POSITIONS, cfsd, content_distance, content_ssim, style_distance, style_mismatch
 from ieast.models.encoder_weights import build_encoder
 from ieast.models.vgg19 import CONVOLUTIONS, STYLE_TAPS
 
@@ -42,13 +42,42 @@ def test_content_distance_is_the_squared_difference_of_normalized_features(encod
     assert float(content_distance(encoder, stylized, content)) == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize("distance", [style_distance, content_distance, cfsd])
+def test_style_mismatch_is_the_bounded_difference_of_all_statistics_of_a_tap(encoder):
+    stylized, style = picture(0), picture(1, 36, 60)
+    taps, wanted = encoder(stylized), encoder(style)
+    shares = []
+    for tap in STYLE_TAPS:
+        a, b = (np.concatenate(statistics(features[tap])) for features in (taps, wanted))
+        shares.append(sum((a - b) ** 2) / (sum(a**2) + sum(b**2)))
+    assert float(style_mismatch(encoder, stylized, style)) == pytest.approx(np.mean(shares), rel=1e-4)
+    assert float(style_mismatch(encoder, style, stylized)) == pytest.approx(np.mean(shares), rel=1e-4)
+
+
+def test_style_mismatch_by_hand():
+    def taps(images: torch.Tensor) -> dict[str, torch.Tensor]:  # one channel: mean v, deviation 0 but for the ε
+        return {tap: images.mean().expand(1, 1, 4, 4) for tap in STYLE_TAPS}
+
+    three, one = torch.full((1, 3, 4, 4), 3.0), torch.ones(1, 3, 4, 4)
+    assert float(style_mismatch(taps, three, one)) == pytest.approx((3 - 1) ** 2 / (3**2 + 1**2), rel=1e-4)
+
+
+def test_a_nearly_empty_style_blows_up_the_style_distance_and_not_the_mismatch():
+    def silent(images: torch.Tensor) -> dict[str, torch.Tensor]:  # an encoder that gives nothing on white, as some nearly do
+        return {tap: (1 - images).mean(dim=1, keepdim=True) for tap in STYLE_TAPS}
+
+    drawing = torch.ones(1, 3, 40, 40)
+    drawing[..., 20, 20] = 0.5
+    assert float(style_distance(silent, picture(0), drawing)) > 1e4
+    assert 0.9 < float(style_mismatch(silent, picture(0), drawing)) <= 1
+
+
+@pytest.mark.parametrize("distance", [style_distance, style_mismatch, content_distance, cfsd])
 def test_distances_are_zero_for_the_same_picture_and_positive_for_others(encoder, distance):
     assert float(distance(encoder, picture(0), picture(0))) == pytest.approx(0, abs=1e-6)
     assert float(distance(encoder, picture(0), picture(1))) > 0
 
 
-@pytest.mark.parametrize("distance", [style_distance, content_distance])
+@pytest.mark.parametrize("distance", [style_distance, style_mismatch, content_distance])
 def test_distances_grow_with_the_difference(encoder, distance):
     a, grey = picture(0), torch.full((1, 3, 40, 48), 0.5)
     found = [float(distance(encoder, torch.lerp(a, grey, weight), a)) for weight in (0.1, 0.5, 0.9)]
@@ -61,7 +90,7 @@ def test_style_distance_does_not_care_where_things_are(encoder):
     assert float(style_distance(encoder, flipped, style)) < 0.2 * float(style_distance(encoder, noise, style))
 
 
-@pytest.mark.parametrize("distance", [style_distance, content_distance, cfsd])
+@pytest.mark.parametrize("distance", [style_distance, style_mismatch, content_distance, cfsd])
 def test_distances_do_not_depend_on_the_encoders_scale(make_config, distance):
     encoder = build_encoder(make_config().encoder)
     found = []

@@ -7,26 +7,40 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.datasets import draw_dataset
+from helpers.datasets import draw_dataset, draw_picture
 from PIL import Image
 
 from ieast.checkpoint import EncoderCard, ModelCard
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import prepare_dataset
-from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance
+from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance, style_mismatch
 from ieast.evaluation.evaluate import Evaluation, evaluate
+from ieast.evaluation.features import pooled_features
 from ieast.evaluation.flow import WarpingErrors
 from ieast.evaluation.grid import stylization_grid
 from ieast.evaluation.heatmaps import clip_heat_map, common_limit
+from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.pairs import read_picture, scoring_styles
 from ieast.evaluation.perceptual import EncoderTapDistance
+from ieast.evaluation.preference import PreferenceScorer, ScorerCard, read_scorer, save_scorer, scorer_features
+from ieast.evaluation.references import CONTENT, REFERENCES, STYLE, style_as_it_is
 from ieast.evaluation.report import html_report
 from ieast.evaluation.statistics import mean_interval
 from ieast.evaluation.temporal import score_clip
+from ieast.io.images import to_tensor
 from ieast.methods.adain import AdaIn
 from ieast.models.encoder_weights import build_encoder
 
-PAIR_NAMES = ("style_distance", "content_distance", "content_ssim", "content_encoder_tap_distance", "cfsd")
+PAIR_NAMES = (
+    "style_distance",
+    "style_mismatch",
+    "content_distance",
+    "content_ssim",
+    "content_encoder_tap_distance",
+    "cfsd",
+    "detail",
+    "colour_noise",
+)
 CLIP_NAMES = (
     "temporal_encoder_tap_distance",
     "temporal_encoder_tap_distance_inputs",
@@ -34,6 +48,7 @@ CLIP_NAMES = (
     "warping_error_1_inputs",
 )
 NAMES = PAIR_NAMES + CLIP_NAMES
+FEW_STYLES = "deception was not scored: it takes stylizations in 10 styles, and there are 3"
 TOO_SHORT = (
     "the warping error at interval 10 was not scored on 2 of 2 clips, which have no two frames so far apart that show the same "
     "(evaluation.max_frames is 3)"
@@ -86,10 +101,13 @@ def test_scores_of_pairs_are_those_of_the_pictures(evaluation, stylizer, encoder
         stylized = stylizer.stylize(content, style)
         expected = [
             style_distance(encoder, stylized, style),
+            style_mismatch(encoder, stylized, style),
             content_distance(encoder, stylized, content),
             content_ssim(stylized, content),
             distance(stylized, content),
             cfsd(encoder, stylized, content),
+            fine_structure(stylized).detail,
+            fine_structure(stylized).colour_noise,
         ]
         assert [row[name] for name in PAIR_NAMES] == pytest.approx([float(value) for value in expected], rel=1e-5)
 
@@ -101,6 +119,99 @@ def test_every_score_lies_in_its_interval_over_pairs_or_clips(evaluation, config
         table = evaluation.pairs if name in PAIR_NAMES else evaluation.clips
         expected = mean_interval(table[name], config.seed)
         assert (low, high) == (expected.low, expected.high)
+
+
+@pytest.fixture(scope="module")
+def many(prepared, config):
+    """So many pairs that deception can be scored, and no clips."""
+    return prepared.model_copy(update={"clips_folder": None}), config.model_copy(update={"pairs": 60})
+
+
+@pytest.fixture(scope="module")
+def scorer(encoder, tmp_path_factory) -> Path:
+    width = 3 * len(pooled_features(encoder, picture(0)))
+    card = ScorerCard(encoder.digest(), "an encoder", "votes", 12, 40.0, 0.7, 0.6, 0.8, 9)
+    weights = np.random.default_rng(0).normal(size=width)
+    path = tmp_path_factory.mktemp("scorer") / "scorer.safetensors"
+    save_scorer(PreferenceScorer(weights, np.zeros(width), np.full(width, np.sqrt(width)), card), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def judged(stylizer, many, scorer) -> Evaluation:
+    dataset, config = many
+    return evaluate(stylizer, dataset, config.model_copy(update={"preference": str(scorer)}))
+
+
+def test_with_pictures_enough_a_classifier_judges_every_pair(judged):
+    assert set(judged.pairs["deception"]) <= {0.0, 0.5, 1.0}
+    assert judged.metrics["deception"] == pytest.approx(judged.pairs["deception"].mean())
+    low, high = judged.intervals["deception"]
+    assert low <= judged.metrics["deception"] <= high
+    assert 0 <= judged.metrics["deception_accuracy"] <= 1
+    assert "deception was not scored" not in judged.skipped
+
+
+def test_random_weights_deceive_less_often_than_artworks(judged):
+    assert judged.metrics["deception"] < 0.2 < judged.reference_metrics[STYLE]["deception"]
+    assert judged.metrics["deception_accuracy"] > 0.8
+
+
+def test_artworks_that_were_enlarged_are_not_real_ones(stylizer, tmp_path, make_config, many):
+    larger = make_config().prepare.model_copy(update={"size": 64})  # of 60 x 52 pixels and more
+    dataset = prepare_dataset(draw_dataset(tmp_path / "source", 13, 13), tmp_path / "work", larger, "enlarged")
+    assert len(dataset.enlarged("style")) == 13
+    found = evaluate(stylizer, dataset, many[1])
+    assert "deception was not scored: it takes 10 real artworks that were not enlarged, and there are 0" in found.skipped
+    assert "deception" not in found.metrics
+
+
+def test_the_preference_score_is_the_scorers_with_its_agreement_beside_it(judged, many, scorer, stylizer, encoder):
+    dataset, config = many
+    loaded = read_scorer(scorer)
+    for _, row in judged.pairs.head(3).iterrows():
+        content, style = (
+            read_picture(Path(dataset.folder, side, row[side]), config.size)[None] for side in ("content", "style")
+        )
+        odds = np.exp(loaded.score(scorer_features(encoder, stylizer.stylize(content, style), style, content)))
+        assert row["preference"] == pytest.approx(odds / (1 + odds), rel=1e-4)
+    assert judged.metrics["preference_agreement"] == 0.7
+    assert judged.intervals["preference_agreement"] == (0.6, 0.8)
+
+
+def test_a_scorer_of_another_encoder_does_not_score_and_it_is_said(many, scorer, stylizer, make_config):
+    dataset, config = many
+    wanted = config.model_copy(update={"preference": str(scorer), "pairs": 2})
+    other = build_encoder(make_config().encoder, seed=1)
+    found = evaluate(stylizer, dataset, wanted, other)
+    assert not [name for name in found.metrics if name.startswith("preference")]
+    assert "preference was not scored: its scorer was made with the features of encoder an encoder" in found.skipped
+    assert f"and models are scored here by {other.digest()[:12]}" in found.skipped
+
+
+def test_content_and_style_as_they_are_are_scored_as_if_models_had_made_them(evaluation, encoder, prepared, config):
+    table = evaluation.references
+    assert list(table["reference"]) == [CONTENT] * config.pairs + [STYLE] * config.pairs
+    assert list(table) == [*evaluation.pairs, "reference"]
+    for name in REFERENCES:
+        rows = table[table["reference"] == name]
+        assert list(rows["content"]) == list(evaluation.pairs["content"])
+        assert list(rows["style"]) == list(evaluation.pairs["style"])
+    means = evaluation.reference_metrics
+    assert means[CONTENT]["content_distance"] == 0
+    assert means[CONTENT]["content_ssim"] == pytest.approx(1)
+    assert means[STYLE]["style_mismatch"] < 0.1 < means[STYLE]["content_distance"]
+    same = evaluate(ReturnsContent(encoder).eval(), prepared, config)
+    for name in PAIR_NAMES:
+        assert same.metrics[name] == pytest.approx(means[CONTENT][name])
+
+
+def test_the_style_as_it_is_has_the_contents_size_and_its_own_pixels(tmp_path):
+    image = draw_picture(3, 90, 60)
+    image.save(tmp_path / "style.png")
+    found = style_as_it_is(tmp_path / "style.png", 60, 60)
+    assert torch.equal(found, to_tensor(image.crop((15, 0, 75, 60))))
+    assert style_as_it_is(tmp_path / "style.png", 33, 70).shape == (1, 3, 33, 70)
 
 
 def test_flicker_over_time_has_the_clips_scores_as_means(evaluation):
@@ -120,12 +231,12 @@ def test_there_is_a_heat_map_of_each_clip_and_all_have_one_scale(evaluation):
 
 
 def test_intervals_that_no_clip_is_long_enough_for_are_skipped_and_it_is_said(evaluation, stylizer, prepared, config, caplog):
-    assert evaluation.skipped == TOO_SHORT
+    assert evaluation.skipped == f"{TOO_SHORT}; {FEW_STYLES}"
     assert "warping_error_10" not in evaluation.metrics
     assert "warping_error_10" not in evaluation.clips
     every = config.model_copy(update={"warping_intervals": (2,)})
     found = evaluate(stylizer, prepared, every)
-    assert found.skipped is None
+    assert found.skipped == FEW_STYLES
     assert found.metrics["warping_error_2"] > 0
     assert "warping_error_1" not in found.metrics
 
@@ -184,7 +295,7 @@ def test_the_metric_encoder_takes_the_place_of_the_models_own(evaluation, styliz
     other = build_encoder(make_config().encoder, seed=1)
     scores = evaluate(stylizer, prepared, config, other).metrics
     assert {name for name in NAMES if scores[name] == evaluation.metrics[name]} == {
-        "content_ssim", "warping_error_1", "warping_error_1_inputs",
+        "content_ssim", "detail", "colour_noise", "warping_error_1", "warping_error_1_inputs",
     }  # fmt: skip
     assert evaluate(stylizer, prepared, config, stylizer.encoder).metrics == evaluation.metrics
 
@@ -245,8 +356,8 @@ def test_features_of_each_frame_are_computed_once(stylizer, encoder, prepared, c
 def test_without_clips_temporal_scores_are_absent_and_it_is_said(stylizer, no_clips, config, caplog):
     found = evaluate(stylizer, no_clips, config)
     assert tuple(found.metrics) == PAIR_NAMES
-    assert found.skipped == "the dataset has no clips: temporal stability was not scored"
-    assert found.skipped in caplog.text
+    assert found.skipped.startswith("the dataset has no clips: temporal stability was not scored; deception was not scored")
+    assert all(note in caplog.text for note in found.skipped.split("; "))
     assert found.clips.empty
     assert found.flicker.empty
     assert found.heatmaps == {}
@@ -336,6 +447,9 @@ def test_the_report_says_what_was_scored_and_every_score(evaluation, card):
         low, high = evaluation.intervals[name]
         assert f"{low:.4f} to {high:.4f}" in page
     assert all(name in page for name in [*evaluation.pairs["content"], *evaluation.clips["clip"]])
+    for name, means in evaluation.reference_metrics.items():
+        assert f"<th>{name}</th>" in page
+        assert all(f"{value:.4f}" in page for value in means.values())
 
 
 def test_the_report_escapes_names(evaluation, card):

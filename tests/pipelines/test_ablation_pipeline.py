@@ -3,12 +3,20 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from filelock import FileLock
 from helpers.zenml_projects import Project
 from mlflow import MlflowClient
+
+from ieast.config import EncoderConfig
+from ieast.evaluation.features import pooled_features
+from ieast.evaluation.preference import PreferenceScorer, ScorerCard, save_scorer
+from ieast.evaluation.references import REFERENCES
+from ieast.models.encoder_weights import build_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -34,6 +42,7 @@ SMALL = {
         "grid_styles": 2,
         "max_frames": 3,
         "perceptual_distance": "encoder-taps",
+        "preference": "scorer.safetensors",
     },
 }
 VARIANTS, SEEDS = ("full", "neither"), (0,)
@@ -53,7 +62,13 @@ class AblationProject(Project):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return AblationProject(tmp_path_factory.mktemp("project"))
+    project = AblationProject(tmp_path_factory.mktemp("project"))
+    encoder = build_encoder(EncoderConfig(name="vgg19-compact"))
+    width = 3 * len(pooled_features(encoder, torch.rand(1, 3, 32, 32)))
+    card = ScorerCard(encoder.digest(), "vgg19-compact", "votes", 12, 40.0, 0.71, 0.62, 0.81, 9)
+    scorer = PreferenceScorer(np.full(width, 0.1), np.zeros(width), np.ones(width), card)
+    save_scorer(scorer, project.folder / "scorer.safetensors")
+    return project
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +171,14 @@ def test_the_report_is_self_contained_and_linked_at_the_end(project, client, men
     for text in ("full", "neither", "Compared with full", "warping_error_1", "content_ssim", "every", "Fewer than three seeds"):
         assert text.lower() in page.lower()
     scores = pd.read_csv(folder / "tables" / "scores.csv")
-    assert set(scores["variant"]) == {*VARIANTS, "inputs"}
+    assert set(scores["variant"]) == {*VARIANTS, "inputs", *REFERENCES}
+    assert all(name in page for name in REFERENCES)
+    copy = scores[scores["variant"] == "content as it is"].set_index("metric")["mean"]
+    assert copy["content_distance"] == 0
+    for run in children(client, parent):
+        assert run.data.metrics["content_as_it_is/style_mismatch"] == pytest.approx(copy["style_mismatch"])
+        assert run.data.metrics["evaluation/preference_agreement"] == 0.71
+    assert "by a scorer that agreed with 71% (95 % interval 62% to 81%) of comparisons it had not seen" in page
     row = scores[(scores["variant"] == "full") & (scores["metric"] == "style_distance")].iloc[0]
     found = [
         run.data.metrics["evaluation/style_distance"] for run in children(client, parent) if run.data.tags["variant"] == "full"

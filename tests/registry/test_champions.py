@@ -66,7 +66,7 @@ def test_the_first_model_becomes_champion_and_all_is_recorded(registry, name):
     assert registry.aliases(name) == {"champion": "4"}
     tags = registry.tags(name, "4")
     assert json.loads(tags.pop("gate.thresholds")) == [
-        {"metric": "style_distance", "better": "lower", "relative_to_champion": 1.0},
+        {"metric": "style_mismatch", "better": "lower", "relative_to_champion": 1.0},
         {"metric": "content_distance", "better": "lower", "relative_to_champion": 1.1},
     ]
     assert tags == {

@@ -165,17 +165,17 @@ def test_a_champions_missing_or_non_finite_metric_fails(champion, better):
 
 
 def test_one_missing_metric_is_enough_to_fail():
-    decision = decide({"style_distance": 0.1}, {"style_distance": 1.0, "content_distance": 1.0}, DEFAULT)
+    decision = decide({"style_mismatch": 0.1}, {"style_mismatch": 1.0, "content_distance": 1.0}, DEFAULT)
     assert decision.reasons == (
-        "style_distance 0.1, at most 1 x the champion's 1 asked: holds",
-        "content_distance: the candidate has no such score; there are style_distance",
+        "style_mismatch 0.1, at most 1 x the champion's 1 asked: holds",
+        "content_distance: the candidate has no such score; there are style_mismatch",
     )
     assert not decision.promote
 
 
 def test_metrics_without_a_threshold_do_not_matter():
-    candidate = {"style_distance": 0.9, "content_distance": 1.0, "other": math.nan}
-    champion = {"style_distance": 1.0, "content_distance": 1.0, "other": 0.0}
+    candidate = {"style_mismatch": 0.9, "content_distance": 1.0, "other": math.nan}
+    champion = {"style_mismatch": 1.0, "content_distance": 1.0, "other": 0.0}
     assert decide(candidate, champion, DEFAULT).promote
 
 
@@ -192,6 +192,28 @@ def test_a_threshold_on_a_score_that_nobody_computes_says_which_there_are():
         promote=False,
         reasons=("style_distanse: the candidate has no such score; there are content_distance, style_distance",),
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "better", "worse"),
+    [
+        ("style_mismatch", 0.1, 0.3),
+        ("colour_noise", 0.2, 0.7),
+        ("detail", 4.0, 2.0),
+        ("deception", 0.4, 0.1),
+        ("deception_accuracy", 0.6, 1.0),
+        ("preference", 0.7, 0.4),
+    ],
+)
+def test_scores_of_noise_deception_and_preference_stand_in_thresholds_like_any_other(metric, better, worse):
+    compared = (Threshold(metric=metric, relative_to_champion=1.0),)  # its direction is the table's
+    bounded = (Threshold(metric=metric, **{"at_most" if better < worse else "at_least": (better + worse) / 2}),)
+    assert decide({metric: better}, {metric: worse}, compared).promote
+    assert not decide({metric: worse}, {metric: better}, compared).promote
+    assert decide({metric: better}, None, bounded).promote
+    assert not decide({metric: worse}, None, bounded).promote
+    for unmeasured in ({}, {metric: math.nan}):  # too few pictures, no scorer
+        assert not decide(unmeasured, {metric: worse}, compared).promote
 
 
 @pytest.mark.parametrize("thresholds", [(), (Threshold(metric="style", better="lower", at_most=1.0),), NO_WORSE])

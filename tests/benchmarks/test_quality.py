@@ -1,0 +1,77 @@
+import re
+
+import pandas as pd
+import pytest
+import typer
+import yaml
+from helpers.configurations import QUICKSTART, SMALL, merge
+from helpers.datasets import draw_dataset, draw_picture
+from typer.testing import CliRunner
+
+from benchmarks import quality
+from benchmarks.quality import held_out_pairs, main
+from ieast.data.prepare import prepare_dataset
+from ieast.evaluation.noise import fine_structure
+from ieast.evaluation.references import REFERENCES
+from ieast.io.images import read_image, to_tensor
+from ieast.methods import new_model
+
+
+@pytest.fixture(scope="module")
+def collections(tmp_path_factory, make_config):
+    """20 tiny styles whose names come first, and 20 larger ones."""
+    folder = tmp_path_factory.mktemp("collections")
+    draw_dataset(folder / "source", 5, 0)
+    for number in range(20):
+        draw_picture(number, 40, 40 + number % 3).save(folder / "source" / "style" / f"faces_{number:02d}.png")
+        draw_picture(50 + number, 90, 70 + number).save(folder / "source" / "style" / f"paintings_{number:02d}.png")
+    return prepare_dataset(folder / "source", folder / "work", make_config().prepare, "collections")
+
+
+def test_pairs_are_of_all_collections_and_the_same_every_time(collections):
+    pairs = held_out_pairs(collections, 20)
+    assert pairs == held_out_pairs(collections, 20)
+    assert 5 <= sum("faces" in style.name for _, style in pairs) <= 15
+    assert len({style for _, style in pairs}) == 20
+    assert len({style for _, style in held_out_pairs(collections, 80)}) == 40  # every style as often as the others
+
+
+def test_styles_can_be_asked_to_be_large_or_of_a_name(collections):
+    # All are 48 pixels as they were prepared; what counts is what they were before.
+    assert all("paintings" in style.name for _, style in held_out_pairs(collections, 30, min_side=43))
+    assert {style.name for _, style in held_out_pairs(collections, 30, min_side=80)} == {
+        f"paintings_{number:02d}.png.jpg" for number in range(10, 20)
+    }
+    assert all("faces" in style.name for _, style in held_out_pairs(collections, 30, match="faces"))
+    with pytest.raises(typer.BadParameter, match="no held-out style of 99 pixels and more has 'faces' in its name"):
+        held_out_pairs(collections, 3, match="faces", min_side=99)
+
+
+def test_the_table_has_medians_of_every_score_and_the_honest_rows(tmp_path, make_config, encoder, monkeypatch):
+    data = draw_dataset(tmp_path / "data", 4, 4)
+    document = yaml.safe_load(QUICKSTART.read_text())
+    document["parameters"]["config"] = merge(document["parameters"]["config"], SMALL)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
+    model = new_model("sanet", encoder, make_config().model).eval()
+    monkeypatch.setattr(quality, "released_or_folder", lambda name: name)
+    monkeypatch.setattr(quality, "load_model", lambda _: (model, None))
+    app = typer.Typer()
+    app.command()(main)
+    options = ["--config", tmp_path / "config.yaml", "-o", tmp_path / "out", "--model", "mine", "--size", 48, "--pairs", 3]
+    result = CliRunner().invoke(app, [str(word) for word in (data, *options, "--perceptual", "encoder-taps")])
+    assert result.exception is None, result.output
+    table = pd.read_csv(tmp_path / "out" / "quality.csv")
+    assert list(table["model"].unique()) == ["mine", *REFERENCES]
+    names = ["style_distance", "style_mismatch", "content_distance", "content_encoder_tap_distance", "detail", "colour_noise"]
+    assert list(table)[4:] == names
+    copies = table[table["model"] == "content as it is"]
+    assert (copies["content_distance"] == 0).all()
+    picture = to_tensor(read_image(tmp_path / "out" / "pictures" / "48" / "02_mine.png"))
+    row = table[table["model"] == "mine"].iloc[2]
+    assert row["colour_noise"] == pytest.approx(fine_structure(picture).colour_noise)
+    for name, arrow in zip(names, "↓↓↓↓↑↓", strict=True):
+        assert f"{name} {arrow}" in result.output
+    shown = re.search(r"^mine +48 +(.*)$", result.output, re.MULTILINE)[1].split()
+    expected = table[table["model"] == "mine"][names].median()
+    assert [float(value) for value in shown] == pytest.approx(list(expected), abs=6e-4)
+    assert "medians of 3 pairs" in result.output
