@@ -22,6 +22,7 @@ ROOMS = {
     "ieast.evaluation": "train",
     "ieast.training": "train",
     "ieast.registry": "pipelines",
+    "ieast.service": "serve",
     "ieast.study": "study",
     "steps": "pipelines",
     "pipelines": "pipelines",
@@ -32,6 +33,7 @@ ROOMS = {
 LATE = {
     ("ieast.data", "pipelines"),  # dataset versions, by DVC
     ("ieast.cli", "pipelines"),  # the commands on the registry
+    ("ieast.cli", "serve"),
     ("ieast.cli", "study"),
     ("ieast.models", "train"),  # where ImageNet's weights are
     ("ieast.stylization", "gallery"),
@@ -93,7 +95,7 @@ def test_each_room_imports_only_what_its_extra_holds(module):
 def test_every_declared_package_is_imported_somewhere():
     used = set().union(*(set().union(*imports_of(path)) for path in FILES.values()))
     distributions = {name.lower().replace("_", "-") for package in used for name in DISTRIBUTIONS[package]}
-    declared = set().union(*(held_by(extra) for extra in (None, "pipelines", "study", "gallery")))
+    declared = set().union(*(held_by(extra) for extra in (None, "pipelines", "study", "serve", "gallery")))
     assert declared - distributions == set()
 
 
@@ -139,6 +141,6 @@ def test_a_command_that_needs_more_says_which_extras_there_are(folder):
     assert answer.returncode == 2
     assert re.fullmatch(
         r"ieast: this command needs \w+, which is not installed: pip install 'ieast\[EXTRA\]', where EXTRA is one of gallery, "
-        r"pipelines, study, train\n",
+        r"pipelines, serve, study, train\n",
         answer.stderr,
     )

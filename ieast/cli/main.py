@@ -5,18 +5,19 @@ import sys
 from fractions import Fraction
 from importlib.metadata import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from ieast.cli.data import data_app
+from ieast.cli.doctor import doctor
+from ieast.cli.models import device_called, model_folder
 from ieast.cli.options import Output
-from ieast.cli.registry import connect_registry, list_versions, promote, register, rollback
+from ieast.cli.registry import list_versions, promote, register, rollback
+from ieast.cli.serve import serve
+from ieast.cli.sheet import sheet
 from ieast.cli.study import study_app
 from ieast.errors import ConfigError, IeastError, ImageError
-
-if TYPE_CHECKING:
-    import torch
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(data_app, name="data")
@@ -25,6 +26,9 @@ app.command()(promote)
 app.command()(register)
 app.command()(rollback)
 app.command("models")(list_versions)
+app.command()(serve)
+app.command()(sheet)
+app.command()(doctor)
 
 
 @app.command()
@@ -75,8 +79,8 @@ def stylize(
         raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
     rate = _fraction(frame_rate)
     keep_freed_memory()
-    stylizer, card = load_model(_model_folder(model))
-    stylizer = stylizer.to(_device(device))
+    stylizer, card = load_model(model_folder(model))
+    stylizer = stylizer.to(device_called(device))
     if is_clip:
         clip = stylize_video(stylizer, content, style, output, options, masks, rate)
         sound = f", {clip.audio_copied + clip.audio_encoded} audio tracks" if clip.audio_copied + clip.audio_encoded else ""
@@ -92,19 +96,6 @@ def stylize(
         typer.echo(f"{output}  {width}x{height}, {card.method}")
 
 
-def _device(name: str) -> "torch.device":
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {name} cannot be used on this machine: {error}") from None
-    return device
-
-
 def _fraction(text: str | None) -> Fraction | None:
     try:
         rate = None if text is None else Fraction(text)
@@ -113,17 +104,6 @@ def _fraction(text: str | None) -> Fraction | None:
     if rate is not None and not 0 < rate <= 1000:
         raise ConfigError(f"--frame-rate is {text}; it must lie between 0 and 1000")
     return rate
-
-
-def _model_folder(model: str) -> Path:
-    from ieast.models.pretrained import released_or_folder
-
-    if "://" in model or model.startswith(("models:/", "runs:/")):
-        connect_registry(f"--model {model}")
-        from ieast.registry.register import fetch_model
-
-        return fetch_model(model)
-    return released_or_folder(model)
 
 
 @app.command()
@@ -191,7 +171,7 @@ def export_model(
     """Copy a model in half precision, for shipping; without the encoder if it is the one this package ships."""
     from ieast.checkpoint import export_compact
 
-    card = export_compact(_model_folder(model), output)
+    card = export_compact(model_folder(model), output)
     size = sum(path.stat().st_size for path in output.iterdir())
     typer.echo(f"{output}  {card.method}, {size / 1e6:.1f} MB: {', '.join(sorted(card.files))}")
 
@@ -206,7 +186,7 @@ def gallery(
     from ieast.stylization.gallery import make_gallery
 
     names = model or ["ieast", "sanet"]
-    stylizers = {name: load_model(_model_folder(name))[0] for name in names}
+    stylizers = {name: load_model(model_folder(name))[0] for name in names}
     for path in make_gallery(stylizers, output):
         typer.echo(f"picture   {path}")
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
 
-from ieast.errors import ImageError
+from ieast.errors import ImageError, TooManyPixelsError
 from ieast.io.files import atomic_write
 
 MAX_PIXELS = 150_000_000
@@ -232,6 +232,16 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
     return _encode(image, "JPEG", quality)
 
 
+def encode_webp(image: Image.Image, quality: int = 95) -> bytes:
+    """An RGB picture as the content of a WebP file.
+
+    Args:
+        image: The picture, with no side above 16,383 pixels, the format's limit.
+        quality: 1 to 100.
+    """
+    return _encode(image, "WEBP", quality)
+
+
 def _counting_order(path: Path) -> tuple[list[int | str], str]:
     # Every second part is a number, so that like is compared with like.
     parts = re.split(r"([0-9]+)", path.name)
@@ -282,7 +292,7 @@ def _explained(name: str) -> Iterator[None]:
             f"{name}: is not an image in a known format ({', '.join(_READ_FORMATS)}). Save it as PNG or JPEG, or remove it"
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(
+        raise TooManyPixelsError(
             f"{name}: has too many pixels for Pillow, which takes it for a decompression bomb ({error}). "
             "Make it smaller, or remove it"
         ) from error
@@ -304,7 +314,7 @@ def _check_size(size: tuple[int, int], name: str, min_side: int, max_pixels: int
             "Use a larger version, or remove it"
         )
     if width * height > max_pixels:
-        raise ImageError(
+        raise TooManyPixelsError(
             f"{name}: has too many pixels: {width}x{height} is more than {max_pixels:,} in all. Make it smaller, or remove it"
         )
 
