@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Annotated
 
 import jinja2
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, Security
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.security import APIKeyHeader
 from fastapi.staticfiles import StaticFiles
 from fastapi_swagger import resources as swagger
 from PIL import Image
@@ -43,6 +44,8 @@ _TEMPLATES = jinja2.Environment(
 )
 _FORGETFUL = {"Cache-Control": "no-store"}
 _LASTING = {"Cache-Control": "public, max-age=86400"}
+
+_KEY_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="Where the service asks for one.")
 
 router = APIRouter()
 
@@ -123,13 +126,14 @@ def _service(request: Request) -> Service:
     return service
 
 
-def _with_key(request: Request) -> None:
+def _with_key(request: Request, key: Annotated[str | None, Security(_KEY_HEADER)]) -> None:
     expected = _service(request).api_key
     if expected is None:
         return
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    given = request.headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else "")
-    if not hmac.compare_digest(given.encode(), expected.encode()):
+    given = key or (bearer.strip() if scheme.lower() == "bearer" else "")
+    # Starlette reads headers as Latin-1, whatever bytes they are.
+    if not hmac.compare_digest(given.encode("latin-1"), expected.encode()):
         what = "This API key is not the right one." if given else "This needs an API key."
         raise RefusalError(401, f"{what} Send it as the header X-API-Key.", {"WWW-Authenticate": "Bearer"})
 
@@ -142,6 +146,7 @@ KEY = [Depends(_with_key)]
     "/v1/stylize",
     dependencies=KEY,
     tags=["pictures"],
+    summary="Paint a photograph",
     response_class=Response,
     responses={
         200: {"description": "The picture.", "content": {"image/jpeg": {}, "image/png": {}, "image/webp": {}}},
@@ -194,7 +199,7 @@ async def stylize(request: Request, service: Shared) -> Response:
     return Response(painted.data, media_type=f"image/{order.format}", headers=headers)
 
 
-@router.get("/v1/styles", tags=["pictures"])
+@router.get("/v1/styles", tags=["pictures"], summary="List the shipped styles")
 async def list_styles() -> list[StyleEntry]:
     """The styles that come with the service, for the field `style_name`."""
     return [
@@ -208,7 +213,7 @@ async def list_styles() -> list[StyleEntry]:
     ]
 
 
-@router.get("/v1/styles/{name}", tags=["pictures"], response_class=FileResponse)
+@router.get("/v1/styles/{name}", tags=["pictures"], summary="A style's picture", response_class=FileResponse)
 async def show_style(name: str) -> Response:
     """A style's picture."""
     if name not in shipped_styles():
@@ -216,7 +221,7 @@ async def show_style(name: str) -> Response:
     return FileResponse(shipped_styles()[name], media_type="image/jpeg", headers=_LASTING)
 
 
-@router.get("/v1/styles/{name}/thumbnail", tags=["pictures"], response_class=Response)
+@router.get("/v1/styles/{name}/thumbnail", tags=["pictures"], summary="A style's picture, small", response_class=Response)
 def show_thumbnail(name: str) -> Response:
     """A style's picture, small."""
     if name not in shipped_styles():
@@ -224,7 +229,7 @@ def show_thumbnail(name: str) -> Response:
     return Response(_thumbnail(name), media_type="image/jpeg", headers=_LASTING)
 
 
-@router.get("/v1/model", dependencies=KEY, tags=["service"])
+@router.get("/v1/model", dependencies=KEY, tags=["service"], summary="The model that answers")
 async def describe_model(service: Shared) -> ModelEntry:
     """The model that answers: version, alias, digest, scores, licence."""
     model = service.model
@@ -240,20 +245,25 @@ async def describe_model(service: Shared) -> ModelEntry:
     )
 
 
-@router.get("/healthz", tags=["service"])
+@router.get("/healthz", tags=["service"], summary="Whether it lives")
 async def live() -> State:
     """Whether the process answers at all."""
     return State(status="alive")
 
 
-@router.get("/readyz", tags=["service"], responses={503: {"description": "Full, or shutting down.", "model": State}})
+@router.get(
+    "/readyz",
+    tags=["service"],
+    summary="Whether the next picture would be taken",
+    responses={503: {"description": "Full, or shutting down.", "model": State}},
+)
 async def ready(service: Shared) -> Response:
     """Whether the next picture would be taken, for load balancers."""
     status = "closing" if service.closing else "full" if service.gate.full else "ready"
     return JSONResponse({"status": status}, 200 if status == "ready" else 503, headers=_FORGETFUL)
 
 
-@router.get("/metrics", dependencies=KEY, tags=["service"], response_class=Response)
+@router.get("/metrics", dependencies=KEY, tags=["service"], summary="Counters for Prometheus", response_class=Response)
 async def measure(service: Shared) -> Response:
     """Counters and timings for Prometheus."""
     return Response(service.measures.text(), headers={"Content-Type": service.measures.media_type})

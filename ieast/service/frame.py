@@ -1,11 +1,13 @@
 """What surrounds every request: identity, headers, a log line, counters, and an answer whatever happens."""
 
+import asyncio
 import json
 import logging
 import re
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +30,7 @@ GONE = 499
 """In log and counters, as nginx has it: the client left before there was an answer."""
 
 _DRAINED = 4
+_PATIENCE = 5.0
 _log = logging.getLogger("ieast.service.requests")
 
 
@@ -53,6 +56,8 @@ class Frame:
         extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
         extra.append((b"x-request-id", identity.encode()))
         seen = {"status": 0, "in": 0, "out": 0}
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        declared = int(length) if length.isdigit() else 0
         ended = False
 
         async def receiving() -> Message:
@@ -65,13 +70,19 @@ class Frame:
                 ended = True
             return message
 
+        async def drain() -> None:
+            # A client that is still sending would lose the answer with the connection.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    while not ended and max(seen["in"], declared) <= self.most:
+                        await receiving()
+
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen["status"] = message["status"]
                 message["headers"] = [*message["headers"], *extra]
-                # A client that is still sending would lose the answer with the connection.
-                while message["status"] >= 400 and not ended and seen["in"] < self.most:
-                    await receiving()
+                if message["status"] >= 400:
+                    await drain()
             elif message["type"] == "http.response.body":
                 seen["out"] += len(message.get("body", b""))
             await send(message)

@@ -58,7 +58,9 @@ async def read_order(request: Request, limits: Limits, precision: Precision) -> 
     """
     content_type, parameters = parse_options_header(request.headers.get("content-type", ""))
     if content_type != b"multipart/form-data" or not parameters.get(b"boundary"):
-        raise RefusalError(422, "The body must be multipart/form-data: curl -F content=@photo.jpg -F style=@painting.jpg ...")
+        raise RefusalError(
+            422, "The body must be multipart/form-data: curl -F content=@photo.jpg -F style=@painting.jpg URL. See /docs."
+        )
     parser = _InMemory(
         request.headers,
         _within(request, limits.body_bytes),
@@ -69,7 +71,9 @@ async def read_order(request: Request, limits: Limits, precision: Precision) -> 
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise RefusalError(422, f"The form cannot be read: {error.message} See /docs for what it may hold") from None
+        raise RefusalError(
+            422, f"The form cannot be read: {error.message.removesuffix('.')}. See /docs for what it may hold."
+        ) from None
     try:
         return await _order(form.multi_items(), limits, precision)
     except ConfigError as error:

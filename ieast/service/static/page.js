@@ -27,7 +27,7 @@ async function takePhoto(file) {
   } catch {
     URL.revokeObjectURL(url);
     before.removeAttribute("src");
-    element("below").hidden = false;
+    element("actions").hidden = true;
     complain(`${file.name || "That file"} is not a picture that this browser can show. Choose a JPEG or PNG.`);
     element("compare").hidden = true;
     element("empty").hidden = false;
@@ -38,7 +38,7 @@ async function takePhoto(file) {
   photo = { file: await sendable(file, before), name: file.name || "photo.jpg", url };
   element("compare").style.setProperty("--ratio", before.naturalWidth / before.naturalHeight);
   element("empty").hidden = true;
-  element("compare").hidden = element("below").hidden = false;
+  element("compare").hidden = element("actions").hidden = element("below").hidden = false;
   showResult(null);
   say(chosen.length ? "Ready." : "Now choose a style.");
 }
@@ -228,10 +228,7 @@ function fields() {
 
 element("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!photo) {
-    element("below").hidden = false;
-    return complain("First choose a photo.");
-  }
+  if (!photo) return complain("First choose a photo.");
   if (!chosen.length) return complain("First choose a style.");
   if (chosen.every((style) => style.weight === 0)) return complain("Give at least one style a share above 0.");
   paint();
@@ -318,7 +315,7 @@ function say(text) {
 function complain(text) {
   element("problem").textContent = text;
   if (text) say("");
-  if (text && element("below").hidden) element("below").hidden = false;
+  if (text && !photo) element("below").hidden = !(element("actions").hidden = true);
 }
 
 // -- the API call ------------------------------------------------------------------------------------------------------
