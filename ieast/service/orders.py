@@ -71,9 +71,8 @@ async def read_order(request: Request, limits: Limits, precision: Precision) -> 
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise RefusalError(
-            422, f"The form cannot be read: {error.message.removesuffix('.')}. See /docs for what it may hold."
-        ) from None
+        reason = error.message.removesuffix(".")
+        raise RefusalError(422, f"The form cannot be read: {reason}. See /docs for what it may hold.") from None
     try:
         return await _order(form.multi_items(), limits, precision)
     except ConfigError as error:
@@ -83,16 +82,17 @@ async def read_order(request: Request, limits: Limits, precision: Precision) -> 
 
 
 async def _within(request: Request, most: int) -> AsyncGenerator[bytes, None]:
-    declared = request.headers.get("content-length", "0")
-    count = int(declared) if declared.isdecimal() else 0
+    too_large = RefusalError(
+        413, f"The request is larger than {most / (1 << 20):.0f} MiB, pictures and all. Send smaller files, such as JPEG."
+    )
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > most:
+        raise too_large
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
-        if max(count, received) > most:
-            raise RefusalError(
-                413,
-                f"The request is larger than {most / (1 << 20):.0f} MiB, pictures and all. Send smaller files, such as JPEG.",
-            )
+        if received > most:
+            raise too_large
         yield chunk
 
 
