@@ -13,6 +13,10 @@ class ImageError(IeastError):
     """A picture cannot be read, or is not fit for the use at hand."""
 
 
+class TooManyPixelsError(ImageError):
+    """A picture has more pixels than are read or stylized."""
+
+
 class VideoError(IeastError):
     """A video cannot be read or written, or is not fit for the use at hand."""
 

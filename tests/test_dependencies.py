@@ -33,6 +33,7 @@ ROOMS = {
     "ieast.losses": "train",
     "ieast.training": "train",
     "ieast.registry": "pipelines",
+    "ieast.service": "serve",
     "ieast.study": "study",
     "steps": "pipelines",
     "pipelines": "pipelines",
@@ -45,6 +46,7 @@ LATE = {
     ("ieast.cli", "torch"),
     ("ieast.data", "pipelines"),  # dataset versions, by DVC
     ("ieast.cli", "pipelines"),  # the commands on the registry
+    ("ieast.cli", "serve"),
     ("ieast.cli", "study"),
     ("ieast.models", "train"),  # where ImageNet's weights are
     ("ieast.stylization", "gallery"),
@@ -106,7 +108,7 @@ def test_each_room_imports_only_what_its_extra_holds(module):
 def test_every_declared_package_is_imported_somewhere():
     used = set().union(*(set().union(*imports_of(path)) for path in FILES.values()))
     distributions = {name.lower().replace("_", "-") for package in used for name in DISTRIBUTIONS[package]}
-    declared = set().union(*(held_by(extra) for extra in (None, "pipelines", "study", "gallery", "onnx")))
+    declared = set().union(*(held_by(extra) for extra in (None, "pipelines", "study", "serve", "gallery", "onnx")))
     assert declared - distributions == {"onnxscript"}  # PyTorch's exporter imports it
 
 
@@ -152,6 +154,6 @@ def test_a_command_that_needs_more_says_which_extras_there_are(folder):
     assert answer.returncode == 2
     assert re.fullmatch(
         r"ieast: this command needs \w+, which is not installed: pip install 'ieast\[EXTRA\]', where EXTRA is one of gallery, "
-        r"onnx, pipelines, study, torch, train\n",
+        r"onnx, pipelines, serve, study, torch, train\n",
         answer.stderr,
     )

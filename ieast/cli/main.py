@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ieast.cli.data import data_app
+from ieast.cli.doctor import doctor
+from ieast.cli.models import device_called, model_folder
 from ieast.cli.options import Output
-from ieast.cli.registry import connect_registry, list_versions, promote, register, rollback
+from ieast.cli.registry import list_versions, promote, register, rollback
+from ieast.cli.serve import serve
+from ieast.cli.sheet import sheet
 from ieast.cli.study import study_app
 from ieast.errors import ConfigError, IeastError, ImageError, WeightsError
 
 if TYPE_CHECKING:
-    import torch
-
     from ieast.stylization.engine import Engine
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
@@ -31,6 +33,9 @@ app.command()(promote)
 app.command()(register)
 app.command()(rollback)
 app.command("models")(list_versions)
+app.command()(serve)
+app.command()(sheet)
+app.command()(doctor)
 
 
 @app.command()
@@ -91,7 +96,7 @@ def stylize(
         raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
     rate = _fraction(frame_rate)
     started = monotonic()
-    loaded, method = _load_engine(_model_folder(model), engine, device)
+    loaded, method = _load_engine(model_folder(model), engine, device)
     failed: Mapping[Path, str] = {}
     made: dict[str, Any]
     if is_clip:
@@ -129,7 +134,7 @@ def _load_engine(folder: Path, engine: Literal["auto", "torch", "onnx"], device:
 
         keep_freed_memory()
         stylizer, card = load_model(folder)
-        return TorchEngine(stylizer.to(_device(device))), card.method
+        return TorchEngine(stylizer.to(device_called(device))), card.method
     from ieast.onnx.engine import OnnxEngine
 
     if device not in ("auto", "cpu"):
@@ -144,19 +149,6 @@ def _load_engine(folder: Path, engine: Literal["auto", "torch", "onnx"], device:
     return onnx, onnx.card.method
 
 
-def _device(name: str) -> "torch.device":
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {name} cannot be used on this machine: {error}") from None
-    return device
-
-
 def _fraction(text: str | None) -> Fraction | None:
     try:
         rate = None if text is None else Fraction(text)
@@ -165,17 +157,6 @@ def _fraction(text: str | None) -> Fraction | None:
     if rate is not None and not 0 < rate <= 1000:
         raise ConfigError(f"--frame-rate is {text}; it must lie between 0 and 1000")
     return rate
-
-
-def _model_folder(model: str) -> Path:
-    from ieast.models.pretrained import is_uri, released_or_folder
-
-    if is_uri(model):
-        connect_registry(f"--model {model}")
-        from ieast.registry.register import fetch_model
-
-        return fetch_model(model)
-    return released_or_folder(model)
 
 
 @app.command()
@@ -243,7 +224,7 @@ def export_model(
     """Copy a model in half precision, for shipping; without the encoder if it is the one this package ships."""
     from ieast.checkpoint import export_compact
 
-    card = export_compact(_model_folder(model), output)
+    card = export_compact(model_folder(model), output)
     size = sum(path.stat().st_size for path in output.iterdir())
     typer.echo(f"{output}  {card.method}, {size / 1e6:.1f} MB: {', '.join(sorted(card.files))}")
 
@@ -257,7 +238,7 @@ def export_onnx(
     from ieast.checkpoint import load_model
     from ieast.onnx.export import export_onnx as export
 
-    stylizer, card = load_model(_model_folder(model))
+    stylizer, card = load_model(model_folder(model))
     exported = export(stylizer, output, card.method)
     size = sum(path.stat().st_size for path in output.iterdir())
     typer.echo(
@@ -276,7 +257,7 @@ def gallery(
     from ieast.stylization.gallery import make_gallery
 
     names = model or ["ieast", "sanet"]
-    stylizers = {name: load_model(_model_folder(name))[0] for name in names}
+    stylizers = {name: load_model(model_folder(name))[0] for name in names}
     for path in make_gallery(stylizers, output):
         typer.echo(f"picture   {path}")
 

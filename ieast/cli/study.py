@@ -54,9 +54,10 @@ def serve(
     missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(f"ieast study serve needs {' and '.join(missing)}: pip install 'ieast[study]'")
+    from ieast.io.ports import listen
     from ieast.study import web
 
-    with web.listen(host, port) as listener:
+    with listen(host, port) as listener:
         name = f"[{host}]" if ":" in host else host
         typer.echo(f"people vote at http://{name}:{listener.getsockname()[1]}/  (Ctrl-C stops)")
         sys.stdout.flush()

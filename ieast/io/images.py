@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
-from ieast.errors import ImageError
+from ieast.errors import ImageError, TooManyPixelsError
 from ieast.io.files import atomic_write
 
 if TYPE_CHECKING:
@@ -242,6 +242,16 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
     return _encode(image, "JPEG", quality)
 
 
+def encode_webp(image: Image.Image, quality: int = 95) -> bytes:
+    """An RGB picture as the content of a WebP file.
+
+    Args:
+        image: The picture, with no side above 16,383 pixels, the format's limit.
+        quality: 1 to 100.
+    """
+    return _encode(image, "WEBP", quality)
+
+
 def central_square(images: "torch.Tensor") -> "torch.Tensor":
     """As much of pictures (B, 3, H, W) as a square of their smaller side holds."""
     height, width = images.shape[-2:]
@@ -298,7 +308,7 @@ def _explained(name: str) -> Iterator[None]:
             f"{name}: is not an image in a known format ({', '.join(_READ_FORMATS)}). Save it as PNG or JPEG, or remove it"
         ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(
+        raise TooManyPixelsError(
             f"{name}: has too many pixels for Pillow, which takes it for a decompression bomb ({error}). "
             "Make it smaller, or remove it"
         ) from error
@@ -320,7 +330,7 @@ def _check_size(size: tuple[int, int], name: str, min_side: int, max_pixels: int
             "Use a larger version, or remove it"
         )
     if width * height > max_pixels:
-        raise ImageError(
+        raise TooManyPixelsError(
             f"{name}: has too many pixels: {width}x{height} is more than {max_pixels:,} in all. Make it smaller, or remove it"
         )
 

@@ -102,14 +102,18 @@ def champion_version(name: str) -> str | None:
     return None if number is None else str(number)  # SQLite stores give integers
 
 
-def fetch_model(uri: str) -> Path:
+def fetch_model(uri: str, into: Path | None = None) -> Path:
     """A local folder with the exported model behind `uri`: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or `runs:/...`.
+
+    Args:
+        uri: The model.
+        into: An empty folder to which it is copied; by default it is left where it is, if that is on this machine.
 
     Raises:
         RegistryError: There is no such model, or the tracking server cannot be reached.
     """
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=None if into is None else str(into)))
         artifacts = Model.load(folder).flavors["python_function"]["artifacts"]
         return folder / artifacts["model"]["path"]
     except (MlflowException, OSError, KeyError) as error:

@@ -23,7 +23,6 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ieast.errors import ConfigError
 from ieast.study.store import PICTURES, AnswerError, Store, UnknownLinkError
 
 LARGEST_FORM = 2048
@@ -89,19 +88,6 @@ def serve(store: Store, listener: socket.socket) -> None:
         ws="none",
     )
     uvicorn.Server(config).run(sockets=[listener])
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open the port to serve on; port 0 takes any free one.
-
-    Raises:
-        ConfigError: It is taken, or the address is not this machine's.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=512)
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"cannot listen on {host}, port {port}: {error}. Choose others with --host and --port") from None
 
 
 async def _read_form(request: Request) -> dict[str, str]:

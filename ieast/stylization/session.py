@@ -20,7 +20,7 @@ class StyleSession:
     def __init__(
         self,
         stylizer: Stylizer,
-        styles: Sequence[Image.Image],
+        styles: Sequence[Image.Image | EncodedStyle],
         options: StylizeOptions,
         masks: Sequence[Image.Image] = (),
         *,
@@ -30,7 +30,7 @@ class StyleSession:
 
         Args:
             stylizer: The model.
-            styles: Artworks, as large as they are to be looked at (`scaled_down`).
+            styles: Artworks, as large as they are to be looked at (`scaled_down`), or what another session encoded of them.
             options: Options.
             masks: One a style, white where the style applies, of exactly the size of the contents; or none.
             encode: Encode the styles now, for many contents, where that can be. One content takes less memory without.
@@ -44,11 +44,16 @@ class StyleSession:
             raise ConfigError(lacking)
         self.stylizer, self.options = stylizer, options
         self.device = next(stylizer.parameters()).device
-        pixels = [self._pixels(style) for style in styles]
         # CORAL changes a style for each content, so there is nothing to encode beforehand.
         encode = encode and options.preserve_colour != "coral"
-        with self._autocast():
-            self.styles: list[Tensor | EncodedStyle] = [stylizer.encode_style(style) if encode else style for style in pixels]
+        self.styles: list[Tensor | EncodedStyle] = []
+        for style in styles:
+            if isinstance(style, EncodedStyle):
+                self.styles.append(style)
+                continue
+            pixels = self._pixels(style)
+            with self._autocast():
+                self.styles.append(stylizer.encode_style(pixels) if encode else pixels)
         # (1, 1, H, W) in [0, 1]: white 1, black 0
         self.masks = [self._pixels(mask).mean(dim=1, keepdim=True) for mask in masks]
 

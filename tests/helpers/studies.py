@@ -79,7 +79,8 @@ def served(study: Path, haste=0.0):
     """The address of a page on which people vote on `study`; tests are faster than people."""
     import uvicorn
 
-    from ieast.study.web import listen, make_app
+    from ieast.io.ports import listen
+    from ieast.study.web import make_app
 
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(make_app(Store(study, haste)), log_level="warning", access_log=False))
