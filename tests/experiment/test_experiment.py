@@ -72,6 +72,7 @@ def test_loss_weights_are_those_of_eq_7_and_4(preset):
         "content_contrastive": 0.3,
         "identity_pixels": 50,
         "identity_taps": 1,
+        "bands": 0,
         "total_variation": 0,
     }
 
