@@ -42,9 +42,9 @@ SMALL = {
         "grid_styles": 2,
         "max_frames": 3,
         "perceptual_distance": "encoder-taps",
-        "preference": "scorer.safetensors",
     },
 }
+SCORED = SMALL | {"evaluation": SMALL["evaluation"] | {"preference": "scorer.safetensors"}}
 VARIANTS, SEEDS = ("full", "neither"), (0,)
 
 
@@ -52,7 +52,7 @@ class AblationProject(Project):
     def ablate(self, name, check=True):
         document = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())
         config = document["parameters"]["config"] | {"variants": list(VARIANTS), "seeds": list(SEEDS)}
-        for section, values in SMALL.items():
+        for section, values in SCORED.items():
             config["experiment"].setdefault(section, {}).update(values)
         document["parameters"]["config"], document["run_name"] = config, name + "-{time}"
         path = self.folder / "ablation.yaml"
@@ -99,7 +99,7 @@ def broken(project, client):
     from ieast.training.folders import training_folder
 
     document = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())["parameters"]["config"]
-    for section, values in SMALL.items():
+    for section, values in SCORED.items():
         document["experiment"].setdefault(section, {}).update(values)
     config = AblationConfig.parse(document)
     md5 = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
