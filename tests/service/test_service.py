@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import draw_picture
 from helpers.browsers import until
+from helpers.datasets import draw_picture
 from helpers.services import SMALL, file_of, model_of, served
 from PIL import Image
 
@@ -215,7 +215,8 @@ def test_who_sends_too_slowly_loses_the_place(stylizer):
         served(Service(model_of(stylizer), replace(SMALL, seconds=0.3))) as client,
         client.connect(CONTENT, STYLE, missing=9) as slow,
     ):
-        until(lambda: client.metric("ieast_admitted") == 0 and client.metric("ieast_requests_total"), "the place is free")
+        until(lambda: client.metric("ieast_admitted") == 1, "the place is taken")
+        until(lambda: client.metric("ieast_admitted") == 0, "the place is free")
         slow.sendall(encode_form((CONTENT, STYLE))[0][-9:])
         assert b"503" in slow.recv(100)
 
