@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 from importlib.metadata import metadata
 from pathlib import Path
@@ -17,6 +18,9 @@ from ieast.errors import ConfigError, IeastError, ImageError
 
 if TYPE_CHECKING:
     import torch
+
+_NAMED = 20
+"""Files that are named of those that were passed over; there may be thousands."""
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(data_app, name="data")
@@ -84,12 +88,20 @@ def stylize(
     elif is_folder:
         done = stylize_folder(stylizer, content, style[0], output, options, suffix)
         typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {card.method}")
+        if done.passed_over:
+            typer.echo(_passed_over(done.passed_over))
         if done.failed:
             reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
             raise ImageError(f"{len(done.failed)} pictures could not be stylised; all others are there:\n{reasons}")
     else:
         width, height = stylize_picture(stylizer, content, style, output, options, masks)
         typer.echo(f"{output}  {width}x{height}, {card.method}")
+
+
+def _passed_over(paths: Sequence[Path]) -> str:
+    named = ", ".join(map(str, paths[:_NAMED]))
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return f"{len(paths)} files passed over, because they are no pictures: {named}{more}"
 
 
 def _device(name: str) -> "torch.device":

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from ieast.errors import DataError
-from ieast.io.images import list_frames, read_image, resize_smallest_side, to_tensor
+from ieast.io.images import read_image, resize_smallest_side, to_tensor
+from ieast.io.listing import list_frames
 
 MIN_FRAMES = 2
 """A clip is there to measure change between frames, so it has two at least."""

@@ -20,7 +20,7 @@ import ieast.io.video.stylising as stylising
 from ieast.errors import DataError, ImageError, VideoError
 from ieast.io.clips import list_clips, read_frames
 from ieast.io.files import DiskFullError
-from ieast.io.images import list_frames
+from ieast.io.listing import list_frames
 from ieast.io.video import ClipInfo, probe, read_video_frames, stylize_clip
 from ieast.io.video.folders import MARK
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from ieast.errors import VideoError
-from ieast.io.images import list_frames, read_image, read_size
+from ieast.io.images import read_image, read_size
+from ieast.io.listing import list_frames
 from ieast.io.video.pixels import Colour
 from ieast.io.video.reading import ClipInfo, Frame
 
