@@ -142,6 +142,40 @@ def test_rotated_videos_come_out_upright(tmp_path, matrix, turn):
         assert container.streams.video[0].sample_aspect_ratio == (Fraction(3, 4) if quarter else Fraction(4, 3))
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("a.mov", "png", "rgba"),
+        ("a.mov", "prores_ks", "yuva444p10le"),
+        ("a.mov", "qtrle", "argb"),
+        ("a.mkv", "ffv1", "yuva420p"),
+        ("a.webm", "libvpx-vp9", "yuva420p"),
+        ("a.gif", "gif", "pal8"),
+    ],
+)
+def test_transparency_is_laid_on_white_like_that_of_pictures(tmp_path, name, codec, pixels):
+    layer = np.zeros((48, 64, 4), np.uint8)
+    layer[:] = 200, 60, 90, 255
+    layer[:, 32:, 3] = 0
+    with av.open(str(tmp_path / name), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        for _ in range(3):
+            if pixels == "pal8":
+                palette = np.zeros((256, 4), np.uint8)
+                palette[0], palette[1] = (255, 200, 60, 90), (0, 200, 60, 90)  # as A, R, G, B
+                frame = av.VideoFrame.from_ndarray((np.uint8(layer[..., 3] == 0), palette), format="pal8")
+            else:
+                frame = av.VideoFrame.from_ndarray(layer, format="rgba")
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    shown = pictures(tmp_path / name)
+    assert len(shown) == 3
+    for picture in shown:
+        assert np.abs(picture[:, :28] - [200, 60, 90]).max() <= 4
+        assert np.abs(picture[:, 36:] - 255).max() <= 1
+
+
 @pytest.mark.parametrize("matrix", [1, 6])
 @pytest.mark.parametrize("full_range", [False, True])
 def test_colours_are_kept_whatever_their_matrix_and_range(tmp_path, matrix, full_range):

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -28,6 +31,9 @@ VIDEO_SUFFIXES = frozenset(
 # FFmpeg knows hundreds more, among them playlists (hls, dash, concat), which open what a stranger's file tells them to.
 # The second part holds sound only; it is there so that the error can say that.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,mxf," + "mp3,wav,flac,aac"
+
+
+_DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 @dataclass(frozen=True)
@@ -179,6 +185,7 @@ class VideoSource:
     ) -> Iterator[VideoFrame]:
         """Decoded frames as stored; a tolerated failure at the end adds to `warnings`."""
         good, failure = 0, None
+        decode = _decoder(stream)
         packets = container.demux(stream)
         while True:
             try:
@@ -191,7 +198,7 @@ class VideoSource:
                 break
             self._reached = max(self._reached, (packet.pos or 0) + packet.size)
             try:
-                frames = packet.decode()
+                frames = decode(packet)
             except av.error.FFmpegError as error:
                 self._refuse_system_error(error)
                 failure = failure or f"frame {good + 1}{self._when(packet.pts)} ({error.strerror})"
@@ -215,6 +222,17 @@ class VideoSource:
             raise MemoryError(f"{self.path}: {error.strerror}") from error
         if error.errno == errno.EIO:
             raise VideoError(f"{self.path}: cannot be read ({error.strerror}). Check the disk") from error
+
+
+def _decoder(stream: VideoStream) -> Callable[[Packet], list[VideoFrame]]:
+    """What decodes the packets of `stream`, with their transparency, of which FFmpeg's own decoders of VP8 and VP9 know nothing."""
+    name = _DECODERS_WITH_ALPHA.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return lambda packet: cast("list[VideoFrame]", packet.decode())
+    context = av.CodecContext.create(name, "r")
+    assert isinstance(context, VideoCodecContext)
+    context.extradata = stream.codec_context.extradata
+    return context.decode
 
 
 def probe(path: Path) -> ClipInfo:
