@@ -510,6 +510,20 @@ def test_a_truncated_file_is_taken_as_far_as_it_goes_and_reported(tmp_path, capl
     assert warning in caplog.text
 
 
+@pytest.mark.parametrize(("codec", "gap", "cut"), [("libx264", 200, 0.1), ("libx264", 30, 0.1), ("mpeg2video", 30, 0.05)])
+def test_a_clip_that_begins_in_the_middle_is_taken_from_its_first_key_frame(tmp_path, codec, gap, cut):
+    whole = write_video(tmp_path / "whole.ts", 2 * gap, (64, 48), Fraction(25), codec=codec, gop_size=gap, audio=None)
+    data = whole.read_bytes()
+    source = tmp_path / "cut.ts"
+    source.write_bytes(data[int(len(data) * cut) // 188 * 188 :])
+    result = convert(source, tmp_path / "new.mp4")
+    assert gap <= result.frames < 1.5 * gap
+    assert difference(pictures(result.path), pictures(whole)[-result.frames :]) < LOSS
+    (warning,) = result.warnings
+    lead = re.search(r"cut\.ts: begins in the middle, (\d\.\d\d) s before its first key frame; the result begins there", warning)[1]
+    assert float(stamps_of(result.path)[0]) == pytest.approx(float(lead), abs=0.01)  # in time with the file's own clock
+
+
 def test_frames_of_a_folder_that_do_not_go_together(tmp_path):
     source = make_frames(tmp_path / "source")
     Image.new("RGB", (60, 48)).save(source / "shot_3.png")
