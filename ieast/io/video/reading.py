@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import av
 from av.container import InputContainer
@@ -240,10 +239,10 @@ class VideoSource:
 
 
 def _decoder(stream: VideoStream) -> Callable[[Packet], list[VideoFrame]]:
-    """What decodes the packets of `stream`, with their transparency, of which FFmpeg's own decoders of VP8 and VP9 know nothing."""
+    """What decodes the packets of `stream`, with the transparency that FFmpeg's own decoders of VP8 and VP9 leave out."""
     name = _DECODERS_WITH_ALPHA.get(stream.codec_context.name)
     if name is None or stream.metadata.get("alpha_mode") != "1":
-        return lambda packet: cast("list[VideoFrame]", packet.decode())
+        return stream.decode
     context = av.CodecContext.create(name, "r")
     assert isinstance(context, VideoCodecContext)
     context.extradata = stream.codec_context.extradata
