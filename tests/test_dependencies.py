@@ -50,6 +50,7 @@ LATE = {
     ("ieast.cli", "study"),
     ("ieast.models", "train"),  # where ImageNet's weights are
     ("ieast.stylization", "gallery"),
+    ("ieast.io", "heif"),
 }
 """Rooms that import from a further extra inside functions, where that is asked for."""
 
@@ -154,6 +155,6 @@ def test_a_command_that_needs_more_says_which_extras_there_are(folder):
     assert answer.returncode == 2
     assert re.fullmatch(
         r"ieast: this command needs \w+, which is not installed: pip install 'ieast\[EXTRA\]', where EXTRA is one of gallery, "
-        r"onnx, pipelines, serve, study, torch, train\n",
+        r"heif, onnx, pipelines, serve, study, torch, train\n",
         answer.stderr,
     )

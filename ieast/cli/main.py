@@ -71,6 +71,7 @@ def stylize(
     """
     from ieast.config.stylization import StylizeOptions
     from ieast.io.images import check_writable_image_path
+    from ieast.io.listing import some
     from ieast.stylization.files import STANDARD, is_video, stylize_folder, stylize_picture, stylize_video
 
     masks = tuple(mask or ())
@@ -109,8 +110,17 @@ def stylize(
     elif is_folder:
         done = stylize_folder(loaded, content, style[0], output, options, suffix)
         failed = done.failed
-        made = {"made": done.made, "kept": done.kept, "failed": {str(path): reason for path, reason in failed.items()}}
+        passed_over = [str(path) for path in done.passed_over]
+        made = {
+            "made": done.made,
+            "kept": done.kept,
+            "failed": {str(path): reason for path, reason in failed.items()},
+            "passed_over": passed_over,
+        }
         words = f"{done.made} pictures made, {done.kept} kept from before"
+        if passed_over and not as_json:
+            count = len(passed_over)
+            typer.echo(f"{count} files passed over, because they are no pictures: {some(done.passed_over)}")
     else:
         width, height = stylize_picture(loaded, content, style, output, options, masks, suffix)
         made, words = {"width": width, "height": height}, f"{width}x{height}"

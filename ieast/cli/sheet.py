@@ -15,7 +15,7 @@ def sheet(
     output: Output,
     styles: Annotated[Path | None, typer.Option(help="A folder of artworks; by default those that are shipped.")] = None,
     model: Annotated[str, typer.Option(help="`ieast` or `sanet` as shipped, a model folder, or an MLflow URI.")] = "ieast",
-    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylises fully.")] = 1.0,
+    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylizes fully.")] = 1.0,
     size: Annotated[int, typer.Option(min=64, help="The photo's smallest side in pixels, if it is larger.")] = 512,
     style_size: Annotated[int, typer.Option(min=16, help="The style's smallest side in pixels, if it is larger.")] = 512,
     preserve_colour: Annotated[
@@ -27,14 +27,15 @@ def sheet(
     """Show one photo in every style of a folder, on one sheet."""
     from ieast.checkpoint import load_model
     from ieast.config.stylization import StylizeOptions
-    from ieast.io.images import check_writable_image_path, list_images, read_image, write_image
+    from ieast.io.images import check_writable_image_path, read_image, write_image
+    from ieast.io.listing import find_pictures
     from ieast.styles import shipped_styles
     from ieast.stylization.inputs import scaled_down
     from ieast.stylization.overview import stylize_sheet
     from ieast.stylizer.allocator import keep_freed_memory
 
     check_writable_image_path(output)
-    named = shipped_styles() if styles is None else {path.stem: path for path in list_images(styles)}
+    named = shipped_styles() if styles is None else {path.stem: path for path in find_pictures(styles).pictures}
     if not named:
         raise ImageError(f"{styles}: holds no pictures. Give a folder of artworks")
     picture = scaled_down(read_image(photo), size)

@@ -23,7 +23,8 @@ from ieast.config import PrepareConfig
 from ieast.errors import DataError, ImageError
 from ieast.io.clips import list_clips
 from ieast.io.files import atomic_write
-from ieast.io.images import list_files, read_image, read_size, resize_smallest_side, resize_square, write_image
+from ieast.io.images import read_image, read_size, resize_smallest_side, resize_square, write_image
+from ieast.io.listing import list_files
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 """Video clips: folders of frame images, in the order of their names (2 before 10), or video files."""
 
+import logging
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -8,7 +9,10 @@ import torch
 from PIL import Image
 
 from ieast.errors import DataError
-from ieast.io.images import list_frames, read_image, resize_smallest_side, to_tensor
+from ieast.io.images import read_image, resize_smallest_side, to_tensor
+from ieast.io.listing import list_frames, some
+
+log = logging.getLogger(__name__)
 
 MIN_FRAMES = 2
 """A clip is there to measure change between frames, so it has two at least."""
@@ -17,8 +21,11 @@ MIN_FRAMES = 2
 def list_clips(folder: Path) -> list[Path]:
     """The clips in `folder`, sorted: the folder itself if it holds frames, otherwise subfolders that do and video files.
 
+    What else is in there is named in a warning.
+
     Raises:
         DataError: There is no such folder.
+        ImageError: Frames lie in a clip's folder and in one below it.
     """
     if not folder.is_dir():
         raise DataError(
@@ -26,7 +33,11 @@ def list_clips(folder: Path) -> list[Path]:
         )
     if _is_clip(folder):
         return [folder]
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and _is_clip(entry))
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    clips = [entry for entry in entries if _is_clip(entry)]
+    if others := [entry.name for entry in entries if entry not in clips]:
+        log.warning("%s: %d entries passed over, because they are no clips: %s", folder, len(others), some(others))
+    return clips
 
 
 def read_frames(clip: Path, smallest_side: int, limit: int | None = None) -> Iterator[torch.Tensor]:

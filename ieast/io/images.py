@@ -6,17 +6,18 @@ Every picture becomes 8-bit sRGB without transparency, the right way up. A file 
 
 import io
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from ieast.errors import ImageError, TooManyPixelsError
 from ieast.io.files import atomic_write
+from ieast.io.opening import READ_FORMATS, opened
+from ieast.io.profiles import eight_bits, to_srgb
 
 if TYPE_CHECKING:
     import torch
@@ -27,13 +28,7 @@ MAX_PIXELS = 150_000_000
 MAX_SIDE = 65_500
 """Longest side in pixels that a resized picture may have: what libjpeg encodes."""
 
-IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".gif", ".j2k", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
-    | {".tif", ".tiff", ".webp"}
-)
-
-# Pillow knows more, but some of the rest start programs (EPS runs Ghostscript), and pictures may come from strangers.
-_READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "JPEG2000", "PPM")
+Behind = Literal["white", "black"]
 
 _WRITE_FORMATS = {
     ".bmp": "BMP",
@@ -45,33 +40,6 @@ _WRITE_FORMATS = {
     ".webp": "WEBP",
 }
 
-_PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
-"""The colour space that an ICC profile must describe to be applied to a Pillow mode."""
-
-
-def list_files(folder: Path) -> list[Path]:
-    """All files below `folder`, sorted, but for hidden ones and those in hidden folders.
-
-    A dangling link counts as a file: whoever reads it learns that it is broken, where skipping would lose it silently.
-    """
-    files = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = (Path(place, name) for name in names if not name.startswith("."))
-        files += [path for path in paths if path.is_file() or path.is_symlink()]
-    return sorted(files)
-
-
-def list_images(folder: Path) -> list[Path]:
-    """The files of `list_files` whose suffix, in either case, is one of `IMAGE_SUFFIXES`."""
-    return [path for path in list_files(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
-
-
-def list_frames(folder: Path) -> list[Path]:
-    """The images directly in `folder`, but for hidden ones, in the order of their names, where 2 comes before 10."""
-    paths = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."))
-    return sorted((path for path in paths if path.is_file()), key=_counting_order)
-
 
 def read_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels as stored, before any EXIF orientation; only the header is read.
@@ -79,14 +47,22 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: The file is not there, is not an image, or exceeds Pillow's own limit on pixels.
     """
-    with _explained(str(path)), Image.open(path, formats=_READ_FORMATS) as image:
+    with explained(str(path)), opened(path) as image:
         return image.size
 
 
-def read_image(path: Path, *, smallest_side: int | None = None, min_side: int = 1, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def read_image(
+    path: Path,
+    *,
+    smallest_side: int | None = None,
+    min_side: int = 1,
+    max_pixels: int = MAX_PIXELS,
+    behind: Behind = "white",
+) -> Image.Image:
     """Read a picture as upright 8-bit sRGB; of an animation, the first frame.
 
-    Transparency is laid on white, 16-bit grey is scaled to 8 bits and embedded colour profiles are applied.
+    Embedded colour profiles are applied, 16-bit grey is scaled to 8 bits, and transparency is laid on white, as it is in the
+    frames of videos.
 
     Args:
         path: The file; its content, not its name, decides the format.
@@ -95,6 +71,7 @@ def read_image(path: Path, *, smallest_side: int | None = None, min_side: int = 
         min_side: Pixels of the smaller side below which the picture is refused.
         max_pixels: Pixels above which it is refused; like `min_side` judged by the header, before decoding.
             Pillow has its own limit (`2 * PIL.Image.MAX_IMAGE_PIXELS`, 179 million), which this cannot lift.
+        behind: What is seen through transparency; `read_mask` has black.
 
     Returns:
         A picture in mode RGB without metadata.
@@ -103,7 +80,16 @@ def read_image(path: Path, *, smallest_side: int | None = None, min_side: int = 
         ImageError: The file is not there, is not an image, is damaged, too small or too large, or has samples
             without a defined range.
     """
-    return _read(path, str(path), smallest_side, min_side, max_pixels)
+    return _read(path, str(path), smallest_side, min_side, max_pixels, behind)
+
+
+def read_mask(path: Path) -> Image.Image:
+    """Read a mask, white where something applies: not where it is black, and not where it is transparent.
+
+    Raises:
+        ImageError: As `read_image`.
+    """
+    return read_image(path, behind="black")
 
 
 def decode_bytes(
@@ -113,13 +99,21 @@ def decode_bytes(
     smallest_side: int | None = None,
     min_side: int = 1,
     max_pixels: int = MAX_PIXELS,
+    behind: Behind = "white",
 ) -> Image.Image:
     """`read_image` for a file's content in memory; errors call it `name`.
 
     Raises:
         ImageError: As `read_image`.
     """
-    return _read(io.BytesIO(data), name, smallest_side, min_side, max_pixels)
+    return _read(io.BytesIO(data), name, smallest_side, min_side, max_pixels, behind)
+
+
+def lay(colour: Image.Image, alpha: Image.Image, behind: Behind = "white") -> Image.Image:
+    """An RGB picture that is as opaque as `alpha`, in mode L, says, in front of white or black."""
+    canvas = Image.new("RGB", colour.size, behind)
+    canvas.paste(colour, mask=alpha)
+    return canvas
 
 
 def resize_smallest_side(image: Image.Image, size: int) -> Image.Image:
@@ -260,12 +254,6 @@ def central_square(images: "torch.Tensor") -> "torch.Tensor":
     return images[..., top : top + side, left : left + side]
 
 
-def _counting_order(path: Path) -> tuple[list[int | str], str]:
-    # Every second part is a number, so that like is compared with like.
-    parts = re.split(r"([0-9]+)", path.name)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)], path.name
-
-
 def _encode(image: Image.Image, name: str, quality: int) -> bytes:
     options = {"JPEG": {"quality": quality, "subsampling": 0}, "WEBP": {"quality": quality}}.get(name, {})
     buffer = io.BytesIO()
@@ -281,33 +269,46 @@ def _format_for(path: Path) -> str:
         raise ImageError(f"{path}: the name must end in the suffix of a format that can be written: {known}") from None
 
 
-def _read(source: Path | io.BytesIO, name: str, smallest_side: int | None, min_side: int, max_pixels: int) -> Image.Image:
-    with _explained(name), Image.open(source, formats=_READ_FORMATS) as image:
+def _read(
+    source: Path | io.BytesIO, name: str, smallest_side: int | None, min_side: int, max_pixels: int, behind: Behind
+) -> Image.Image:
+    with explained(name), opened(source) as image:
         _check_size(image.size, name, min_side, max_pixels)
         if smallest_side is not None:
             image.draft(None, (smallest_side, smallest_side))
         image.load()
         _turn_upright(image)
-        rgb = _to_rgb(image, name)
+        colour, alpha = _separated(image, name)
+        rgb = to_srgb(colour, image.info.get("icc_profile"))
+        if alpha is not None:
+            rgb = lay(rgb, alpha, behind)
         # Writers would copy what is left, such as a colour profile that no longer applies.
         rgb.info.clear()
         return rgb
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn whatever goes wrong while Pillow reads into an `ImageError` about `name`."""
+def explained(name: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a picture is read into an `ImageError` about `name`."""
     try:
         yield
-    except (ImageError, MemoryError):
+    except MemoryError:
         raise
+    except ImageError as error:
+        if str(error).startswith(f"{name}: "):
+            raise
+        raise ImageError(f"{name}: {error}") from error
     except FileNotFoundError as error:
-        raise ImageError(f"{name}: there is no such file. Check the path, or fetch the data again") from error
+        if Path(name).is_symlink():
+            there = f"is a link to {Path(name).readlink()}, which is not there. Mend or remove it"
+        else:
+            there = "there is no such file. Check the path, or fetch the data again"
+        raise ImageError(f"{name}: {there}") from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{name}: is not an image in a known format ({', '.join(_READ_FORMATS)}). Save it as PNG or JPEG, or remove it"
+            f"{name}: is not an image in a known format ({', '.join(READ_FORMATS)}). Save it as PNG or JPEG, or remove it"
         ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise TooManyPixelsError(
             f"{name}: has too many pixels for Pillow, which takes it for a decompression bomb ({error}). "
             "Make it smaller, or remove it"
@@ -344,44 +345,37 @@ def _turn_upright(image: Image.Image) -> None:
         return
 
 
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
-    profile = image.info.get("icc_profile")
+def _separated(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None]:
+    """Its samples in a mode that `to_srgb` takes, and how opaque they are if not fully, in mode L."""
     if image.mode == "F":
         raise ImageError(f"{name}: holds floating-point samples, whose range the file does not say. Convert it to 8 or 16 bits")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        image = _scale_sixteen_bits(image, name)
-    elif image.has_transparency_data:
-        image = _lay_on_white(image)
-    elif image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
+        return _sixteen_bits(image, name)
+    if image.has_transparency_data:
+        if image.mode in ("1", "L", "LA"):
+            grey = image.convert("LA")
+            return grey.getchannel("L"), grey.getchannel("A")
+        transparent = image.info.get("transparency")
+        if image.mode == "RGB" and isinstance(transparent, tuple) and max(transparent) > 255:
+            # Pillow reads PNGs of 16 bits a sample as their upper 8, but leaves the transparent colour as it is.
+            image.info["transparency"] = tuple(value >> 8 for value in transparent)
+        layer = image.convert("RGBA")
+        return layer.convert("RGB"), layer.getchannel("A")
+    if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
         # Adobe stores CMYK inverted. Pillow takes every CMYK JPEG for one of Adobe's; this one lacks their marker.
-        image = ImageChops.invert(image)
-    elif image.mode not in _PROFILE_SPACES:
-        image = image.convert("RGB")
-    return _to_srgb(image, profile) if profile else image.convert("RGB")
+        return ImageChops.invert(image), None
+    if image.mode in ("L", "RGB", "CMYK", "LAB"):
+        return image, None
+    return image.convert("L" if image.mode == "1" else "RGB"), None
 
 
-def _scale_sixteen_bits(image: Image.Image, name: str) -> Image.Image:
+def _sixteen_bits(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None]:
     samples = np.asarray(image)
     if samples.min() < 0 or samples.max() > 65535:
         raise ImageError(f"{name}: holds 32-bit samples, whose range the file does not say. Convert it to 8 or 16 bits")
-    return Image.fromarray(((samples.astype(np.uint32) + 128) // 257).astype(np.uint8))
-
-
-def _lay_on_white(image: Image.Image) -> Image.Image:
-    layer = image.convert("RGBA")
-    canvas = Image.new("RGB", image.size, "white")
-    canvas.paste(layer, mask=layer)
-    return canvas
-
-
-def _to_srgb(image: Image.Image, icc_profile: bytes) -> Image.Image:
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
-        fits = profile.profile.xcolor_space.strip() == _PROFILE_SPACES[image.mode]
-        if fits and "sRGB" not in (profile.profile.profile_description or ""):
-            srgb = ImageCms.createProfile("sRGB")
-            return ImageCms.buildTransform(profile, srgb, image.mode, "RGB").apply(image)
-    except (ImageCms.PyCMSError, OSError):
-        # A broken profile says nothing about the samples, which are sound: viewers ignore it, and so do we.
-        pass
-    return image.convert("RGB")
+    alpha = None
+    if isinstance(transparent := image.info.get("transparency"), int):
+        alpha = Image.fromarray(np.where(samples == transparent, 0, 255).astype(np.uint8))
+    if image.info.get("icc_profile"):
+        return Image.fromarray(samples.astype("<u2")), alpha
+    return eight_bits(samples), alpha

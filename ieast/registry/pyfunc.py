@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,18 +23,20 @@ from PIL import Image
 from ieast.checkpoint import load_model
 from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, IeastError, ImageError, MemoryLimitError
-from ieast.io.images import decode_bytes, encode_png
-from ieast.models.vgg19 import SMALLEST_SIDE
+from ieast.io.images import MAX_PIXELS, Behind, decode_bytes, encode_png
 from ieast.stylization.inputs import check_mask, scaled_down
 from ieast.stylization.session import StyleSession
 from ieast.stylizer.allocator import keep_freed_memory
 
-# What a stranger may send; more would tie up the server's memory.
-MAX_PIXELS = 2048 * 2048
+PIXELS_SETTING = "IEAST_MAX_PIXELS"
+"""A variable of the server's environment: pixels above which it refuses a picture; without it, as many as the command takes.
+
+Below that memory decides, as for the command: what a stylization needs is known before it begins.
+"""
+
+# What a stranger may send.
 MAX_STYLES = 8
 MAX_STYLE_SIZE = 2048
-# Smaller sides are padded to this many pixels, by which a picture of 1 x MAX_PIXELS would take tens of gigabytes.
-MIN_SIDE = SMALLEST_SIDE
 
 # Optional cells are of any type, and checked here, because MLflow refuses NaN in arrays and, over REST, null in binary
 # columns, and cuts off the zeros at the end of binary values in arrays.
@@ -44,7 +47,7 @@ SIGNATURE = ModelSignature(
             *(ColSpec(AnyType(), name, required=False) for name in ("style", "styles", "weights", "masks")),
         ]
     ),
-    outputs=Schema([ColSpec(DataType.binary, "stylized")]),
+    outputs=Schema([ColSpec(DataType.binary, "stylized", required=False), ColSpec(DataType.string, "error", required=False)]),
     params=ParamSchema(
         [
             ParamSpec("alpha", DataType.double, StylizeOptions.alpha),
@@ -57,7 +60,9 @@ SIGNATURE = ModelSignature(
 
 
 class StylizerModel(PythonModel):
-    """Each row holds a content and its styles, the bytes of PNG or JPEG files; the answer is a PNG of the content's size.
+    """Each row holds a content and its styles, the bytes of picture files; the answer is a PNG of the content's size.
+
+    A row that cannot be used has no `stylized` but says why in `error`, which is null for the others; these are answered.
 
     Columns: `content`; either `style`, or `styles`, a list of up to `MAX_STYLES` that are blended; and, where wanted, `weights`
     and `masks`, lists with one number or picture a style, as for `ieast stylize`. Where a row lacks one, its cell is null or
@@ -70,29 +75,40 @@ class StylizerModel(PythonModel):
     def load_context(self, context: Any) -> None:
         """Read the exported model that was logged as the artifact `model`."""
         keep_freed_memory(1 << 30)  # a server that once met a large picture need not hold on to all it took
+        self.max_pixels = _max_pixels()
         self.stylizer, self.card = load_model(context.artifacts["model"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Stylize row by row.
 
         Raises:
-            MlflowException: A parameter or cell cannot be used; names the row and column. MLflow's server answers with its
-                message, and of other errors only says that there was one.
+            MlflowException: A parameter cannot be used, or no row can; names the rows and columns. MLflow's server answers with
+                its message, and of other errors only says that there was one.
         """
         del context
         try:
             options = _checked(StylizeOptions(**(params or {})))
-            rows = model_input.to_dict("records")
-            return pd.DataFrame({"stylized": [self._stylize(number, row, options) for number, row in enumerate(rows)]})
-        except MemoryLimitError as error:
-            raise MlflowException(str(error), RESOURCE_EXHAUSTED) from error
         except IeastError as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
+        stylized: list[bytes | None] = []
+        errors: list[IeastError | None] = []
+        for number, row in enumerate(model_input.to_dict("records")):
+            try:
+                stylized.append(self._stylize(number, row, options))
+                errors.append(None)
+            except IeastError as error:
+                stylized.append(None)
+                errors.append(error)
+        if errors and all(errors):
+            code = RESOURCE_EXHAUSTED if isinstance(errors[0], MemoryLimitError) else INVALID_PARAMETER_VALUE
+            raise MlflowException("\n".join(map(str, errors)), code) from errors[0]
+        said = [None if error is None else str(error) for error in errors]
+        return pd.DataFrame({"stylized": stylized, "error": said}, dtype=object)
 
     def _stylize(self, number: int, row: dict[Any, Any], options: StylizeOptions) -> bytes:
         with _named(f"row {number}, content"):
-            content = _picture(row.get("content"))
-        styles = _styles(number, row, options.style_size)
+            content = _picture(row.get("content"), self.max_pixels)
+        styles = _styles(number, row, options.style_size, self.max_pixels)
         with _named(f"row {number}, weights"):
             options = replace(options, weights=_weights(row.get("weights")))
             options.check(len(styles))
@@ -102,7 +118,7 @@ class StylizerModel(PythonModel):
         masks = []
         for place, cell in enumerate(cells):
             with _named(f"row {number}, masks[{place}]"):
-                masks.append(_picture(cell))
+                masks.append(_picture(cell, self.max_pixels, behind="black"))
             check_mask(f"row {number}, masks[{place}]", masks[-1], "the content", content.size)
         with _named(f"row {number}"):
             return encode_png(StyleSession(self.stylizer, styles, options, masks).stylize(content))
@@ -115,7 +131,14 @@ def _checked(options: StylizeOptions) -> StylizeOptions:
     return options
 
 
-def _styles(number: int, row: dict[Any, Any], size: int) -> list[Image.Image]:
+def _max_pixels() -> int:
+    text = os.environ.get(PIXELS_SETTING, str(MAX_PIXELS))
+    if not text.isdecimal() or not int(text):
+        raise ConfigError(f"{PIXELS_SETTING} is {text!r}; give the most pixels that a picture may have, such as 12000000")
+    return int(text)
+
+
+def _styles(number: int, row: dict[Any, Any], size: int, max_pixels: int) -> list[Image.Image]:
     single = row.get("style")
     with _named(f"row {number}, styles"):
         several = _cells(row.get("styles"), "pictures")
@@ -129,7 +152,7 @@ def _styles(number: int, row: dict[Any, Any], size: int) -> list[Image.Image]:
     styles = []
     for column, cell in named:
         with _named(f"row {number}, {column}"):
-            styles.append(scaled_down(_picture(cell, smallest_side=size), size))
+            styles.append(scaled_down(_picture(cell, max_pixels, smallest_side=size), size))
     return styles
 
 
@@ -145,7 +168,7 @@ def _weights(cell: object) -> tuple[float, ...]:
     return tuple(weights)
 
 
-def _picture(cell: object, smallest_side: int | None = None) -> Image.Image:
+def _picture(cell: object, max_pixels: int, smallest_side: int | None = None, behind: Behind = "white") -> Image.Image:
     if isinstance(cell, str):
         try:
             cell = base64.b64decode(re.sub(r"\s", "", cell), validate=True)
@@ -153,7 +176,7 @@ def _picture(cell: object, smallest_side: int | None = None) -> Image.Image:
             raise ImageError(f"holds text that is not base64 ({error}). Encode the picture's file") from None
     if not isinstance(cell, (bytes, bytearray)):
         raise ImageError(f"holds {type(cell).__name__}, not the bytes of a picture's file")
-    return decode_bytes(bytes(cell), smallest_side=smallest_side, min_side=MIN_SIDE, max_pixels=MAX_PIXELS)
+    return decode_bytes(bytes(cell), smallest_side=smallest_side, max_pixels=max_pixels, behind=behind)
 
 
 def _cells(cell: object, what: str) -> list[Any]:

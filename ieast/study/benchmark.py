@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ieast.errors import ImageError, StudyError
-from ieast.io.images import list_images, read_size
+from ieast.io.images import read_size
+from ieast.io.listing import find_pictures
 
 PAIRS = "pairs.csv"
 _COLUMNS = ("pair", "content", "style")
@@ -134,7 +135,7 @@ def _artworks(folder: Path, artworks: Path | None) -> dict[str, Path]:
         if artworks is None:
             return {}
         raise StudyError(f"{place}: there is no such folder. Name a folder of real artworks with --artworks")
-    return {path.relative_to(place).as_posix(): path for path in list_images(place)}
+    return {path.relative_to(place).as_posix(): path for path in find_pictures(place).pictures}
 
 
 def _refuse_strangers(folder: Path, pairs: Mapping[str, tuple[str, str]]) -> None:

@@ -16,7 +16,16 @@ from PIL import Image
 from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, ImageError, MemoryLimitError
 from ieast.io.files import atomic_write, sha256
-from ieast.io.images import check_writable_image_path, decode_bytes, encode_image, list_images, read_image, write_image
+from ieast.io.images import (
+    check_writable_image_path,
+    decode_bytes,
+    encode_image,
+    explained,
+    read_image,
+    read_mask,
+    write_image,
+)
+from ieast.io.listing import find_pictures
 from ieast.io.progress import progress_bar
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.stylization.engine import Engine
@@ -64,7 +73,7 @@ def stylize_picture(
         _check_not_an_input(output, (content, *styles, *masks))
     options.check(len(styles), len(masks))
     picture = read_image(content) if content != STANDARD else decode_bytes(sys.stdin.buffer.read(), name="standard input")
-    mask_pictures = [read_image(mask) for mask in masks]
+    mask_pictures = [read_mask(mask) for mask in masks]
     _check_masks(masks, mask_pictures, content, picture.size)
     session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures)
     stylized = session.stylize(picture)
@@ -84,11 +93,13 @@ class FolderResult:
         made: Pictures made by this call.
         kept: Pictures that were there from an earlier, interrupted one.
         failed: Contents and styles that could not be read or stylized, with the reason.
+        passed_over: What else lies in the folders and is not a picture.
     """
 
     made: int
     kept: int
     failed: dict[Path, str]
+    passed_over: tuple[Path, ...] = ()
 
 
 def stylize_folder(
@@ -97,7 +108,7 @@ def stylize_folder(
     """Stylize every picture in `contents` in every style in `styles`; either may also be a single picture.
 
     Results lie in `output`/STYLE/CONTENT with the names of their originals. Pictures that are already there, from an earlier
-    call with the same model, styles and options, are kept.
+    call with the same model, styles and options, are kept. One bad file does not lose the rest.
 
     Args:
         engine: The model, on PyTorch or ONNX Runtime.
@@ -117,11 +128,15 @@ def stylize_folder(
     options.check(1)
     check_writable_image_path(output / f"x{suffix}")
     _check_outside(output, (contents, styles))
-    content_names, style_names = _names(contents), _names(styles)
+    (content_names, other_contents), (style_names, other_styles) = _names(contents), _names(styles)
     _check_apart(content_names, style_names)
-    _keep_settings(engine, options, suffix, content_names, style_names, output)
     written, kept = 0, 0
     failed: dict[Path, str] = {}
+    content_digests, style_digests = (_digests(names, failed) for names in (content_names, style_names))
+    content_names, style_names = (
+        {path: name for path, name in names.items() if path not in failed} for names in (content_names, style_names)
+    )
+    _keep_settings(engine, options, suffix, content_digests, style_digests, output)
     bar = progress_bar(total=len(content_names) * len(style_names), desc="stylizing", unit="picture")
     with bar:
         for style, style_name in style_names.items():
@@ -144,7 +159,7 @@ def stylize_folder(
                 except (ImageError, MemoryLimitError) as error:
                     failed[content] = _about(content, error)
                 bar.update()
-    return FolderResult(made=written, kept=kept, failed=failed)
+    return FolderResult(written, kept, failed, passed_over=(*other_contents, *other_styles))
 
 
 def stylize_video(
@@ -175,7 +190,7 @@ def stylize_video(
     """
     _check_not_an_input(output, (*styles, *masks))
     options.check(len(styles), len(masks))
-    mask_pictures = [read_image(mask) for mask in masks]
+    mask_pictures = [read_mask(mask) for mask in masks]
     session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures, encode=True)
 
     def stylize(frame: Image.Image) -> Image.Image:
@@ -191,11 +206,12 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def _names(place: Path) -> dict[Path, str]:
-    """The pictures in `place`, and what each is called in the results: its path in there without its suffix."""
+def _names(place: Path) -> tuple[dict[Path, str], list[Path]]:
+    """The pictures in `place` by what each is called in the results, its path without its suffix; and what else is there."""
     if not place.is_dir():
-        return {place: place.stem}
-    paths = list_images(place)
+        return {place: place.stem}, []
+    found = find_pictures(place)
+    paths = found.pictures
     if not paths:
         raise ImageError(f"{place}: holds no pictures. Give a folder of pictures, or one picture")
     names = {path: path.relative_to(place).with_suffix("").as_posix() for path in paths}
@@ -203,7 +219,20 @@ def _names(place: Path) -> dict[Path, str]:
     files = {path.relative_to(place).as_posix() for path in paths}
     # a.png and a.jpg side by side keep their suffixes, or one would overwrite the other; and so does a.png.gif beside them.
     shared = {name for name in names.values() if count[name] > 1 or name in files}
-    return {path: path.relative_to(place).as_posix() if name in shared else name for path, name in names.items()}
+    kept = {path: path.relative_to(place).as_posix() if name in shared else name for path, name in names.items()}
+    return kept, found.others
+
+
+def _digests(names: dict[Path, str], failed: dict[Path, str]) -> dict[str, str]:
+    """What tells one state of a picture from another, by its name; those that cannot be read go into `failed`."""
+    digests = {}
+    for path, name in names.items():
+        try:
+            with explained(str(path)):
+                digests[name] = sha256(path)
+        except ImageError as error:
+            failed[path] = str(error)
+    return digests
 
 
 def _check_apart(contents: dict[Path, str], styles: dict[Path, str]) -> None:
@@ -243,9 +272,12 @@ def _identity(engine: Engine, files: Sequence[Path], options: StylizeOptions) ->
 
 
 def _keep_settings(
-    engine: Engine, options: StylizeOptions, suffix: str, contents: dict[Path, str], styles: dict[Path, str], output: Path
+    engine: Engine, options: StylizeOptions, suffix: str, contents: dict[str, str], styles: dict[str, str], output: Path
 ) -> None:
-    """Note in `output` what its results are made with, and see that those that are there were made with the same."""
+    """Note in `output` what its results are made with, and see that those that are there were made with the same.
+
+    `contents` and `styles` are digests by name.
+    """
     chosen: dict[str, object] = {
         "model": engine.digest(),
         "alpha": options.alpha,
@@ -254,25 +286,23 @@ def _keep_settings(
         "precision": options.precision,
         "suffix": suffix,
     }
-    content_files = {name: sha256(path) for path, name in contents.items()}
-    style_files = {name: sha256(path) for path, name in styles.items()}
     path = output / SETTINGS
     before: dict[str, Any] = {"options": chosen, "contents": {}, "styles": {}}
     if path.exists():
         before = json.loads(path.read_text())
         before["options"].setdefault("precision", "fp32")  # older results had no choice
-    all_contents, all_styles = before["contents"] | content_files, before["styles"] | style_files
+    all_contents, all_styles = before["contents"] | contents, before["styles"] | styles
     # A file that could not be read may be mended: only what has results, of this call or an earlier one, must stay.
     changed = [
         *(name for name, value in chosen.items() if before["options"][name] != value),
         *(
             f"content {name}"
-            for name in _changed(before["contents"], content_files)
+            for name in _changed(before["contents"], contents)
             if any((output / style / f"{name}{suffix}").exists() for style in all_styles)
         ),
         *(
             f"style {name}"
-            for name in _changed(before["styles"], style_files)
+            for name in _changed(before["styles"], styles)
             if any((output / name / f"{content}{suffix}").exists() for content in all_contents)
         ),
     ]

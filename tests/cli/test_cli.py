@@ -19,7 +19,8 @@ from ieast.checkpoint import load_model, save_model
 from ieast.cli.main import app, main
 from ieast.config import EncoderConfig, ModelConfig
 from ieast.errors import IeastError
-from ieast.io.images import list_frames, read_image, to_tensor
+from ieast.io.images import read_image, to_tensor
+from ieast.io.listing import list_frames
 from ieast.io.video import probe, read_video_frames
 from ieast.layers.colour import match_colours
 from ieast.methods import new_model
@@ -349,6 +350,14 @@ def test_a_bad_file_in_a_folder_is_said_when_all_others_are_done(model, folders,
     first, second = str(result.exception).splitlines()
     assert first == "1 pictures could not be stylized; all others are there:"
     assert second.startswith(f"  {folders[0] / '1.png'}: is not an image in a known format")
+
+
+def test_what_is_passed_over_in_a_folder_is_counted_and_named(model, folders, tmp_path):
+    for number in range(22):
+        (folders[0] / f"{number:02}.txt").write_text("?")
+    said = succeeds(model, *folders, "-o", tmp_path / "out").splitlines()
+    named = ", ".join(str(folders[0] / f"{number:02}.txt") for number in range(20))
+    assert said[1:] == [f"22 files passed over, because they are no pictures: {named} and 2 more"]
 
 
 def test_what_does_not_go_with_folders_is_refused(fails, folders, pictures, tmp_path):

@@ -22,6 +22,23 @@ def test_clips_are_subfolders_with_at_least_two_frames(tmp_path):
     assert list_clips(tmp_path) == [tmp_path / "a", tmp_path / "b"]
 
 
+def test_what_is_no_clip_is_named(tmp_path, caplog):
+    make_clip(tmp_path / "a", 3)
+    make_clip(tmp_path / "single", 1)
+    (tmp_path / "readme.txt").touch()
+    list_clips(tmp_path)
+    assert caplog.messages == [f"{tmp_path}: 2 entries passed over, because they are no clips: readme.txt, single"]
+
+
+def test_a_clip_whose_frames_would_be_taken_in_part_is_refused(tmp_path):
+    clip = make_clip(tmp_path / "clips" / "a", 3)
+    make_clip(tmp_path / "elsewhere", 2)
+    (clip / "linked").symlink_to(tmp_path / "elsewhere")
+    message = r"a: holds frames, and so does the folder linked in it \(000\.png, for one\)\. Put all frames of a clip into"
+    with pytest.raises(ImageError, match=message):
+        list_clips(tmp_path / "clips")
+
+
 def test_a_folder_of_frames_is_one_clip(tmp_path):
     assert list_clips(make_clip(tmp_path / "clip", 2)) == [tmp_path / "clip"]
 

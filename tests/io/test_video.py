@@ -20,7 +20,7 @@ import ieast.io.video.stylizing as stylizing
 from ieast.errors import DataError, ImageError, VideoError
 from ieast.io.clips import list_clips, read_frames
 from ieast.io.files import DiskFullError
-from ieast.io.images import list_frames
+from ieast.io.listing import list_frames
 from ieast.io.video import ClipInfo, probe, read_video_frames, stylize_clip
 from ieast.io.video.folders import MARK
 
@@ -140,6 +140,40 @@ def test_rotated_videos_come_out_upright(tmp_path, matrix, turn):
         assert next(container.decode(video=0)).rotation == 0
         quarter = turn in (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270)
         assert container.streams.video[0].sample_aspect_ratio == (Fraction(3, 4) if quarter else Fraction(4, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("a.mov", "png", "rgba"),
+        ("a.mov", "prores_ks", "yuva444p10le"),
+        ("a.mov", "qtrle", "argb"),
+        ("a.mkv", "ffv1", "yuva420p"),
+        ("a.webm", "libvpx-vp9", "yuva420p"),
+        ("a.gif", "gif", "pal8"),
+    ],
+)
+def test_transparency_is_laid_on_white_like_that_of_pictures(tmp_path, name, codec, pixels):
+    layer = np.zeros((48, 64, 4), np.uint8)
+    layer[:] = 200, 60, 90, 255
+    layer[:, 32:, 3] = 0
+    with av.open(str(tmp_path / name), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        for _ in range(3):
+            if pixels == "pal8":
+                palette = np.zeros((256, 4), np.uint8)
+                palette[0], palette[1] = (255, 200, 60, 90), (0, 200, 60, 90)  # as A, R, G, B
+                frame = av.VideoFrame.from_ndarray((np.uint8(layer[..., 3] == 0), palette), format="pal8")
+            else:
+                frame = av.VideoFrame.from_ndarray(layer, format="rgba")
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    shown = pictures(tmp_path / name)
+    assert len(shown) == 3
+    for picture in shown:
+        assert np.abs(picture[:, :28] - [200, 60, 90]).max() <= 4
+        assert np.abs(picture[:, 36:] - 255).max() <= 1
 
 
 @pytest.mark.parametrize("matrix", [1, 6])
@@ -476,6 +510,22 @@ def test_a_truncated_file_is_taken_as_far_as_it_goes_and_reported(tmp_path, capl
     assert warning in caplog.text
 
 
+@pytest.mark.parametrize(("codec", "gap", "cut"), [("libx264", 200, 0.1), ("libx264", 30, 0.1), ("mpeg2video", 30, 0.05)])
+def test_a_clip_that_begins_in_the_middle_is_taken_from_its_first_key_frame(tmp_path, codec, gap, cut):
+    whole = write_video(tmp_path / "whole.ts", 2 * gap, (64, 48), Fraction(25), codec=codec, gop_size=gap, audio=None)
+    data = whole.read_bytes()
+    source = tmp_path / "cut.ts"
+    source.write_bytes(data[int(len(data) * cut) // 188 * 188 :])
+    result = convert(source, tmp_path / "new.mp4")
+    assert gap <= result.frames < 1.5 * gap
+    assert difference(pictures(result.path), pictures(whole)[-result.frames :]) < LOSS
+    (warning,) = result.warnings
+    lead = re.search(
+        r"cut\.ts: begins in the middle, (\d\.\d\d) s before its first key frame; the result begins there", warning
+    )[1]
+    assert float(stamps_of(result.path)[0]) == pytest.approx(float(lead), abs=0.01)  # in time with the file's own clock
+
+
 def test_frames_of_a_folder_that_do_not_go_together(tmp_path):
     source = make_frames(tmp_path / "source")
     Image.new("RGB", (60, 48)).save(source / "shot_3.png")
@@ -489,6 +539,20 @@ def test_frames_of_a_folder_that_do_not_go_together(tmp_path):
     refused(r"shot_4\.png: would be written under the same name as shot_4\.bmp", source, tmp_path / "new")
     refused("source: cannot have 0 frames a second", source, tmp_path / "new", frame_rate=Fraction(0))
     assert left_behind(tmp_path) == []
+
+
+def test_frames_are_known_by_their_content_and_what_is_none_is_named(tmp_path):
+    source = make_frames(tmp_path / "source", 4)
+    for index in range(3):
+        (source / f"shot_{index}.png").rename(source / f"shot_{index}.jfif")
+    (source / "notes.txt").write_text("?")
+    result = convert(source, tmp_path / "new")
+    assert (result.frames, result.warnings) == (
+        4,
+        (f"{source}: 1 files passed over, because they are no pictures: notes.txt",),
+    )
+    make_frames(source / "more", 2)
+    refused(r"source: holds frames, and so does the folder more in it", source, tmp_path / "again", error=ImageError)
 
 
 def limit_files(size):

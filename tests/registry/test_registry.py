@@ -6,8 +6,10 @@ import io
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,8 +20,8 @@ from PIL import Image, ImageOps
 
 from ieast.checkpoint import load_model, save_model
 from ieast.config import StylizeOptions
-from ieast.errors import RegistryError
-from ieast.io.images import encode_png, to_image, to_tensor
+from ieast.errors import ConfigError, RegistryError
+from ieast.io.images import decode_bytes, encode_png, to_image, to_tensor
 from ieast.stylization.session import StyleSession
 
 mlflow = pytest.importorskip("mlflow")
@@ -413,6 +415,70 @@ def row(**cells: object) -> pd.DataFrame:
     return pd.DataFrame([{"content": GOOD} | cells])
 
 
+def header(width: int, height: int) -> bytes:
+    """A PNG of that size by its header alone."""
+    data = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", len(data)) + b"IHDR" + data + struct.pack(">I", zlib.crc32(b"IHDR" + data))
+    return GOOD[:8] + chunk + GOOD[33:]
+
+
+def large_jpeg(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    picture(3, 400, 300).resize((width, height)).save(file, "JPEG")
+    return file.getvalue()
+
+
+TOO_LARGE = header(15_001, 10_000)
+
+
+def test_a_style_as_large_as_a_telephone_takes_it_is_shrunk(model, exported):
+    photo = large_jpeg(4000, 3000)
+    found = model.predict(None, row(style=photo), {"style_size": 64})
+    small = decode_bytes(photo, smallest_side=64).resize((85, 64), Image.Resampling.LANCZOS)
+    expected = StyleSession(load_model(exported)[0], [small], StylizeOptions(style_size=64)).stylize(CONTENT)
+    assert Image.open(io.BytesIO(found["stylized"][0])).tobytes() == expected.tobytes()
+
+
+def test_contents_beyond_four_megapixels_are_bounded_by_memory_alone(model, monkeypatch):
+    needs = re.escape("row 0: stylizing 1 x 4000x3000 pixels needs up to ")
+    with monkeypatch.context() as patch:
+        patch.setattr("ieast.stylizer.memory.available_bytes", lambda device: 50_000_000)
+        with pytest.raises(MlflowException, match=needs):
+            model.predict(None, rows((large_jpeg(4000, 3000), ART)))
+    thin = model.predict(None, rows((encode_png(picture(4, 1, 40)), ART)))
+    assert Image.open(io.BytesIO(thin["stylized"][0])).size == (1, 40)
+
+
+def test_the_limit_is_a_setting_of_the_server(exported, monkeypatch):
+    monkeypatch.setenv("IEAST_MAX_PIXELS", "1000")
+    strict = pyfunc.StylizerModel()
+    strict.load_context(type("Context", (), {"artifacts": {"model": str(exported)}}))
+    with pytest.raises(MlflowException, match="row 0, content: the picture: has too many pixels: 45x38 is more than 1,000"):
+        strict.predict(None, rows((GOOD, ART)))
+    monkeypatch.setenv("IEAST_MAX_PIXELS", "4 MP")
+    with pytest.raises(ConfigError, match="IEAST_MAX_PIXELS is '4 MP'; give the most pixels that a picture may have"):
+        strict.load_context(type("Context", (), {"artifacts": {"model": str(exported)}}))
+
+
+def test_a_row_that_fails_does_not_lose_the_others(invoke, exported):
+    records = [{"content": text(content), "style": text(ART)} for content in (GOOD, GOOD[:100], GOOD)]
+    status, said = invoke({"dataframe_records": records})
+    assert status == 200, said
+    first, second, third = said["predictions"]
+    assert first == third
+    assert first["error"] is None
+    assert Image.open(io.BytesIO(base64.b64decode(first["stylized"]))).tobytes() == painted(exported, StylizeOptions(), [ART])
+    assert second["stylized"] is None
+    assert second["error"].startswith("row 1, content: the picture: is damaged or truncated (")
+
+
+def test_a_mask_that_is_white_on_transparent_applies_where_it_is_white(model, exported):
+    clear = Image.new("RGBA", CONTENT.size, "white")
+    clear.putalpha(LEFT)
+    found = model.predict(None, row(styles=[ART], masks=[encode_png(clear)]))
+    assert Image.open(io.BytesIO(found["stylized"][0])).tobytes() == painted(exported, StylizeOptions(), [ART], [LEFT])
+
+
 WRONG_SIZE = encode_png(Image.new("RGB", (38, 45), "white"))
 
 
@@ -425,15 +491,15 @@ WRONG_SIZE = encode_png(Image.new("RGB", (38, 45), "white"))
         (rows((1, GOOD)), "row 0, content: holds int, not the bytes of a picture's file"),
         (rows((GOOD, 1)), "row 0, style: holds int, not the bytes of a picture's file"),
         (rows((GOOD, None)), "row 0, style: is missing; give a picture there, or several in styles"),
-        (rows((GOOD, GOOD), (b"", GOOD)), "row 1, content: the picture: is not an image in a known format ("),
+        (rows((b"", GOOD), (b"", GOOD)), "row 0, content: the picture: is not an image in a known format ("),
         (rows((GOOD[: len(GOOD) // 2], GOOD)), "row 0, content: the picture: is damaged or truncated ("),
         (
-            rows((encode_png(Image.new("RGB", (2049, 2048))), GOOD)),
-            "row 0, content: the picture: has too many pixels: 2049x2048 is more than 4,194,304 in all.",
+            rows((TOO_LARGE, GOOD)),
+            "row 0, content: the picture: has too many pixels: 15001x10000 is more than 150,000,000 in all.",
         ),
         (
-            rows((GOOD, encode_png(Image.new("L", (4_194_305, 1)).convert("RGB")))),
-            "row 0, style: the picture: is too small: 4194305x1 pixels, and the smaller side must have at least 17.",
+            rows((GOOD, TOO_LARGE)),
+            "row 0, style: the picture: has too many pixels: 15001x10000 is more than 150,000,000 in all.",
         ),
         (row(style=ART, styles=[ART]), "row 0, styles: is given beside style; put all pictures into styles"),
         (row(styles=ART), "row 0, styles: holds bytes, not a list of pictures"),

@@ -268,7 +268,7 @@ def test_work_for_a_client_that_left_is_not_begun(stylizer, monkeypatch, caplog)
 
 def test_too_little_memory_is_said(client, monkeypatch):
     def check(*_):
-        raise MemoryLimitError("stylising needs up to 9.9 GB")
+        raise MemoryLimitError("stylizing needs up to 9.9 GB")
 
     monkeypatch.setattr(ieast.stylizer.base, "check_memory", check)
     answer = client.stylize(CONTENT, STYLE)

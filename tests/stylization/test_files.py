@@ -165,6 +165,18 @@ def test_masks_decide_where_a_style_is_seen(engine, tmp_path):
     assert np.abs(red - noise).mean() > 2
 
 
+def test_white_on_transparent_is_a_mask(engine, content, styles, masks, tmp_path):
+    for name in ("left", "right"):
+        drawn = Image.open(tmp_path / f"{name}.png").convert("L")
+        layer = Image.new("RGBA", drawn.size, "white")
+        layer.putalpha(drawn)
+        layer.save(tmp_path / f"{name}-clear.png")
+    clear = [tmp_path / "left-clear.png", tmp_path / "right-clear.png"]
+    for name, chosen in (("one", masks), ("other", clear)):
+        stylize_picture(engine, content, styles, tmp_path / f"{name}.png", StylizeOptions(), chosen)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+
+
 @pytest.mark.parametrize("name", ["content.png", "style1.png", "left.png"])
 def test_no_input_is_overwritten(engine, content, styles, masks, tmp_path, name):
     before = files(tmp_path)
@@ -270,6 +282,31 @@ def test_one_bad_file_does_not_lose_the_rest_and_can_be_mended(engine, folders, 
     assert result.failed[tmp_path / place].startswith(f"{tmp_path / place}: is damaged or truncated (")
     (tmp_path / place).write_bytes(good)
     assert stylize_folder(engine, contents, styles, output, StylizeOptions()) == FolderResult(made=2, kept=2, failed={})
+
+
+@pytest.mark.parametrize("place", ["contents/sub/b.jpg", "styles/x.png"])
+def test_a_link_that_leads_nowhere_does_not_lose_the_rest_and_can_be_mended(engine, folders, tmp_path, place):
+    contents, styles, output = folders
+    good = (tmp_path / place).read_bytes()
+    (tmp_path / place).unlink()
+    (tmp_path / place).symlink_to("nowhere")
+    result = stylize_folder(engine, contents, styles, output, StylizeOptions())
+    why = f"{tmp_path / place}: is a link to nowhere, which is not there. Mend or remove it"
+    assert result == FolderResult(made=2, kept=0, failed={tmp_path / place: why})
+    (tmp_path / place).unlink()
+    (tmp_path / place).write_bytes(good)
+    assert stylize_folder(engine, contents, styles, output, StylizeOptions()) == FolderResult(made=2, kept=2, failed={})
+
+
+def test_what_is_no_picture_is_named_and_what_is_one_is_taken_whatever_its_name(engine, folders):
+    contents, styles, output = folders
+    (contents / "sub" / "b.jpg").rename(contents / "sub" / "b")
+    (contents / "a.png").rename(contents / "a.jfif")
+    for place in (contents / "notes.txt", styles / "price.pdf"):
+        place.write_text("?")
+    result = stylize_folder(engine, contents, styles, output, StylizeOptions())
+    assert result == FolderResult(4, 0, {}, passed_over=(contents / "notes.txt", styles / "price.pdf"))
+    assert set(files(output)) == {"x/a.png", "x/sub/b.png", "y/a.png", "y/sub/b.png", SETTINGS}
 
 
 def test_a_picture_too_large_for_memory_does_not_lose_the_rest(stylizer, engine, folders, monkeypatch):

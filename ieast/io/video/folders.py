@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from ieast.errors import VideoError
-from ieast.io.images import list_frames, read_image, read_size
+from ieast.io.images import read_image, read_size
+from ieast.io.listing import find_frames, list_frames, some
 from ieast.io.video.pixels import Colour
 from ieast.io.video.reading import ClipInfo, Frame
 
@@ -33,7 +34,7 @@ class FolderSource:
 
         Raises:
             VideoError: There are none, they differ in size, or the frame rate is not positive.
-            ImageError: One of them is not an image.
+            ImageError: One of them is not an image, or a folder in there holds frames, too.
         """
         rate = FRAME_RATE if frame_rate is None else frame_rate
         if rate <= 0:
@@ -41,6 +42,8 @@ class FolderSource:
         self.path = path
         self.warnings: list[str] = []
         self.paths = list_frames(path)
+        if others := [other.name for other in find_frames(path).others if not other.is_dir()]:
+            self.warnings.append(f"{path}: {len(others)} files passed over, because they are no pictures: {some(others)}")
         if not self.paths:
             raise VideoError(f"{path}: holds no frames. Give a video file, or a folder of images, one a frame")
         # Their headers tell sizes before rotation; those that still differ once rotated are found as they are read.

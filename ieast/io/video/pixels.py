@@ -7,6 +7,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from PIL import Image
 
+from ieast.io.images import lay
+
 # Without these flags chroma is shifted by a fraction of a pixel and results are rounded down, by 2 levels together.
 _PRECISE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 
@@ -74,18 +76,21 @@ def transpose_of(frame: VideoFrame) -> Image.Transpose | None:
 def to_picture(
     frame: VideoFrame, colour: Colour, transpose: Image.Transpose | None, reformatter: VideoReformatter
 ) -> Image.Image:
-    """A decoded frame as an upright picture in mode RGB."""
+    """A decoded frame as an upright picture in mode RGB, what is transparent laid on white like that of pictures."""
     full_range = not _is_coded(frame) or frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    rgb = reformatter.reformat(
+    has_alpha = frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
+    samples = reformatter.reformat(
         frame,
-        format="rgb24",
+        format="rgba" if has_alpha else "rgb24",
         src_colorspace=_MATRICES[colour.matrix] if _is_coded(frame) else None,
         src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
         interpolation=_PRECISE,
         threads=1,
     )
-    picture = Image.fromarray(rgb.to_ndarray())
+    picture = Image.fromarray(samples.to_ndarray())
+    if has_alpha:
+        picture = lay(picture.convert("RGB"), picture.getchannel("A"))
     return picture if transpose is None else picture.transpose(transpose)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -28,6 +30,9 @@ VIDEO_SUFFIXES = frozenset(
 # FFmpeg knows hundreds more, among them playlists (hls, dash, concat), which open what a stranger's file tells them to.
 # The second part holds sound only; it is there so that the error can say that.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,mxf," + "mp3,wav,flac,aac"
+
+
+_DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class VideoSource:
             first = next(self._decoded(container, stream), None)
             if first is None:
                 raise VideoError(f"{path}: holds no frame that can be read. Export it again from where it came")
+        self._check_size(first.width, first.height)  # which the header need not have known
         self._transpose = transpose_of(first)
         width, height = first.width, first.height
         if self._transpose in QUARTER_TURNS:
@@ -124,7 +130,8 @@ class VideoSource:
 
         Raises:
             VideoError: A frame other than the last ones cannot be decoded, or has another size. A file that merely ends too
-                early is read up to there and adds to `warnings`.
+                early is read up to there, one that begins between two key frames is read from the second, as players do it, and
+                both add to `warnings`.
         """
         reformatter = VideoReformatter()
         average = max(1, round(1 / self.info.frame_rate / self.time_base))
@@ -149,9 +156,17 @@ class VideoSource:
                 duration = frame.duration or average
                 end = time + duration
                 yield Frame(time, duration, partial(to_picture, frame, self.colour, self._transpose, reformatter))
+            lead = Fraction(0)
+            if start is not None and stream.start_time is not None and not is_avi:
+                lead = max(lead, (start + (shift or 0) - stream.start_time) * self.time_base)
             announced = stream.frames * average * self.time_base if is_avi else _announced_seconds(container, stream)
         shown = (number * average if is_avi else end - (start or 0)) * self.time_base
-        if announced is not None and announced - shown > max(2 / self.info.frame_rate, Fraction(1, 10)):
+        tolerated = max(2 / self.info.frame_rate, Fraction(1, 10))
+        if lead > tolerated:
+            self.warnings.append(
+                f"{self.path}: begins in the middle, {float(lead):.2f} s before its first key frame; the result begins there"
+            )
+        if announced is not None and announced - shown - lead > tolerated:
             short = f"has pictures for {float(shown):.2f} s, though it announces {float(announced):.2f} s"
             # What was cut off is not there; much that is there but was not found is damage.
             if self.path.stat().st_size - self._reached > 0.1 * self.path.stat().st_size:
@@ -179,6 +194,8 @@ class VideoSource:
     ) -> Iterator[VideoFrame]:
         """Decoded frames as stored; a tolerated failure at the end adds to `warnings`."""
         good, failure = 0, None
+        has_begun = False  # before the first key frame there is nothing that these could build on
+        decode = _decoder(stream)
         packets = container.demux(stream)
         while True:
             try:
@@ -190,14 +207,18 @@ class VideoSource:
                 failure = failure or f"frame {good + 1} ({error.strerror})"
                 break
             self._reached = max(self._reached, (packet.pos or 0) + packet.size)
+            has_begun = has_begun or packet.is_keyframe
             try:
-                frames = packet.decode()
+                frames = decode(packet)
             except av.error.FFmpegError as error:
                 self._refuse_system_error(error)
-                failure = failure or f"frame {good + 1}{self._when(packet.pts)} ({error.strerror})"
+                if has_begun:
+                    failure = failure or f"frame {good + 1}{self._when(packet.pts)} ({error.strerror})"
                 continue
             for frame in frames:
                 if frame.is_corrupt:
+                    if not has_begun:
+                        continue
                     failure = failure or f"frame {good + 1}{self._when(frame.pts)} (damaged)"
                     continue
                 if failure:
@@ -215,6 +236,17 @@ class VideoSource:
             raise MemoryError(f"{self.path}: {error.strerror}") from error
         if error.errno == errno.EIO:
             raise VideoError(f"{self.path}: cannot be read ({error.strerror}). Check the disk") from error
+
+
+def _decoder(stream: VideoStream) -> Callable[[Packet], list[VideoFrame]]:
+    """What decodes the packets of `stream`, with the transparency that FFmpeg's own decoders of VP8 and VP9 leave out."""
+    name = _DECODERS_WITH_ALPHA.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return stream.decode
+    context = av.CodecContext.create(name, "r")
+    assert isinstance(context, VideoCodecContext)
+    context.extradata = stream.codec_context.extradata
+    return context.decode
 
 
 def probe(path: Path) -> ClipInfo:
