@@ -100,6 +100,7 @@ def stylize(
     loaded, method = _load_engine(model_folder(model), engine, device)
     failed: Mapping[Path, str] = {}
     made: dict[str, Any]
+    notes = ""
     if is_clip:
         clip = stylize_video(loaded, content, style, output, options, masks, rate)
         sound = clip.audio_copied + clip.audio_encoded
@@ -118,14 +119,14 @@ def stylize(
             "passed_over": passed_over,
         }
         words = f"{done.made} pictures made, {done.kept} kept from before"
-        if passed_over and not as_json:
-            count = len(passed_over)
-            typer.echo(f"{count} files passed over, because they are no pictures: {some(done.passed_over)}")
+        notes = (
+            f"\n{len(passed_over)} files passed over, because they are no pictures: {some(passed_over)}" if passed_over else ""
+        )
     else:
         width, height = stylize_picture(loaded, content, style, output, options, masks, suffix)
         made, words = {"width": width, "height": height}, f"{width}x{height}"
     facts = {"output": str(output), **made, "method": method, "seconds": round(monotonic() - started, 3)}
-    typer.echo(json.dumps(facts) if as_json else f"{output}  {words}, {method}", err=output == STANDARD)
+    typer.echo(json.dumps(facts) if as_json else f"{output}  {words}, {method}{notes}", err=output == STANDARD)
     if failed:
         reasons = "\n".join(f"  {reason}" for reason in failed.values())
         raise ImageError(f"{len(failed)} pictures could not be stylized; all others are there:\n{reasons}")

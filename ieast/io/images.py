@@ -80,7 +80,7 @@ def read_image(
         ImageError: The file is not there, is not an image, is damaged, too small or too large, or has samples
             without a defined range.
     """
-    return _read(path, str(path), smallest_side, min_side, max_pixels, behind)
+    return _read(Path(path), str(path), smallest_side, min_side, max_pixels, behind)
 
 
 def read_mask(path: Path) -> Image.Image:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import jinja2
 from fastapi import APIRouter, Depends, FastAPI, Request, Security
@@ -22,6 +23,7 @@ from fastapi_swagger import resources as swagger
 from PIL import Image
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from ieast import __version__
 from ieast.config.stylization import Precision
@@ -182,7 +184,7 @@ async def stylize(request: Request, service: Shared) -> Response:
                 "There is not enough memory for this picture just now. Make it smaller, or come again later.",
                 {"Retry-After": "5"},
             ) from None
-        except ClientGoneError:
+        except (ClientGoneError, ClientDisconnect):
             facts["status"] = GONE
             return Response(status_code=204)
     facts |= {"width": painted.width, "height": painted.height, "cached_styles": painted.cached}
@@ -191,8 +193,8 @@ async def stylize(request: Request, service: Shared) -> Response:
     for stage, value in seconds.items():
         service.measures.stages.labels(stage).observe(value)
     headers = _FORGETFUL | {
-        "X-Model": model.name,
-        "X-Model-Version": model.version,
+        "X-Model": quote(model.name),  # headers hold Latin-1 only, and folders may have any name
+        "X-Model-Version": quote(model.version),
         "X-Model-Digest": model.digest,
         "Server-Timing": ", ".join(f"{stage};dur={1000 * value:.1f}" for stage, value in seconds.items()),
         "Content-Disposition": f'inline; filename="stylized.{order.format.replace("jpeg", "jpg")}"',

@@ -367,4 +367,4 @@ def test_the_readmes_commands_on_the_registry_work_as_they_stand(registry, sourc
 def test_the_readmes_thresholds_are_valid():
     (block,) = re.findall(r"```yaml\n(.*?)```", SECTION, re.DOTALL)
     thresholds = PromotionConfig.model_validate(yaml.safe_load(block)["promotion"]).thresholds
-    assert [threshold.metric for threshold in thresholds] == ["style_distance", "content_distance", "content_ssim"]
+    assert [threshold.metric for threshold in thresholds] == ["style_mismatch", "content_distance", "content_ssim"]

@@ -8,6 +8,7 @@ import shlex
 import tempfile
 import threading
 import time
+import urllib.parse
 from dataclasses import replace
 
 import numpy as np
@@ -330,3 +331,22 @@ def test_told_to_stop_it_finishes_what_it_began(stylizer, monkeypatch):
         for thread in asking:
             thread.join(30)
     assert answers == [200, 200]
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_fault_of_the_service(stylizer, caplog):
+    caplog.set_level(logging.INFO)
+    with served(Service(model_of(stylizer), SMALL)) as client:
+        client.connect(CONTENT, STYLE, missing=9).close()
+        until(lambda: client.metric("ieast_requests_total") and client.metric("ieast_admitted") == 0, "the place is free")
+        until(lambda: any("/v1/stylize" in record.message for record in caplog.records), "it is logged")
+    logged = next(record.message for record in caplog.records if "/v1/stylize" in record.message)
+    assert json.loads(logged)["status"] == GONE
+    assert not any(record.exc_info for record in caplog.records)
+
+
+def test_a_model_may_have_any_name(stylizer):
+    model = replace(model_of(stylizer), name="模型 1")
+    with served(Service(model, SMALL)) as client:
+        answer = client.stylize(CONTENT, STYLE)
+        assert answer.status == 200
+        assert urllib.parse.unquote(answer.headers["x-model"]) == "模型 1"

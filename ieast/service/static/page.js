@@ -19,6 +19,7 @@ let secondsPerMegapixel = 2;
 
 async function takePhoto(file) {
   complain("");
+  stop(); // what is being painted is of another photo
   const url = URL.createObjectURL(file);
   const before = element("before");
   before.src = url;
@@ -293,10 +294,13 @@ async function reason({ response, status }) {
   }
 }
 
-element("stop").addEventListener("click", () => {
+function stop() {
+  if (!request) return;
   request.stopped = true;
   request.abort();
-});
+}
+
+element("stop").addEventListener("click", stop);
 
 function busy(is) {
   element("go").disabled = is;
