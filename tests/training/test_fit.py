@@ -95,6 +95,7 @@ def terms_of(config: ExperimentConfig) -> set[str]:
         INTERNAL
         | (EXTERNAL if objective.external_learning else set())
         | (CONTRASTIVE if objective.contrastive_learning else set())
+        | ({"bands"} if objective.weights.bands else set())
     )
 
 
