@@ -39,6 +39,7 @@ from ieast.stylization.session import Precision
 _HERE = Path(__file__).parent
 _SWAGGER = Path(swagger.__path__[0])
 _THUMBNAIL = 240
+_SIDES, _USUAL_SIDE = (512, 1024, 1536, 2048, 3072, 4096), 1024
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined
 )
@@ -273,7 +274,10 @@ async def measure(service: Shared) -> Response:
 async def show_page(service: Shared) -> HTMLResponse:
     """The page on which people stylize."""
     limits = service.limits
-    values = {"limits": limits, "largest_side": int(limits.stylized_pixels**0.5), "has_key": service.api_key is not None}
+    largest = int(limits.stylized_pixels**0.5)
+    sides = [*(side for side in _SIDES if side < largest), largest]
+    usual = max((side for side in sides if side <= _USUAL_SIDE), default=largest)
+    values = {"limits": limits, "sides": sides, "usual_side": usual, "has_key": service.api_key is not None}
     page = _TEMPLATES.get_template("index.html").render(values, version=__version__)
     return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
 

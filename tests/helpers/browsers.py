@@ -27,12 +27,20 @@ SWITCHES = (
     "--remote-debugging-port=0",
 )
 PATIENCE = 60.0
-KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "ArrowRight": (39, ""), "ArrowDown": (40, "")}
+KEYS = {
+    "Tab": (9, ""),
+    "Enter": (13, "\r"),
+    " ": (32, " "),
+    "ArrowRight": (39, ""),
+    "ArrowDown": (40, ""),
+    "ArrowLeft": (37, ""),
+    "Escape": (27, ""),
+}
 
 
 @contextlib.contextmanager
-def chromium(folder: Path):
-    """A browser with a fresh profile in `folder`; its one page runs no scripts."""
+def chromium(folder: Path, scripts=False):
+    """A browser with a fresh profile in `folder`; its one page runs scripts only if told to."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip("no Chromium or Chrome is on the PATH")
@@ -44,7 +52,7 @@ def chromium(folder: Path):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE) as response:
                 target = next(each for each in json.load(response) if each["type"] == "page")
             with client.connect(target["webSocketDebuggerUrl"], max_size=None) as socket:
-                yield Browser(socket)
+                yield Browser(socket, scripts)
         finally:
             process.terminate()
             process.wait(timeout=PATIENCE)
@@ -68,15 +76,15 @@ def until(condition, what):
 class Browser:
     """One page: moves, clicks, keys, and what it loaded and complained about."""
 
-    def __init__(self, socket) -> None:
+    def __init__(self, socket, scripts) -> None:
         self.socket = socket
         self.numbers = itertools.count(1)
         self.loads = 0
         self.complaints: list[str] = []
         self.responses: dict[str, int] = {}
-        for domain in ("Page", "DOM", "Log", "Network"):
+        for domain in ("Page", "DOM", "Log", "Network", "Runtime"):
             self.send(f"{domain}.enable")
-        self.send("Emulation.setScriptExecutionDisabled", value=True)
+        self.send("Emulation.setScriptExecutionDisabled", value=not scripts)
 
     def send(self, method, **parameters):
         number = next(self.numbers)
@@ -95,6 +103,8 @@ class Browser:
             self.loads += 1
         elif message.get("method") == "Log.entryAdded":
             self.complaints.append(parameters["entry"]["text"])
+        elif message.get("method") == "Runtime.exceptionThrown":
+            self.complaints.append(str(parameters["exceptionDetails"]))
         elif message.get("method") == "Network.responseReceived":
             self.responses[parameters["response"]["url"]] = parameters["response"]["status"]
 
@@ -140,6 +150,12 @@ class Browser:
             boxes.append((left, top, right - left, bottom - top))
         return boxes
 
+    def boxes_shown(self, selector) -> list[tuple[float, float, float, float]]:
+        """Likewise, of those that can be seen."""
+        code = f"""[...document.querySelectorAll({json.dumps(selector)})].filter((one) => one.checkVisibility())
+            .map((one) => one.getBoundingClientRect()).map(({{x, y, width, height}}) => [x, y, width, height])"""
+        return self.ask(code)
+
     def click(self, selector, number=0, times=1) -> None:
         found = self.send("DOM.querySelectorAll", nodeId=self._root(), selector=selector)["nodeIds"]
         self.send("DOM.scrollIntoViewIfNeeded", nodeId=found[number])
@@ -148,6 +164,35 @@ class Browser:
         for count in range(1, times + 1):
             for kind in ("mousePressed", "mouseReleased"):
                 self.send("Input.dispatchMouseEvent", type=kind, button="left", clickCount=count, **place)
+
+    def drag(self, start, end) -> None:
+        """Press the mouse at one place, move it to another and let go."""
+        for kind, place in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", buttons=1, clickCount=1)
+
+    def drop(self, selector, *files: Path) -> None:
+        """Drop files on the middle of an element."""
+        left, top, width, height = self.boxes(selector)[0]
+        data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.send("Input.dispatchDragEvent", type=kind, x=left + width / 2, y=top + height / 2, data=data)
+
+    def choose(self, selector, *files: Path) -> None:
+        """Choose files in the dialog of a field."""
+        [node] = self.send("DOM.querySelectorAll", nodeId=self._root(), selector=selector)["nodeIds"]
+        self.send("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+
+    def ask(self, expression):
+        """The value of a JavaScript expression, for what a test wants to know and a person sees."""
+        answer = self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def text(self, selector) -> str:
+        return self.ask(f"document.querySelector({json.dumps(selector)}).innerText")
+
+    def shows(self, selector) -> bool:
+        return self.ask(f"Boolean(document.querySelector({json.dumps(selector)})?.checkVisibility())")
 
     def press(self, key) -> None:
         code, text = KEYS[key]
