@@ -37,7 +37,7 @@ def stylize(
     style: Annotated[list[Path], typer.Argument(help="An artwork, several to blend, or a folder to apply one by one.")],
     output: Output,
     model: Annotated[str, typer.Option(help="`ieast` or `sanet` as shipped, a model folder, or an MLflow URI.")] = "ieast",
-    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylises fully.")] = 1.0,
+    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylizes fully.")] = 1.0,
     weight: Annotated[list[float] | None, typer.Option(help="Once for each style: its share of the blend.")] = None,
     mask: Annotated[list[Path] | None, typer.Option(help="Once for each style: a picture, white where it applies.")] = None,
     style_size: Annotated[int, typer.Option(min=16, help="The style's smallest side in pixels, if it is larger.")] = 512,
@@ -53,7 +53,7 @@ def stylize(
     suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures becomes.")] = ".png",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
 ) -> None:
-    """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
+    """Stylize a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
     from ieast.checkpoint import load_model
     from ieast.io.images import check_writable_image_path
     from ieast.stylization.files import is_video, stylize_folder, stylize_picture, stylize_video
@@ -90,7 +90,7 @@ def stylize(
         typer.echo(f"{output}  {done.made} pictures made, {done.kept} kept from before, {card.method}")
         if done.failed:
             reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
-            raise ImageError(f"{len(done.failed)} pictures could not be stylised; all others are there:\n{reasons}")
+            raise ImageError(f"{len(done.failed)} pictures could not be stylized; all others are there:\n{reasons}")
     else:
         width, height = stylize_picture(stylizer, content, style, output, options, masks)
         typer.echo(f"{output}  {width}x{height}, {card.method}")

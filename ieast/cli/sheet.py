@@ -15,7 +15,7 @@ def sheet(
     output: Output,
     styles: Annotated[Path | None, typer.Option(help="A folder of artworks; by default those that are shipped.")] = None,
     model: Annotated[str, typer.Option(help="`ieast` or `sanet` as shipped, a model folder, or an MLflow URI.")] = "ieast",
-    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylises fully.")] = 1.0,
+    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylizes fully.")] = 1.0,
     size: Annotated[int, typer.Option(min=64, help="The photo's smallest side in pixels, if it is larger.")] = 512,
     style_size: Annotated[int, typer.Option(min=16, help="The style's smallest side in pixels, if it is larger.")] = 512,
     preserve_colour: Annotated[

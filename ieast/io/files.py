@@ -1,15 +1,20 @@
-"""Files that are either complete or absent."""
+"""Files that are either complete or absent, and a choice of them."""
 
 import errno
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from ieast.errors import IeastError
+
+Item = TypeVar("Item")
 
 
 def _read_umask() -> int:
@@ -24,6 +29,13 @@ _UMASK = _read_umask()
 
 class DiskFullError(IeastError):
     """The disk filled up while writing; what was there before is intact."""
+
+
+def evenly(items: Sequence[Item], count: int | None) -> list[Item]:
+    """At most `count` of `items`, evenly spread over them from the first to the last; all without a count."""
+    if count is None:
+        return list(items)
+    return [items[k] for k in np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)]
 
 
 @contextmanager

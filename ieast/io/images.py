@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageChops, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageOps, UnidentifiedImageError
 
 from ieast.errors import ImageError, TooManyPixelsError
 from ieast.io.files import atomic_write
@@ -42,17 +42,6 @@ _WRITE_FORMATS = {
     ".webp": "WEBP",
 }
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes each EXIF orientation; 1 is upright."""
-
 _PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 """The colour space that an ICC profile must describe to be applied to a Pillow mode."""
 
@@ -62,12 +51,12 @@ def list_files(folder: Path) -> list[Path]:
 
     A dangling link counts as a file: whoever reads it learns that it is broken, where skipping would lose it silently.
     """
-    found = []
+    files = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = (Path(place, name) for name in names if not name.startswith("."))
-        found += [path for path in paths if path.is_file() or path.is_symlink()]
-    return sorted(found)
+        files += [path for path in paths if path.is_file() or path.is_symlink()]
+    return sorted(files)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -176,7 +165,7 @@ def to_image(tensor: torch.Tensor) -> Image.Image:
 
 
 def check_writable_image_path(path: Path) -> None:
-    """See that a picture could be written to `path`, before work is spent on it.
+    """Raise unless a picture could be written to `path`, before work is spent on it.
 
     Raises:
         ImageError: The suffix is not that of a format we write, `path` is a folder, or its folder cannot be written.
@@ -242,6 +231,14 @@ def encode_webp(image: Image.Image, quality: int = 95) -> bytes:
     return _encode(image, "WEBP", quality)
 
 
+def central_square(images: torch.Tensor) -> torch.Tensor:
+    """As much of pictures (B, 3, H, W) as a square of their smaller side holds."""
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[..., top : top + side, left : left + side]
+
+
 def _counting_order(path: Path) -> tuple[list[int | str], str]:
     # Every second part is a number, so that like is compared with like.
     parts = re.split(r"([0-9]+)", path.name)
@@ -269,10 +266,8 @@ def _read(source: Path | io.BytesIO, name: str, smallest_side: int | None, min_s
         if smallest_side is not None:
             image.draft(None, (smallest_side, smallest_side))
         image.load()
-        upright = _UPRIGHT.get(_orientation(image))
+        _turn_upright(image)
         rgb = _to_rgb(image, name)
-        if upright is not None:
-            rgb = rgb.transpose(upright)
         # Writers would copy what is left, such as a colour profile that no longer applies.
         rgb.info.clear()
         return rgb
@@ -319,11 +314,13 @@ def _check_size(size: tuple[int, int], name: str, min_side: int, max_pixels: int
         )
 
 
-def _orientation(image: Image.Image) -> int:
+def _turn_upright(image: Image.Image) -> None:
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
     except Exception:  # metadata is parsed with as little rigour as pictures; the picture itself can still be good
-        return 1
+        return
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:

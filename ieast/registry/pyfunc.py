@@ -22,7 +22,7 @@ from PIL import Image
 from ieast.checkpoint import load_model
 from ieast.errors import ConfigError, IeastError, ImageError, MemoryLimitError
 from ieast.io.images import decode_bytes, encode_png
-from ieast.models.encoder import SMALLEST_SIDE
+from ieast.models.vgg19 import SMALLEST_SIDE
 from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
 from ieast.stylizer.allocator import keep_freed_memory
 
@@ -71,7 +71,7 @@ class StylizerModel(PythonModel):
         self.stylizer, self.card = load_model(context.artifacts["model"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Stylise row by row.
+        """Stylize row by row.
 
         Raises:
             MlflowException: A parameter or cell cannot be used; names the row and column. MLflow's server answers with its

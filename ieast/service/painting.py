@@ -12,7 +12,7 @@ from PIL import Image
 
 from ieast.errors import ConfigError, ImageError, TooManyPixelsError
 from ieast.io.images import decode_bytes, encode_jpeg, encode_png, encode_webp
-from ieast.models.encoder import SMALLEST_SIDE
+from ieast.models.vgg19 import SMALLEST_SIDE
 from ieast.service.limits import Limits
 from ieast.service.metrics import Measures
 from ieast.service.models import ServedModel

@@ -1,8 +1,7 @@
-"""Stylising files: one picture, every picture of a folder in every style of another, and clips."""
+"""Stylizing files: one picture, every picture of a folder in every style of another, and clips."""
 
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from tqdm import tqdm
 
 from ieast.errors import ConfigError, ImageError, MemoryLimitError
 from ieast.io.files import atomic_write, sha256
 from ieast.io.images import check_writable_image_path, list_images, read_image, write_image
+from ieast.io.progress import progress_bar
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.models.encoder import weights_digest
 from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
@@ -29,7 +28,7 @@ SETTINGS = "stylization.json"
 def stylize_picture(
     stylizer: Stylizer, content: Path, styles: Sequence[Path], output: Path, options: StylizeOptions, masks: Sequence[Path] = ()
 ) -> tuple[int, int]:
-    """Stylise one picture.
+    """Stylize one picture.
 
     Args:
         stylizer: The model.
@@ -65,7 +64,7 @@ class FolderResult:
     Attributes:
         made: Pictures made by this call.
         kept: Pictures that were there from an earlier, interrupted one.
-        failed: Contents and styles that could not be read or stylised, with the reason.
+        failed: Contents and styles that could not be read or stylized, with the reason.
     """
 
     made: int
@@ -76,7 +75,7 @@ class FolderResult:
 def stylize_folder(
     stylizer: Stylizer, contents: Path, styles: Path, output: Path, options: StylizeOptions, suffix: str = ".png"
 ) -> FolderResult:
-    """Stylise every picture in `contents` in every style in `styles`; either may also be a single picture.
+    """Stylize every picture in `contents` in every style in `styles`; either may also be a single picture.
 
     Results lie in `output`/STYLE/CONTENT with the names of their originals. Pictures that are already there, from an earlier
     call with the same model, styles and options, are kept.
@@ -84,7 +83,7 @@ def stylize_folder(
     Args:
         stylizer: The model.
         contents: A folder, searched with all folders in it, or a picture.
-        styles: Likewise.
+        styles: Such a folder or picture, too.
         output: A folder outside of these.
         options: Options; a folder of styles is not blended, so there are no weights.
         suffix: What kind of files to write.
@@ -102,9 +101,9 @@ def stylize_folder(
     content_names, style_names = _names(contents), _names(styles)
     _check_apart(content_names, style_names)
     _keep_settings(stylizer, options, suffix, content_names, style_names, output)
-    made, kept = 0, 0
+    written, kept = 0, 0
     failed: dict[Path, str] = {}
-    bar = tqdm(total=len(content_names) * len(style_names), desc="stylising", unit="picture", mininterval=_interval())
+    bar = progress_bar(total=len(content_names) * len(style_names), desc="stylizing", unit="picture")
     with bar:
         for style, style_name in style_names.items():
             targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
@@ -122,11 +121,11 @@ def stylize_folder(
             for content, target in missing.items():
                 try:
                     write_image(session.stylize(read_image(content)), target)
-                    made += 1
+                    written += 1
                 except (ImageError, MemoryLimitError) as error:
                     failed[content] = _about(content, error)
                 bar.update()
-    return FolderResult(made=made, kept=kept, failed=failed)
+    return FolderResult(made=written, kept=kept, failed=failed)
 
 
 def stylize_video(
@@ -138,7 +137,7 @@ def stylize_video(
     masks: Sequence[Path] = (),
     frame_rate: Fraction | None = None,
 ) -> ClipResult:
-    """Stylise a video file, or a folder of frames, frame by frame; see `ieast.io.video.stylize_clip`.
+    """Stylize a video file, or a folder of frames, frame by frame; see `ieast.io.video.stylize_clip`.
 
     Args:
         stylizer: The model.
@@ -204,7 +203,7 @@ def _names(place: Path) -> dict[Path, str]:
 
 
 def _check_apart(contents: dict[Path, str], styles: dict[Path, str]) -> None:
-    """See that no two results have the same place, such as x/y/z for y/z in the style x and for z in the style x/y."""
+    """Raise if two results would have the same place, such as x/y/z for y/z in the style x and for z in the style x/y."""
     if not any("/" in name for name in contents.values()) or not any("/" in name for name in styles.values()):
         return
     places: dict[str, tuple[Path, Path]] = {}
@@ -221,7 +220,7 @@ def _check_outside(output: Path, inputs: Sequence[Path]) -> None:
     for path in inputs:
         if path.is_dir() and (path.resolve() == output.resolve() or path.resolve() in output.resolve().parents):
             raise ImageError(
-                f"{output}: lies in {path}, where results would be taken for pictures to stylise the next time. Give a folder "
+                f"{output}: lies in {path}, where results would be taken for pictures to stylize the next time. Give a folder "
                 "outside of it"
             )
 
@@ -275,7 +274,7 @@ def _keep_settings(
     ]
     if changed:
         raise ConfigError(
-            f"{output}: holds results of another stylisation: {', '.join(changed[:3])} changed since. Give another folder, or "
+            f"{output}: holds results of another stylization: {', '.join(changed[:3])} changed since. Give another folder, or "
             "remove that one"
         )
     settings = {"options": chosen, "contents": all_contents, "styles": all_styles}
@@ -301,7 +300,3 @@ def _check_not_an_input(output: Path, inputs: Sequence[Path]) -> None:
 def _about(path: Path, error: Exception) -> str:
     text = str(error)
     return text if text.startswith(str(path)) else f"{path}: {text}"
-
-
-def _interval() -> float:
-    return 0.2 if sys.stderr.isatty() else 20.0

@@ -38,7 +38,7 @@ def stylize_sheet(
         raise ConfigError("weights blend the styles of one picture; on a sheet each is applied alone")
     options.check(1)
     cells, failed = [Cell(photo, "photo")], {}
-    for name, path in tqdm(styles.items(), desc="stylising", unit="style", leave=False):
+    for name, path in tqdm(styles.items(), desc="stylizing", unit="style", leave=False):
         try:
             session = StyleSession(stylizer, [read_style(path, options.style_size)], options)
             cells.append(Cell(session.stylize(photo), name[:_LONGEST_CAPTION]))

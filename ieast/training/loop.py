@@ -155,8 +155,8 @@ def check_resumable(
 
 def _settings(section: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """What stands in `section` of `document`, by full name; the section may also be a single setting."""
-    found = document.get(section, {})
-    return {f"{section}.{key}": value for key, value in found.items()} if isinstance(found, dict) else {section: found}
+    values = document.get(section, {})
+    return {f"{section}.{key}": value for key, value in values.items()} if isinstance(values, dict) else {section: values}
 
 
 @contextmanager

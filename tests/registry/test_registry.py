@@ -402,7 +402,7 @@ def test_what_is_too_large_for_memory_is_said_with_the_row_and_what_it_needs(mod
     with pytest.raises(MlflowException) as caught:
         model.predict(None, rows((GOOD, ART)))
     assert re.match(
-        r"row 0: stylising 1 x 45x38 pixels needs up to 0\.\d GB of memory on cpu, and 0\.1 GB are available\. ",
+        r"row 0: stylizing 1 x 45x38 pixels needs up to 0\.\d GB of memory on cpu, and 0\.1 GB are available\. ",
         caught.value.message,
     )
     assert caught.value.get_http_status_code() == 429

@@ -7,8 +7,8 @@ import time
 import mlflow
 import pytest
 import torch
-from conftest import draw_picture
 from helpers.browsers import until
+from helpers.datasets import draw_picture
 from helpers.registries import Registry
 from helpers.services import SMALL, file_of, served
 

@@ -10,8 +10,8 @@ import urllib.parse
 
 import numpy as np
 import pytest
-from conftest import draw_picture
 from helpers.browsers import chromium, until
+from helpers.datasets import draw_picture
 from helpers.services import SMALL, model_of, served
 from PIL import Image
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import draw_picture
 from helpers.browsers import until
+from helpers.datasets import draw_picture
 from helpers.services import SMALL, file_of, model_of, served
 from PIL import Image
 
