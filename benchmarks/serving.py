@@ -1,8 +1,8 @@
 """What `ieast serve` adds to the model, and how it bears load and nonsense: `python -m benchmarks.serving`.
 
 The service runs as people start it, in a process of its own; photograph and style are drawn and equally large, the model is the
-shipped one. What the service adds is the time of a whole request less that of the model, which the same request's `Server-Timing`
-says, so that a busy moment of the machine strikes both.
+shipped one. What the service adds is the time of a whole request less that of the model, which the `Server-Timing` of the same
+request says, so that a busy moment of the machine strikes both.
 """
 
 import http.client
