@@ -28,11 +28,6 @@ def device_called(name: str) -> "torch.device":
     return device
 
 
-def is_address(model: str) -> bool:
-    """Whether `model` is an address in MLflow."""
-    return "://" in model or model.startswith(("models:/", "runs:/"))
-
-
 def model_folder(model: str) -> Path:
     """The folder of the model that `model` means: a shipped one's name, a folder, or an address in MLflow.
 
@@ -40,9 +35,9 @@ def model_folder(model: str) -> Path:
         ConfigError: MLflow is not installed.
         RegistryError: There is no such model.
     """
-    from ieast.models.pretrained import released_or_folder
+    from ieast.models.pretrained import is_uri, released_or_folder
 
-    if is_address(model):
+    if is_uri(model):
         connect_registry(f"--model {model}")
         from ieast.registry.register import fetch_model
 

@@ -1,13 +1,14 @@
 """The command `ieast serve`."""
 
 import importlib.util
+import signal
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ieast.cli.models import device_called, is_address, model_folder
+from ieast.cli.models import device_called, model_folder
 from ieast.cli.registry import connect_registry
 from ieast.errors import ConfigError
 
@@ -52,6 +53,7 @@ def serve(
     import torch
 
     from ieast.io.ports import listen
+    from ieast.models.pretrained import is_uri
     from ieast.service.app import Service, make_app
     from ieast.service.limits import Limits
     from ieast.service.models import load_registered, load_served
@@ -64,7 +66,7 @@ def serve(
     limits = Limits(body_bytes=megabytes << 20, stylized_pixels=pixels, workers=workers, waiting=waiting, seconds=seconds)
     place = device_called(device)
     named = model or follow or "ieast"
-    if is_address(named):
+    if is_uri(named):
         connect_registry(f"ieast serve {named}")
         served = load_registered(named, place, precision)
     else:
@@ -78,6 +80,7 @@ def serve(
         if api_key is None and not is_loopback(listener):
             typer.echo("note: whoever reaches this address may use it; IEAST_API_KEY=... asks for a key", err=True)
         sys.stdout.flush()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what service managers send ends like Ctrl-C, as a success
         # uvicorn raises again what interrupted it, unless the shell that started this had it ignored.
         with suppress(KeyboardInterrupt):
             server_of(make_app(service, follower), seconds).run(sockets=[listener])

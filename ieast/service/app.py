@@ -124,13 +124,13 @@ def make_app(service: Service, follower: Follower | None = None) -> FastAPI:
     return app
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:  # like all that is asynchronous here, it costs no change of threads
     service: Service = request.app.state.service
     return service
 
 
-def _with_key(request: Request, key: Annotated[str | None, Security(_KEY_HEADER)]) -> None:
-    expected = _service(request).api_key
+async def _with_key(request: Request, key: Annotated[str | None, Security(_KEY_HEADER)]) -> None:
+    expected = (await _service(request)).api_key
     if expected is None:
         return
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")

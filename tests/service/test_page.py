@@ -254,7 +254,7 @@ def test_light_and_dark(page, client, tmp_path, scheme, ground):
 
 
 def test_a_key_is_asked_for_and_kept_for_the_visit(browser, stylizer, files):
-    browser.window(1400, 900)
+    browser.window(1280, 900)
     with served(Service(model_of(stylizer), SMALL, api_key="sesame")) as client:
         open_page(browser, client)
         browser.choose("#photo", files / "my photo.png")
@@ -262,8 +262,7 @@ def test_a_key_is_asked_for_and_kept_for_the_visit(browser, stylizer, files):
         browser.click(".tile")
         browser.click("#go")
         until(lambda: "needs an API key" in browser.text("#problem"), "it is said")
-        browser.ask("document.getElementById('key').scrollIntoView({block: 'center'})")
-        browser.click("#key")
+        browser.ask("document.getElementById('key').focus()")
         browser.send("Input.insertText", text="sesame")
         paint(browser)
         browser.click("#call")
