@@ -13,6 +13,10 @@ class ImageError(IeastError):
     """A picture cannot be read, or is not fit for the use at hand."""
 
 
+class OutputError(IeastError):
+    """A file cannot be written where it was asked for."""
+
+
 class VideoError(IeastError):
     """A video cannot be read or written, or is not fit for the use at hand."""
 
