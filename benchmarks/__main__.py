@@ -17,7 +17,7 @@ from tqdm import tqdm
 from benchmarks.machine import measure
 from benchmarks.rows import Row
 
-PARTS = ("training", "stylising", "temporal", "preparing", "loading", "overhead")
+PARTS = ("training", "stylizing", "temporal", "preparing", "loading", "overhead")
 
 
 def main() -> None:

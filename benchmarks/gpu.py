@@ -65,7 +65,7 @@ def rates(
     iterations: Annotated[int, typer.Option(help="Timed iterations of each way.")] = 30,
     device: Annotated[str, typer.Option()] = "cuda",
 ) -> None:
-    """Milliseconds of an iteration of `config` by each optimiser, as it comes, compiled, and with CUDA graphs."""
+    """Milliseconds of an iteration of `config` by each optimizer, as it comes, compiled, and with CUDA graphs."""
     settings = ExperimentConfig.load(config)
     training = settings.training
     for optimizer, compile in (("adam", False), ("soap", False), ("adam", True), ("adam", "reduce-overhead")):

@@ -27,7 +27,7 @@ from ieast.evaluation.temporal import adjacent_distances
 from ieast.experiment import ExperimentConfig
 from ieast.io.files import atomic_write
 from ieast.io.images import write_image
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.stylizer.memory import resident_bytes
 from ieast.training.module import StyleTransferModule
 
@@ -53,8 +53,8 @@ class Panel:
 
 
 PANELS = {
-    "stylise": Panel(
-        "stylising: content and style",
+    "stylize": Panel(
+        "stylizing: content and style",
         "pixels a side",
         {"package": (256, 512, 1024, 2048), "reference": (256, 512, 1024)},
         logarithmic=True,
@@ -89,8 +89,8 @@ def prepare(what: str, line: str, size: int) -> Callable[[], object]:
         step, batch = drive(StyleTransferModule(stylizer, config)), draw_batch(size, CROP)
         return lambda: step(batch)
     stylizer.eval()
-    side = size if what == "stylise" else BLENDED_SIDE
-    content, *styles = (draw_pictures(1 if what == "stylise" else size, side, side, seed).float() / 255 for seed in (0, 1))
+    side = size if what == "stylize" else BLENDED_SIDE
+    content, *styles = (draw_pictures(1 if what == "stylize" else size, side, side, seed).float() / 255 for seed in (0, 1))
     if what == "blend":
         return lambda: stylizer.stylize(content[:1], list(styles[0].split(1)))
     if line == "reference":

@@ -48,10 +48,10 @@ class Machine:
         Raises:
             ValueError: Another precision, or bf16 where the machine has none.
         """
-        found = {"fp32": self.fp32, "bf16": self.bf16}.get(precision)
-        if found is None:
+        rates = {"fp32": self.fp32, "bf16": self.bf16}.get(precision)
+        if rates is None:
             raise ValueError(f"no rate of matrix products in {precision!r} was measured on {self.name}")
-        return found
+        return rates
 
     def __str__(self) -> str:
         rates = [("fp32", self.fp32), ("bf16", self.bf16)]

@@ -1,4 +1,4 @@
-"""Peak memory of stylising square pictures of growing size, whole and in tiles: `python -m benchmarks.memory`.
+"""Peak memory of stylizing square pictures of growing size, whole and in tiles: `python -m benchmarks.memory`.
 
 Every measurement is a process of its own, because what one picture leaves in the allocator would hide what the next takes.
 Linux only: the peak is VmHWM of /proc/self/status. `ru_maxrss` is the same number, but in a child it begins at what its
@@ -21,7 +21,7 @@ MODES = {"tiles (auto)": False, "whole": True}
 def measure_here(
     height: int, width: int, style_side: int, whole: bool = False, encoder: str = "vgg19-compact"
 ) -> dict[str, float]:
-    """Stylise one picture of noise with an untrained model.
+    """Stylize one picture of noise with an untrained model.
 
     Returns:
         `total`, the process's peak in bytes; `above`, how far that lies above what it held just before, pictures and model
@@ -31,7 +31,7 @@ def measure_here(
 
     from ieast.config import EncoderConfig
     from ieast.methods.sanet import Sanet
-    from ieast.models.encoder import build_encoder
+    from ieast.models.encoder_weights import build_encoder
     from ieast.stylizer.memory import resident_bytes, stylization_bytes
     from ieast.stylizer.tiling import Tile
 
@@ -68,9 +68,9 @@ def main() -> None:
         for mode, whole in MODES.items():
             if whole and side > arguments.whole_up_to:
                 continue
-            found = measure(height=side, width=side, style_side=STYLE_SIDE, whole=whole)
-            amounts = " | ".join(f"{found[key] / 1e9:.2f} GB" for key in ("total", "above", "estimate"))
-            rows.append(f"| {side} x {side} | {mode} | {amounts} | {found['seconds']:.0f} s |")
+            measured = measure(height=side, width=side, style_side=STYLE_SIDE, whole=whole)
+            amounts = " | ".join(f"{measured[key] / 1e9:.2f} GB" for key in ("total", "above", "estimate"))
+            rows.append(f"| {side} x {side} | {mode} | {amounts} | {measured['seconds']:.0f} s |")
             print(rows[-1], flush=True)
     command = " ".join(["python -m benchmarks.memory", *sys.argv[1:]])
     PAGE.write_text(_PAGE.format(rows="\n".join(rows), command=command, threads=os.environ.get("OMP_NUM_THREADS", "all")))
@@ -78,8 +78,8 @@ def main() -> None:
 
 _PAGE = """# Memory
 
-What one stylisation takes with the compact encoder in fp32 on a CPU, with a style of 512 x 512 pixels, and what
-`ieast.stylizer.memory` estimates before it begins; a stylisation whose estimate exceeds the memory available is refused.
+What one stylization takes with the compact encoder in fp32 on a CPU, with a style of 512 x 512 pixels, and what
+`ieast.stylizer.memory` estimates before it begins; a stylization whose estimate exceeds the memory available is refused.
 
 | content | computed | peak of the process | above what it held before | estimate of that | time |
 | --- | --- | --- | --- | --- | --- |

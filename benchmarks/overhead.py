@@ -99,8 +99,8 @@ def _measure(clone: Path) -> tuple[dict[str, float], dict[str, float]]:
         return done.stdout
 
     def child(name: str, *arguments: str) -> dict[str, float]:
-        found = json.loads(run(name, sys.executable, "-m", "benchmarks.overhead", *arguments).splitlines()[-1])
-        return found | {"total": stages.pop(name), "cpu": cpu.pop(name)}
+        times = json.loads(run(name, sys.executable, "-m", "benchmarks.overhead", *arguments).splitlines()[-1])
+        return times | {"total": stages.pop(name), "cpu": cpu.pop(name)}
 
     store = run("stack", sys.executable, "-m", "pipelines.stack").splitlines()[-1]
     run("dvc pull", "dvc", "pull", "--quiet")
@@ -189,10 +189,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.plain:
         with tempfile.TemporaryDirectory() as work:
-            found = work_plainly(Path(QUICKSTART), Path("data"), Path(work))
+            times = work_plainly(Path(QUICKSTART), Path("data"), Path(work))
         if used := [name for name in SERVICES if name in sys.modules]:
             raise RuntimeError(f"the plain process imported {', '.join(used)}, whose cost it is to be compared with")
-        sys.stdout.write(f"\n{json.dumps(found)}\n")
+        sys.stdout.write(f"\n{json.dumps(times)}\n")
     elif arguments.inside:
         sys.stdout.write(f"\n{json.dumps(_look_inside(arguments.inside))}\n")
     else:

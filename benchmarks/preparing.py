@@ -93,8 +93,8 @@ def rows() -> list[Row]:
             REPETITIONS,
         )
         dataset = prepare(cores)
-        made = [path for side in ("content", "style") for path in dataset.training_paths(side)]
-        agreement = differences(made, plain)
+        paths = [path for side in ("content", "style") for path in dataset.training_paths(side)]
+        agreement = differences(paths, plain)
         megabytes = np.mean([source.stat().st_size for source in sources]) / 1e6
 
     each = {name: 1000 * seconds / PICTURES for name, seconds in medians.items()}

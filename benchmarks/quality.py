@@ -21,7 +21,8 @@ from ieast.data.prepare import PreparedDataset, folder_digest, prepare_dataset
 from ieast.evaluation.distances import content_distance, style_distance
 from ieast.experiment import ExperimentConfig
 from ieast.io.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
-from ieast.models.encoder import Encoder, build_encoder
+from ieast.models.encoder import Encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.models.pretrained import released_or_folder
 from ieast.stylization.session import StylizeOptions
 from ieast.stylizer.base import Stylizer

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ieast.experiment import ExperimentConfig
 from ieast.methods import new_model
-from ieast.models.encoder import CONVOLUTIONS, Encoder
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import CONVOLUTIONS
 from ieast.stylizer.base import Stylizer
 from ieast.training.module import StyleTransferModule
 from reference import plain as reference
@@ -51,12 +52,12 @@ class ReferenceModel:
         # Beyond relu5_1 the published layout goes on, and none of it is computed.
         convolutions = [stylizer.encoder.get_submodule(name) for name in ("conv0", *(f"conv{layer}" for layer in CONVOLUTIONS))]
         vgg = reference.published_vgg(widths)[: max(reference.PUBLISHED_TAPS.values()) + 1]
-        made = cls(vgg, reference.PublishedTransform(widths[3]), reference.published_decoder(widths[:4]))
+        model = cls(vgg, reference.PublishedTransform(widths[3]), reference.published_decoder(widths[:4]))
         copy_parameters((p for layer in convolutions for p in layer.parameters()), vgg.parameters())
-        made.transform.load_state_dict(parts["transform"].state_dict())
-        copy_parameters(parts["decoder"].parameters(), made.decoder.parameters())
+        model.transform.load_state_dict(parts["transform"].state_dict())
+        copy_parameters(parts["decoder"].parameters(), model.decoder.parameters())
         vgg.requires_grad_(False)
-        return made
+        return model
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """All taps."""
@@ -111,7 +112,7 @@ def drive(module: StyleTransferModule, precision: str = "32-true") -> Callable[[
     """The training step of `module` without Lightning around it; `module` can not be given to a trainer any more.
 
     Args:
-        module: On the device it is to learn on; its optimisers are made here.
+        module: On the device it is to learn on; its optimizers are made here.
         precision: 32-true, or bf16-mixed.
 
     Returns:

@@ -24,7 +24,7 @@ from ieast.evaluation.perceptual import PerceptualDistance, perceptual_distance
 from ieast.evaluation.temporal import adjacent_distances
 from ieast.io.clips import read_frames
 from ieast.io.images import to_tensor
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 
 
 def pair_by_pair(distance: PerceptualDistance, frames: Sequence[Tensor]) -> list[float]:
@@ -41,8 +41,8 @@ def drawn_clip(frames: int, size: int) -> list[Tensor]:
 def compare(frames: Sequence[Tensor], name: str, repetitions: int) -> Row:
     """How much faster the distances of `frames` are with each frame's features computed once."""
     distance = perceptual_distance(name, build_encoder(EncoderConfig(name="vgg19-compact")))
-    expected, found = pair_by_pair(distance, frames), adjacent_distances(distance, frames)
-    largest = max(abs(a - b) for a, b in zip(expected, found, strict=True))
+    expected, distances = pair_by_pair(distance, frames), adjacent_distances(distance, frames)
+    largest = max(abs(a - b) for a, b in zip(expected, distances, strict=True))
     seconds = take_turns(
         {"pairwise": lambda: pair_by_pair(distance, frames), "once": lambda: adjacent_distances(distance, frames)}, repetitions
     )

@@ -1,6 +1,6 @@
 """One training iteration beside the released order of computation: `python -m benchmarks.training`.
 
-Both sides start from the same weights, see the same pictures and learn, each in its own optimiser's steps; they take turns, and
+Both sides start from the same weights, see the same pictures and learn, each in its own optimizer's steps; they take turns, and
 Lightning's own share of an iteration counts as ours. The reference runs in a process that leaves the C library as it is.
 """
 
@@ -131,15 +131,15 @@ def measure(
 
 def rows(iterations: int = 4) -> list[Row]:
     """The training rows of the table."""
-    found = []
+    rows_so_far = []
     for name, precision, least, aim in (("fp32", "32-true", 1.6, 1.9), ("bf16", "bf16-mixed", 2.5, 3.5)):
         what = f"training step, full VGG-19, CPU {name}, batch {BATCH}, crop {CROP}"
         if precision == "bf16-mixed" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            found.append(Row(what, None, least=least, aim=aim, note="this CPU has no bf16"))
+            rows_so_far.append(Row(what, None, least=least, aim=aim, note="this CPU has no bf16"))
             continue
         times = measure("vgg19", precision, iterations, accelerator="cpu")
-        found.append(_row(what, times, least, aim))
-    return [*found, gpu_row()]
+        rows_so_far.append(_row(what, times, least, aim))
+    return [*rows_so_far, gpu_row()]
 
 
 def gpu_row(iterations: int = 20) -> Row:
@@ -156,7 +156,7 @@ def gpu_row(iterations: int = 20) -> Row:
     achieved = times["flops"] / times["ours"]
     each = ", ".join(f"{way} {1000 * found['ours']:.1f} ms" for way, found in ways.items())
     also = (
-        f"; {1 / times['ours']:.1f} iterations/s of 30 aimed at; {achieved / 1e12:.0f} TFLOP/s, a model FLOP utilisation of "
+        f"; {1 / times['ours']:.1f} iterations/s of 30 aimed at; {achieved / 1e12:.0f} TFLOP/s, a model FLOP utilization of "
         f"{achieved / times['rate']:.0%} of the measured rate; {each}"
     )
     return _row(f"{what}, {best}", times, 5, 8, also)

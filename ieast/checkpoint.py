@@ -19,10 +19,13 @@ from torch import Tensor, nn
 from ieast.config import describe
 from ieast.errors import ConfigError, WeightsError
 from ieast.io.files import disk_full_explained, replace_folder, sha256, temporary_folder
+from ieast.io.weights import read_weights
 from ieast.methods import build
 from ieast.methods.sanet import Sanet
 from ieast.models import pretrained
-from ieast.models.encoder import WIDTHS, Encoder, read_encoder_file, read_weights, weights_digest
+from ieast.models.encoder import Encoder, weights_digest
+from ieast.models.encoder_weights import read_encoder_file
+from ieast.models.vgg19 import WIDTHS
 from ieast.stylizer.base import Stylizer
 
 FORMAT = 2
@@ -102,7 +105,7 @@ def save_model(
 
 
 def load_model(folder: Path | str, encoder: nn.Module | None = None) -> tuple[Stylizer, ModelCard]:
-    """The model in `folder`, ready to stylise, and its card.
+    """The model in `folder`, ready to stylize, and its card.
 
     Args:
         folder: What `save_model` wrote.

@@ -48,7 +48,7 @@ METRICS = (
         "content_distance",
         "lower",
         "squared deviations",
-        "squared difference of normalised relu4_1 and relu5_1 features; lower keeps more structure",
+        "squared difference of normalized relu4_1 and relu5_1 features; lower keeps more structure",
     ),
     Metric("content_ssim", "higher", "1 for equal pictures", "structural similarity to the content (Wang et al. 2004)"),
     Metric("content_lpips_<net>", "lower", "LPIPS", "LPIPS to the content (Zhang et al. 2018)"),

@@ -20,7 +20,7 @@ RELU_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 Taps = Mapping[str, Tensor]
 Distance = Literal["l2", "mse"]
 Form = Literal["log", "least-squares"]
-Pictures = Sequence[tuple[int, int]]
+Arrangement = Sequence[tuple[int, int]]
 """(i, j) of each s_i c_j of a batch, counted from 1 as the paper prints them."""
 
 # -- Eq. 1, 3, 4 ------------------------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     return values.mean(dim=2), (values.var(dim=2, unbiased=True) + EPSILON).sqrt()
 
 
-def normalised(features: Tensor) -> Tensor:
+def normalized(features: Tensor) -> Tensor:
     """Each channel of each sample shifted to mean 0 and scaled to deviation 1, (B, C, H, W)."""
     mean, std = statistics(features)
     return (features - mean[:, :, None, None]) / std[:, :, None, None]
@@ -56,17 +56,19 @@ def style(stylized_taps: Sequence[Tensor], style_taps: Sequence[Tensor], kind: D
 
 
 def content(stylized_taps: Taps, content_taps: Taps, kind: Distance, layers: str) -> Tensor:
-    """Eq. 3: over conv4_2 as it is, or over mean-variance-normalised relu4_1 and relu5_1."""
+    """Eq. 3: over conv4_2 as it is, or over mean-variance-normalized relu4_1 and relu5_1."""
     if layers == "conv4_2":
         return distance(stylized_taps["conv4_2"], content_taps["conv4_2"], kind)
-    losses = [distance(normalised(stylized_taps[tap]), normalised(content_taps[tap]), kind) for tap in ("relu4_1", "relu5_1")]
+    losses = [distance(normalized(stylized_taps[tap]), normalized(content_taps[tap]), kind) for tap in ("relu4_1", "relu5_1")]
     return losses[0] + losses[1]
 
 
-def identity(made: Tensor, wanted: Tensor, made_taps: Taps, wanted_taps: Taps, kind: Distance) -> tuple[Tensor, Tensor]:
+def identity(
+    reconstructed: Tensor, original: Tensor, made_taps: Taps, wanted_taps: Taps, kind: Distance
+) -> tuple[Tensor, Tensor]:
     """Eq. 4 for I_cc against I_c, or for I_ss against I_s: its distance in pixels and its sum over taps."""
     taps = [distance(made_taps[tap], wanted_taps[tap], kind) for tap in RELU_TAPS]
-    return distance(made, wanted, kind), torch.stack(taps).sum()
+    return distance(reconstructed, original, kind), torch.stack(taps).sum()
 
 
 # -- Eq. 2 ------------------------------------------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ def sigmoid(x: Tensor) -> Tensor:
 
 
 def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor], form: Form) -> Tensor:
-    """What D minimises, summed over scales: -log D(real) - log(1 - D(fake)), or (D(real) - 1)² + D(fake)²; not halved."""
+    """What D minimizes, summed over scales: -log D(real) - log(1 - D(fake)), or (D(real) - 1)² + D(fake)²; not halved."""
     losses = []
     for of_real, of_fake in zip(real, fake, strict=True):
         if form == "log":
@@ -97,7 +99,7 @@ def generator_adversarial_loss(fake: Sequence[Tensor], form: Form) -> Tensor:
 # -- Section 3.2, Eq. 5, 6 --------------------------------------------------------------------------------------------------
 
 
-def arrangement(b: int) -> Pictures:
+def arrangement(b: int) -> Arrangement:
     """(i, j) of each s_i c_j of the batch of `b` pictures."""
     half = b // 2
     styles = [*range(1, half + 1), *range(1, half + 1)]
@@ -106,7 +108,11 @@ def arrangement(b: int) -> Pictures:
 
 
 def contrastive(
-    embeddings: Tensor, pictures: Pictures, factor: Literal["style", "content"], tau: float, reduction: Literal["mean", "sum"]
+    embeddings: Tensor,
+    pictures: Arrangement,
+    factor: Literal["style", "content"],
+    tau: float,
+    reduction: Literal["mean", "sum"],
 ) -> Tensor:
     """Eq. 5 (`factor` is "style") or Eq. 6 ("content"), anchor by anchor."""
     losses = []
@@ -143,7 +149,7 @@ class Networks:
 class FullBatch:
     """The batch of section 3.2 in full, b pictures of each kind, and the taps of all of them."""
 
-    pictures: Pictures
+    pictures: Arrangement
     images: Mapping[str, Tensor]
     """I_c, I_s, I_sc, I_cc and I_ss, each (b, 3, H, W), by the names c, s, sc, cc and ss."""
     taps: Mapping[str, Taps]
@@ -208,8 +214,8 @@ def weighted_sum(terms: Mapping[str, Tensor]) -> Tensor:
 
 def attention(content_features: Tensor, style_features: Tensor, block: Any) -> Tensor:
     """One SANet block, softmax written out, scores not scaled; `block` has the 1x1 convolutions f, g, h and out_conv."""
-    query = block.f(normalised(content_features)).flatten(2)
-    key = block.g(normalised(style_features)).flatten(2)
+    query = block.f(normalized(content_features)).flatten(2)
+    key = block.g(normalized(style_features)).flatten(2)
     value = block.h(style_features).flatten(2)
     scores = torch.bmm(query.transpose(1, 2), key)  # (B, content positions, style positions)
     likeness = torch.exp(scores - scores.max(dim=2, keepdim=True).values)

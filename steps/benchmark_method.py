@@ -18,8 +18,8 @@ from ieast.evaluation.showcase import showcase_pairs, stylize_pairs
 from ieast.evaluation.speed import measure_speed
 from ieast.experiment import BenchmarkConfig
 from ieast.io.images import write_image
-from ieast.models.encoder import build_encoder
-from ieast.models.pretrained import released_or_folder
+from ieast.models.encoder_weights import build_encoder
+from ieast.models.pretrained import is_uri, released_or_folder
 from ieast.registry.register import fetch_model, log_model
 from ieast.training.folders import retire
 from steps.support.scoring import log_evaluation
@@ -66,7 +66,7 @@ def benchmark_method(
 
 
 def _fetch(model: str) -> Path:
-    return fetch_model(model) if "://" in model or model.startswith(("models:/", "runs:/")) else released_or_folder(model)
+    return fetch_model(model) if is_uri(model) else released_or_folder(model)
 
 
 def _digest(model: Path) -> str:

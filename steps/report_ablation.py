@@ -73,12 +73,12 @@ def _facts(data: DataRef, config: AblationConfig, scored: list[Scored]) -> dict[
 
 
 def _warnings(outcomes: list[Outcome], scored: list[Scored], config: AblationConfig) -> list[str]:
-    found = [f"{each.variant}, seed {each.seed} failed: {each.error}" for each in outcomes if each.error]
+    messages = [f"{each.variant}, seed {each.seed} failed: {each.error}" for each in outcomes if each.error]
     if len({each.code for each in scored}) > 1:
-        found.append("The variants were trained by different versions of the code, see Runs.")
+        messages.append("The variants were trained by different versions of the code, see Runs.")
     if len(config.seeds) < 3:
-        found.append("Fewer than three seeds: differences between variants may be differences between trainings.")
-    return found
+        messages.append("Fewer than three seeds: differences between variants may be differences between trainings.")
+    return messages
 
 
 def _figures(finished: list[Run], prepared: PreparedDataset, config: AblationConfig) -> list[Figure]:

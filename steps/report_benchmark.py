@@ -17,11 +17,12 @@ from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.comparison import Comparison, Figure, Report, Table, compare_scored
 from ieast.evaluation.figures import difference_figures, showcase_sheet
-from ieast.evaluation.pairs import evenly, read_picture
+from ieast.evaluation.pairs import read_picture
 from ieast.evaluation.published import INPUTS, TABLE_2
 from ieast.evaluation.showcase import showcase_pairs, write_originals
 from ieast.experiment import BenchmarkConfig
 from ieast.io.clips import list_clips
+from ieast.io.files import evenly
 from ieast.io.images import read_image
 from ieast.registry.register import fetch_model
 from steps.support.comparison_runs import (
@@ -62,8 +63,8 @@ def report_benchmark(
     for run in finished:
         methods = folder / "methods"
         methods.mkdir(exist_ok=True)
-        made = MlflowClient().download_artifacts(run.info.run_id, "showcase", str(methods))
-        Path(made).rename(methods / run.data.tags["variant"])
+        downloaded = MlflowClient().download_artifacts(run.info.run_id, "showcase", str(methods))
+        Path(downloaded).rename(methods / run.data.tags["variant"])
     report = Report(
         title="Benchmark of style transfer methods",
         facts={
@@ -115,10 +116,10 @@ def _stability(finished: Sequence[Run], comparison: Comparison) -> list[Table]:
 def _speed(finished: Sequence[Run]) -> list[Table]:
     rows = {}
     for run in finished:
-        found = read_table(run, "speed.csv").set_index("size")
+        speeds = read_table(run, "speed.csv").set_index("size")
         units = {"seconds": "s", "peak_mb": "MiB"}
         rows[run.data.tags["variant"]] = {
-            f"{size} px, {unit}": float(found[name][size]) for name, unit in units.items() for size in found.index
+            f"{size} px, {unit}": float(speeds[name][size]) for name, unit in units.items() for size in speeds.index
         }
     note = (
         "One stylization of a square picture, the style encoded anew; the median of repetitions, and the peak of memory beyond "

@@ -10,7 +10,7 @@ from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.evaluate import require_evaluation_weights
 from ieast.experiment import ExperimentConfig
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.training.folders import take_up, training_folder
 from ieast.training.launch import Tracking, TrainingJob, train
 from steps.support.dead_runs import follow

@@ -16,7 +16,8 @@ from ieast.errors import WeightsError
 from ieast.io.files import DiskFullError, sha256
 from ieast.methods import new_model
 from ieast.methods.sanet import Sanet
-from ieast.models.encoder import Encoder, build_encoder
+from ieast.models.encoder import Encoder
+from ieast.models.encoder_weights import build_encoder
 from reference import plain as reference
 
 PROVENANCE = {"seed": 3, "data": {"revision": "abc"}, "versions": ["torch 2"]}
@@ -132,7 +133,7 @@ def test_an_encoder_put_in_place_with_a_matching_file_digest_is_refused(model):
 
 def test_unit_mean_taps_make_another_encoder(model):
     encoder = make_stylizer().encoder
-    encoder.normalise_taps([torch.rand(1, 3, 32, 32)])
+    encoder.normalize_taps([torch.rand(1, 3, 32, 32)])
     with pytest.raises(WeightsError, match="was trained on the encoder"):
         load_model(model, encoder=encoder)
 
@@ -207,7 +208,7 @@ def test_json_that_is_no_card(model, text):
 
 def test_newer_format(model):
     # What a newer format adds must not be reported as a misspelt key.
-    change_card(model, format=3, quantised=True)
+    change_card(model, format=3, quantized=True)
     with pytest.raises(WeightsError, match=r"config\.json is of format 3; this version reads up to 2: update ieast"):
         load_model(model)
 

@@ -9,7 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +20,7 @@ ROOMS = {
     "ieast": None,
     "ieast.data": "train",
     "ieast.evaluation": "train",
+    "ieast.losses": "train",
     "ieast.training": "train",
     "ieast.registry": "pipelines",
     "ieast.study": "study",

@@ -1,4 +1,4 @@
-"""The README's stylisation commands and code, run as they stand, by the shipped models."""
+"""The README's stylization commands and code, run as they stand, by the shipped models."""
 
 import re
 import shlex
@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -17,7 +17,7 @@ from ieast.models.pretrained import MODELS
 from ieast.registry.register import register
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
-SECTION = README[README.index("### Stylise") : README.index("### Train")]
+SECTION = README[README.index("### Stylize") : README.index("### Train")]
 PLAIN = "ieast stylize photo.jpg painting.jpg -o out.png"
 OPTIONS = re.findall(r"`(--[a-z-]+ [\w.-]+)`", SECTION)
 COMMANDS = [PLAIN, *(f"{PLAIN} {option}" for option in OPTIONS), *re.findall(r"`(ieast stylize [^`]+)`", SECTION)]
@@ -43,7 +43,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_stylisation_in_the_readme_works(folder, command):
+def test_every_stylization_in_the_readme_works(folder, command):
     words = shlex.split(command)
     output = folder / words[words.index("-o") + 1]
     result = CliRunner().invoke(app, words[1:])

@@ -34,7 +34,7 @@ def stylize(
     style: Annotated[list[Path], typer.Argument(help="An artwork, several to blend, or a folder to apply one by one.")],
     output: Output,
     model: Annotated[str, typer.Option(help="`ieast` or `sanet` as shipped, a model folder, or an MLflow URI.")] = "ieast",
-    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylises fully.")] = 1.0,
+    alpha: Annotated[float, typer.Option(help="0 keeps the content, 1 stylizes fully.")] = 1.0,
     weight: Annotated[list[float] | None, typer.Option(help="Once for each style: its share of the blend.")] = None,
     mask: Annotated[list[Path] | None, typer.Option(help="Once for each style: a picture, white where it applies.")] = None,
     style_size: Annotated[int, typer.Option(min=16, help="The style's smallest side in pixels, if it is larger.")] = 512,
@@ -50,7 +50,7 @@ def stylize(
     suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures becomes.")] = ".png",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
 ) -> None:
-    """Stylise a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
+    """Stylize a picture, a folder of pictures, or a video; results have exactly the content's width and height."""
     from ieast.checkpoint import load_model
     from ieast.io.images import check_writable_image_path
     from ieast.io.listing import some
@@ -91,7 +91,7 @@ def stylize(
             typer.echo(f"{count} files passed over, because they are no pictures: {some(done.passed_over)}")
         if done.failed:
             reasons = "\n".join(f"  {reason}" for reason in done.failed.values())
-            raise ImageError(f"{len(done.failed)} pictures could not be stylised; all others are there:\n{reasons}")
+            raise ImageError(f"{len(done.failed)} pictures could not be stylized; all others are there:\n{reasons}")
     else:
         width, height = stylize_picture(stylizer, content, style, output, options, masks)
         typer.echo(f"{output}  {width}x{height}, {card.method}")
@@ -121,9 +121,9 @@ def _fraction(text: str | None) -> Fraction | None:
 
 
 def _model_folder(model: str) -> Path:
-    from ieast.models.pretrained import released_or_folder
+    from ieast.models.pretrained import is_uri, released_or_folder
 
-    if "://" in model or model.startswith(("models:/", "runs:/")):
+    if is_uri(model):
         connect_registry(f"--model {model}")
         from ieast.registry.register import fetch_model
 

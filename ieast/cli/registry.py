@@ -197,9 +197,9 @@ def _scores_of(row: Mapping[Any, str]) -> str:
     from ieast.registry.gate import SCORE
 
     for prefix in (SCORE, "score."):
-        found = {key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix) and value}
-        if found:
-            return "\n".join(f"{metric} {value}" for metric, value in found.items() if not metric.endswith("_inputs"))
+        scores = {key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix) and value}
+        if scores:
+            return "\n".join(f"{metric} {value}" for metric, value in scores.items() if not metric.endswith("_inputs"))
     return ""
 
 

@@ -35,10 +35,10 @@ def build(
     """Lay out a study: who is asked what, in which order."""
     from ieast.study.build import build_study
 
-    made = build_study(benchmark, output, Plan(participants, pairs, per_method, real, seed), artworks)
-    deception = per_method * len(made.methods) + real
+    study = build_study(benchmark, output, Plan(participants, pairs, per_method, real, seed), artworks)
+    deception = per_method * len(study.methods) + real
     typer.echo(f"{output}  {participants} participants, {pairs} preference and {deception} deception questions for each")
-    typer.echo(f"methods   {', '.join(made.methods)}\nnext      ieast study serve {output}")
+    typer.echo(f"methods   {', '.join(study.methods)}\nnext      ieast study serve {output}")
 
 
 @study_app.command()

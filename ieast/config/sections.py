@@ -102,11 +102,11 @@ class ModelConfig(Settings):
     attention_start: Literal["random", "identity", "adain"] = Field(
         "random",
         description="`identity` lets T(c, s) start near c; `adain` also solves for the merge that comes nearest to AdaIN's "
-        "features, so that a reconstructing decoder shows recognisable pictures from the first iteration",
+        "features, so that a reconstructing decoder shows recognizable pictures from the first iteration",
     )
-    style_head: tuple[PositiveInt, PositiveInt] = (256, 128)
-    content_head: tuple[PositiveInt, PositiveInt] = (128, 128)
-    discriminator_width: PositiveInt = 64
+    style_head: tuple[PositiveInt, PositiveInt] = (256, 128)  # hidden units and outputs, as the paper prints them
+    content_head: tuple[PositiveInt, PositiveInt] = (128, 128)  # the paper's, too
+    discriminator_width: PositiveInt = 64  # as pix2pixHD, whose discriminator it is
     discriminator_scales: PositiveInt = 3
     discriminator_normalization: Literal["instance", "spectral"] = Field(
         "instance",
@@ -126,6 +126,12 @@ class LossWeights(Settings):
     content_contrastive: float = Field(0.3, ge=0)
     identity_pixels: float = Field(50.0, ge=0, description="λ_identity1")
     identity_taps: float = Field(1.0, ge=0, description="λ_identity2")
+    bands: float = Field(
+        0.0,
+        ge=0,
+        description="of how strong fine detail is in lightness and in colour, beside the artwork's: small networks' features "
+        "do not see coloured fringes",
+    )
     total_variation: float = Field(0.0, ge=0, description="of the stylized pictures, or of what decoders reconstruct")
 
 
@@ -145,7 +151,7 @@ class ObjectiveConfig(Settings):
     style_statistics: Literal["mean-std", "gram", "mean-gram"] = Field(
         "mean-std", description="what is compared in Eq. 1: means and deviations, or other methods' Gram matrices"
     )
-    adversarial: Literal["log", "least-squares"] = "log"
+    adversarial: Literal["log", "least-squares"] = "log"  # Eq. 2; the released code has the other
     loss_network: EncoderConfig | None = Field(
         None,
         description="network whose features the losses compare, where it is not the generator's own encoder: a large one can "
@@ -157,7 +163,7 @@ class ObjectiveConfig(Settings):
         description="factor of R1: the discriminator pays for steep scores at real artworks, so that it cannot run away from a "
         "generator that is close",
     )
-    contrastive_reduction: Literal["mean", "sum"] = "mean"
+    contrastive_reduction: Literal["mean", "sum"] = "mean"  # of anchors: so that weights do not depend on the batch
     temperature: PositiveFloat = Field(0.2, description="τ of Eq. 5 and 6")
     weights: LossWeights = LossWeights()
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import DataError
-from ieast.io.files import disk_full_explained
+from ieast.io.files import disk_full_explained, evenly
 from ieast.io.images import read_image
+from ieast.io.progress import progress_bar
 
 JPEG_QUALITY = 95
 WIDEST, NARROWEST = 0.95, 0.6
@@ -70,8 +70,8 @@ def make_pans(prepared: PreparedDataset, output: Path, count: int, frames: int) 
             f"{count} clips are asked for, but only {len(photographs)} photographs are held out from training; ask for fewer, "
             "or raise prepare.held_out"
         )
-    chosen = [photographs[k] for k in np.linspace(0, len(photographs) - 1, count).round().astype(int)]
-    return [_write(photograph, output, frames) for photograph in tqdm(chosen, desc="clips")]
+    chosen = evenly(photographs, count)
+    return [_write(photograph, output, frames) for photograph in progress_bar(chosen, desc="clips")]
 
 
 def _write(photograph: Path, output: Path, frames: int) -> Path:

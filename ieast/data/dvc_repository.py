@@ -2,7 +2,6 @@
 
 import errno
 import re
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from ieast.config import DataConfig
 from ieast.errors import DataError
 from ieast.io.files import DiskFullError
+from ieast.io.progress import refresh_seconds
 
 WORKSPACE = "workspace"
 CLIPS = "clips"
@@ -229,9 +229,7 @@ def place(files: Mapping[Path, str | Path], links: list[str], description: str) 
 
     for parent in {target.parent for target in files}:
         parent.mkdir(parents=True, exist_ok=True)
-    # Logs keep every refresh of a bar; a terminal only the last.
-    interval = 0.1 if sys.stderr.isatty() else 30.0
-    with TqdmCallback({"desc": description, "unit": "file", "mininterval": interval}) as bar:
+    with TqdmCallback({"desc": description, "unit": "file", "mininterval": refresh_seconds()}) as bar:
         bar.set_size(len(files))
         sources, targets = [str(path) for path in files.values()], [str(path) for path in files]
         transfer(localfs, sources, localfs, targets, links=links, callback=bar)

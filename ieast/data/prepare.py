@@ -50,7 +50,7 @@ _NUMBERS = ("width", "height", "source_width", "source_height")
 
 
 class PreparedDataset(BaseModel):
-    """A complete folder of training pictures; JSON-serialisable, to be passed between pipeline steps."""
+    """A complete folder of training pictures; JSON-serializable, to be passed between pipeline steps."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -173,7 +173,7 @@ def folder_digest(source: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _Source:
     side: str
     source: str
     """Path relative to the source folder, such as content/sea/a.png."""
@@ -196,10 +196,10 @@ class _Record:
     reason: str = ""
 
 
-def _list_pictures(source: Path, side: str) -> list[_Picture]:
+def _list_pictures(source: Path, side: str) -> list[_Source]:
     names = [path.relative_to(source).as_posix() for path in list_files(source / side)]
     taken = frozenset(names)
-    return [_Picture(side, name, _prepared_name(name, taken)) for name in names]
+    return [_Source(side, name, _prepared_name(name, taken)) for name in names]
 
 
 def _prepared_name(name: str, taken: frozenset[str]) -> str:
@@ -230,7 +230,7 @@ def _prepare_pictures(source: Path, folder: Path, config: PrepareConfig) -> list
     return records
 
 
-def _prepare_picture(picture: _Picture, source: Path, folder: Path, config: PrepareConfig) -> _Record:
+def _prepare_picture(picture: _Source, source: Path, folder: Path, config: PrepareConfig) -> _Record:
     """Make one training picture, unless it is there already, or say why it cannot be made."""
     origin, target = source / picture.source, folder / picture.prepared
     width = height = source_width = source_height = None

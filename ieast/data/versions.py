@@ -135,8 +135,8 @@ def _materialise(output: Any, folder: Path, where: str) -> None:
     counts = count(files)
     for role in REQUIRED:
         if not getattr(counts, role):
-            found = ", ".join(sorted({key[0] for key in files})[:8])
-            raise DataError(f"{where} has no pictures in {role}/. It must hold content/ and style/; it holds {found}")
+            folders = ", ".join(sorted({key[0] for key in files})[:8])
+            raise DataError(f"{where} has no pictures in {role}/. It must hold content/ and style/; it holds {folders}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

@@ -6,8 +6,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.models.encoder import Encoder
 from ieast.models.teacher import Lifts, Teacher
+from ieast.models.vgg19 import STYLE_TAPS
 
 
 @torch.no_grad()
@@ -21,9 +22,9 @@ def encoder_agreement(student: Encoder, lifts: Lifts, teacher: Teacher, pictures
     sums: dict[str, Tensor] = {}
     counts = dict.fromkeys(STYLE_TAPS, 0)
     for picture in pictures:
-        wanted, got = teacher(picture), lifts(student(picture))
+        targets, got = teacher(picture), lifts(student(picture))
         for tap in STYLE_TAPS:
-            a, b = (taps[tap].double().transpose(0, 1).flatten(1) for taps in (got, wanted))  # (C, positions)
+            a, b = (taps[tap].double().transpose(0, 1).flatten(1) for taps in (got, targets))  # (C, positions)
             moments = torch.stack([a.sum(1), b.sum(1), (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)])
             sums[tap] = sums[tap] + moments if tap in sums else moments
             counts[tap] += a.shape[1]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.models import Inception3
 
 from ieast.errors import WeightsError
-from ieast.models.encoder import read_weights
+from ieast.io.weights import read_weights
 
 # Two classifiers, of artists and of styles, stand on the published trunk; pooled features do not need them.
 _CLASSIFIERS = ("fc1.", "fc2.", "AuxLogits1.", "AuxLogits2.")

@@ -1,17 +1,14 @@
 """Variants or methods side by side: tables with intervals, figures like the paper's, and one page that holds them."""
 
-import base64
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
-import jinja2
 import pandas as pd
 from PIL import Image
 
-from ieast.evaluation.statistics import compare, summarise
+from ieast.evaluation.pages import data_uri, page
+from ieast.evaluation.statistics import compare, summarize
 from ieast.metrics import with_arrow
 
 UNITS = {"pairs": ("content", "style"), "clips": ("clip", "style")}
@@ -56,7 +53,7 @@ def compare_scored(scored: Sequence[Scored], baseline: str) -> Comparison:
         metrics = [name for name in table.columns if name not in (*unit, "variant", "seed", "frames") and not _is_floor(name)]
         if not metrics:  # a dataset without clips
             continue
-        scores += [_floors(scored[0], table, unit), summarise(table, metrics, unit)]
+        scores += [_floors(scored[0], table, unit), summarize(table, metrics, unit)]
         if table["variant"].nunique() > 1:
             differences.append(compare(table, baseline, metrics, unit))
         means = table.groupby(["variant", "seed"], sort=False)[metrics].mean()
@@ -78,11 +75,11 @@ def _is_floor(name: str) -> bool:
 
 
 def _floors(any_of_them: Scored, table: pd.DataFrame, unit: Sequence[str]) -> pd.DataFrame:
-    """The scores of the clips as they are, which are the same whatever stylised them, as those of a variant `inputs`."""
+    """The scores of the clips as they are, which are the same whatever stylized them, as those of a variant `inputs`."""
     one = table[(table["variant"] == any_of_them.variant) & (table["seed"] == any_of_them.seed)].assign(variant=INPUTS)
     floors = [name for name in table.columns if _is_floor(name)]
-    found = summarise(one, floors, unit) if floors else pd.DataFrame(columns=["variant", "metric"])
-    return found.assign(metric=found["metric"].str.removesuffix("_inputs"))
+    summary = summarize(one, floors, unit) if floors else pd.DataFrame(columns=["variant", "metric"])
+    return summary.assign(metric=summary["metric"].str.removesuffix("_inputs"))
 
 
 def _labelled(each: Scored, table: pd.DataFrame) -> pd.DataFrame:
@@ -125,10 +122,9 @@ class Report:
 
 def report_page(report: Report) -> str:
     """The report as one HTML page; nothing is loaded from elsewhere."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("ieast.evaluation").joinpath("templates/comparison.html").read_text())
     comparison = report.comparison
-    return template.render(
+    return page(
+        "comparison.html",
         report=report,
         scores=_wide(comparison.scores, _interval) if comparison else None,
         differences=_wide(comparison.differences, _difference) if comparison and len(comparison.differences) else None,
@@ -136,7 +132,7 @@ def report_page(report: Report) -> str:
         if comparison
         else None,
         tables=[(table, table.values.map(_shown)) for table in report.tables],
-        figures=[(figure, _data_uri(figure.picture)) for figure in report.figures],
+        figures=[(figure, data_uri(figure.picture)) for figure in report.figures],
     )
 
 
@@ -168,9 +164,3 @@ def _shown(value: object) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.4f}"
-
-
-def _data_uri(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -7,7 +7,8 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 
 from ieast.layers.statistics import mean_std
 from ieast.losses import functional
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import STYLE_TAPS
 
 SSIM_SIGMA = 1.5
 """Pixels; the deviation of SSIM's Gaussian window (Wang et al. 2004)."""
@@ -28,20 +29,20 @@ def style_distance(encoder: Encoder, stylized: Tensor, style: Tensor) -> Tensor:
         stylized: (1, 3, H, W) in [0, 1].
         style: (1, 3, H', W') in [0, 1].
     """
-    taps, wanted = encoder(stylized), encoder(style)
+    taps, targets = encoder(stylized), encoder(style)
     total = stylized.new_zeros(())
     for tap in STYLE_TAPS:
-        unit = wanted[tap].mean()
-        for a, b in zip(mean_std(taps[tap]), mean_std(wanted[tap]), strict=True):
+        unit = targets[tap].mean()
+        for a, b in zip(mean_std(taps[tap]), mean_std(targets[tap]), strict=True):
             total = total + ((a - b) / unit).square().mean()
     return total
 
 
 def content_distance(encoder: Encoder, stylized: Tensor, content: Tensor) -> Tensor:
-    """Mean squared difference of mean-variance-normalised relu4_1 and relu5_1, added; pictures (1, 3, H, W) in [0, 1]."""
-    taps, wanted = encoder(stylized), encoder(content)
+    """Mean squared difference of mean-variance-normalized relu4_1 and relu5_1, added; pictures (1, 3, H, W) in [0, 1]."""
+    taps, targets = encoder(stylized), encoder(content)
     layers = ("relu4_1", "relu5_1")
-    return functional.content_loss([taps[t] for t in layers], [wanted[t] for t in layers], "mse", normalise=True)
+    return functional.content_loss([taps[t] for t in layers], [targets[t] for t in layers], "mse", normalize=True)
 
 
 def content_ssim(stylized: Tensor, content: Tensor) -> Tensor:
@@ -81,8 +82,10 @@ def cfsd(encoder: Encoder, stylized: Tensor, content: Tensor, positions: int = C
         content: Of the same size.
         positions: The bound.
     """
-    made, wanted = (_log_similarities(encoder(picture)[CFSD_TAP], positions) for picture in (stylized, content))
-    return F.kl_div(made, wanted, reduction="batchmean", log_target=True)
+    of_stylized, of_content = (
+        _log_similarities(encoder(picture, (CFSD_TAP,))[CFSD_TAP], positions) for picture in (stylized, content)
+    )
+    return F.kl_div(of_stylized, of_content, reduction="batchmean", log_target=True)
 
 
 def _log_similarities(features: Tensor, positions: int) -> Tensor:

@@ -89,8 +89,8 @@ def evaluate(
         spread(styles, config.grid_styles, config.size),
     )
     grid = stylization_grid(stylizer, [c for _, c in shown_contents], [s for _, s in shown_styles], config.size)
-    intervals = {name: mean_interval(found, config.seed) for name, found in values.items()}
-    metrics = {name: float(np.mean(found)) for name, found in values.items()}
+    intervals = {name: mean_interval(scores, config.seed) for name, scores in values.items()}
+    metrics = {name: float(np.mean(scores)) for name, scores in values.items()}
     if art_fid:
         metrics["art_fid"] = art_fid.value()
     differences = clip_scores.differences if clip_scores else {}
@@ -101,9 +101,9 @@ def evaluate(
         clips=clip_scores.clips if clip_scores else pd.DataFrame(),
         grid=grid,
         skipped="; ".join(skipped) or None,
-        intervals={name: (found.low, found.high) for name, found in intervals.items()},
+        intervals={name: (scores.low, scores.high) for name, scores in intervals.items()},
         flicker=clip_scores.flicker if clip_scores else pd.DataFrame(),
-        heatmaps={clip: clip_heat_map(found, limit) for clip, found in differences.items()},
+        heatmaps={clip: clip_heat_map(scores, limit) for clip, scores in differences.items()},
         differences=differences,
     )
 

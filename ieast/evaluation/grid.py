@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from ieast.io.images import to_image
+from ieast.io.images import central_square, to_image
 from ieast.stylizer.base import Stylizer
 
 
@@ -30,7 +30,5 @@ def stylization_grid(stylizer: Stylizer, contents: list[Tensor], styles: list[Te
 
 
 def _square(picture: Tensor, side: int) -> Tensor:
-    extent = min(picture.shape[-2:])
-    top, left = ((size - extent) // 2 for size in picture.shape[-2:])
-    square = picture[None, :, top : top + extent, left : left + extent]
+    square = central_square(picture[None])
     return F.interpolate(square, size=(side, side), mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)

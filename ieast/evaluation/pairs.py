@@ -1,6 +1,5 @@
 """Scores of a model on pairs of a content and a style."""
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,14 +7,15 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import DataError
 from ieast.evaluation.distances import cfsd, content_distance, content_ssim, style_distance
 from ieast.evaluation.perceptual import PerceptualDistance
+from ieast.io.files import evenly
 from ieast.io.images import read_image, resize_smallest_side, to_tensor
+from ieast.io.progress import progress_bar
 from ieast.models.encoder import Encoder
 from ieast.stylizer.base import Stylizer
 
@@ -46,7 +46,7 @@ def score_pairs(
     ]
     device = encoder.conv0.weight.device
     rows = []
-    for content_path, style_path in progress(chosen, "scoring pairs"):
+    for content_path, style_path in progress_bar(chosen, desc="scoring pairs"):
         content, style = (read_picture(path, config.size)[None].to(device) for path in (content_path, style_path))
         stylized = stylizer.stylize(content, style)
         perceptual = float(distance(stylized, content))
@@ -64,13 +64,6 @@ def score_pairs(
         if watch is not None:
             watch(stylized, style, perceptual)
     return pd.DataFrame(rows)
-
-
-def evenly(paths: Sequence[Path], count: int | None) -> list[Path]:
-    """At most `count` of `paths`, evenly spread over them; all without a count."""
-    if count is None:
-        return list(paths)
-    return [paths[k] for k in np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)]
 
 
 def scoring_styles(stylizer: Stylizer, prepared: PreparedDataset, config: EvaluationConfig) -> Sequence[Path]:
@@ -94,8 +87,3 @@ def spread(paths: Sequence[Path], count: int, size: int) -> list[tuple[str, Tens
 def read_picture(path: Path, size: int) -> Tensor:
     """The picture (3, H, W) in [0, 1] whose smallest side is `size`."""
     return to_tensor(resize_smallest_side(read_image(path, smallest_side=size), size))[0]
-
-
-def progress(items: Sequence, what: str) -> tqdm:
-    """`items` with a progress bar that refreshes rarely where nobody watches, for steps' output is kept."""
-    return tqdm(items, desc=what, mininterval=0.2 if sys.stderr.isatty() else 20.0)

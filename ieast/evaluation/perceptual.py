@@ -3,13 +3,14 @@
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Protocol
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 
 from ieast.errors import WeightsError
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.io.weights import hub_file
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import STYLE_TAPS
 
 # The backbone that `lpips` takes from torchvision for each of its networks.
 _BACKBONES = {
@@ -50,7 +51,7 @@ class Lpips(nn.Module):
         import lpips
 
         self.name = f"lpips_{net}"
-        self.normalise = lpips.normalize_tensor
+        self.normalize = lpips.normalize_tensor
         path = require_backbone(net)
         try:
             self.model = lpips.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
@@ -68,7 +69,7 @@ class Lpips(nn.Module):
     def features(self, images: Tensor) -> list[Tensor]:
         """The backbone's layers for `images` (B, 3, H, W) in [0, 1], each of unit length over channels at every position."""
         layers = self.model.net(self.model.scaling_layer(images * 2 - 1))
-        return [self.normalise(layer) for layer in layers]
+        return [self.normalize(layer) for layer in layers]
 
     @torch.inference_mode()
     def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
@@ -91,16 +92,8 @@ def require_backbone(net: str) -> Path:
     import torchvision.models
 
     url = getattr(torchvision.models, _BACKBONES[net]).IMAGENET1K_V1.url
-    path = Path(torch.hub.get_dir(), "checkpoints", url.rsplit("/", 1)[-1])
-    if not path.exists():
-        try:
-            torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
-        except (URLError, OSError, RuntimeError) as error:
-            raise WeightsError(
-                f"LPIPS ({net}) needs {path.name}, which could not be had from {url} ({error}). On a machine without network, "
-                f"put the file into {path.parent} (or set TORCH_HOME), or set evaluation.perceptual_distance to `encoder-taps`"
-            ) from error
-    return path
+    instead = "set evaluation.perceptual_distance to `encoder-taps`"
+    return hub_file(url, f"The backbone of LPIPS ({net})", instead=instead)
 
 
 class EncoderTapDistance(nn.Module):

@@ -49,4 +49,4 @@ TABLE_2: Mapping[str, float] = MappingProxyType(
         "ieast": 0.317,
     }
 )
-"""Mean LPIPS between adjacent stylised frames over 18 clips; lower is steadier."""
+"""Mean LPIPS between adjacent stylized frames over 18 clips; lower is steadier."""

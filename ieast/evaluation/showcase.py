@@ -19,8 +19,9 @@ from torch import Tensor
 from ieast.config import ShowcaseConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import DataError
-from ieast.evaluation.pairs import evenly, progress
+from ieast.io.files import evenly
 from ieast.io.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
+from ieast.io.progress import progress_bar
 from ieast.stylizer.base import Stylizer
 
 
@@ -50,7 +51,7 @@ def showcase_pairs(prepared: PreparedDataset, config: ShowcaseConfig, scored_sty
 def stylize_pairs(stylizer: Stylizer, pairs: pd.DataFrame, size: int) -> Iterator[tuple[str, Image.Image]]:
     """The id and stylization of each of `pairs`, their smallest side `size`; each style is encoded once."""
     device = next(stylizer.parameters()).device
-    for style_path, group in progress(list(pairs.groupby("style_path", sort=False)), "showcase"):
+    for style_path, group in progress_bar(list(pairs.groupby("style_path", sort=False)), desc="showcase"):
         style = stylizer.encode_style(_tensor(style_path, size).to(device))
         for row in group.itertuples():
             yield row.pair, to_image(stylizer.stylize(_tensor(row.content_path, size).to(device), style).cpu())

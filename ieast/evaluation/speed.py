@@ -1,4 +1,4 @@
-"""Speed and peak memory of one stylisation, each in a process of its own: what one leaves behind would hide the next."""
+"""Speed and peak memory of one stylization, each in a process of its own: what one leaves behind would hide the next."""
 
 import argparse
 import json
@@ -13,12 +13,11 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import center_crop
 
 from ieast.checkpoint import load_model
 from ieast.config import SpeedConfig
 from ieast.errors import MemoryLimitError
-from ieast.io.images import read_image, resize_smallest_side, to_tensor
+from ieast.io.images import central_square, read_image, resize_smallest_side, to_tensor
 from ieast.stylizer.memory import resident_bytes
 
 MEBIBYTE = 1 << 20
@@ -32,11 +31,11 @@ def measure_speed(model: Path, content: Path, style: Path, config: SpeedConfig) 
     Args:
         model: A model folder.
         content: A picture, of which the central square is taken.
-        style: Likewise. The style is encoded anew each time.
-        config: Sizes, repetitions, and how long one stylisation may be expected to take.
+        style: A picture, of which the central square is taken; encoded anew each time.
+        config: Sizes, repetitions, and how long one stylization may be expected to take.
 
     Returns:
-        A row a size: `size` in pixels, `seconds` (the median), `peak_mb` (the memory that stylising took at its peak, beyond
+        A row a size: `size` in pixels, `seconds` (the median), `peak_mb` (the memory that stylizing took at its peak, beyond
         what the process held with the model and both pictures; 2^20 bytes), and `note`, why there are no numbers.
     """
     rows: list[dict[str, Any]] = []
@@ -49,9 +48,9 @@ def measure_speed(model: Path, content: Path, style: Path, config: SpeedConfig) 
             continue
         command = [sys.executable, "-m", "ieast.evaluation.speed", str(model), str(content), str(style)]
         command += ["--size", str(size), "--repeats", str(config.repeats), "--limit", str(config.limit)]
-        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        rows.append({"size": size, **found})
-        expected = found["seconds"] * GROWTH
+        measured = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        rows.append({"size": size, **measured})
+        expected = measured["seconds"] * GROWTH
     return pd.DataFrame(rows, columns=["size", "seconds", "peak_mb", "note"])
 
 
@@ -95,7 +94,7 @@ def _seconds_of(work: Callable[[], Tensor], device: torch.device) -> float:
 
 
 def _square(path: Path, size: int) -> Tensor:
-    return center_crop(to_tensor(resize_smallest_side(read_image(path), size)), [size, size])
+    return central_square(to_tensor(resize_smallest_side(read_image(path), size)))
 
 
 def main() -> None:

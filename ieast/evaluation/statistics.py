@@ -75,7 +75,7 @@ def ratio_interval(parts: ArrayLike, wholes: ArrayLike, seed: int = 0, confidenc
     ratio = float(_ratio(part, whole))
     if len(part) == 1:
         return Interval(mean=ratio, low=np.nan, high=np.nan, count=1)
-    found = bootstrap(
+    resampled = bootstrap(
         (part, whole),
         _ratio,
         paired=True,
@@ -85,10 +85,10 @@ def ratio_interval(parts: ArrayLike, wholes: ArrayLike, seed: int = 0, confidenc
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Interval(mean=ratio, low=float(found.low), high=float(found.high), count=len(part))
+    return Interval(mean=ratio, low=float(resampled.low), high=float(resampled.high), count=len(part))
 
 
-def summarise(
+def summarize(
     table: pd.DataFrame, metrics: Sequence[str], unit: Sequence[str], variant: str = "variant", seed: int = 0
 ) -> pd.DataFrame:
     """Each variant's mean of each metric over units.
@@ -111,15 +111,15 @@ def summarise(
     for metric in metrics:
         measured = scores[metric].dropna(axis="index", how="all")
         for name in measured.columns:
-            found = mean_interval(measured[name], seed)
+            interval = mean_interval(measured[name], seed)
             rows.append(
                 {
                     variant: name,
                     "metric": metric,
-                    "mean": found.mean,
-                    "low": found.low,
-                    "high": found.high,
-                    "units": found.count,
+                    "mean": interval.mean,
+                    "low": interval.low,
+                    "high": interval.high,
+                    "units": interval.count,
                 }
             )
     return pd.DataFrame(rows)
@@ -131,7 +131,7 @@ def compare(
     """Each other variant against `baseline`, unit by unit.
 
     Args:
-        table: As `summarise` takes it.
+        table: As `summarize` takes it.
         baseline: The variant that others are compared with.
         metrics: Columns to compare.
         unit: Columns that together name a unit.
@@ -157,17 +157,17 @@ def compare(
             if name == baseline:
                 continue
             differences = (measured[name] - measured[baseline]).to_numpy()
-            found = mean_interval(differences, seed)
+            interval = mean_interval(differences, seed)
             rows.append(
                 {
                     variant: name,
                     "baseline": baseline,
                     "metric": metric,
-                    "difference": found.mean,
-                    "low": found.low,
-                    "high": found.high,
+                    "difference": interval.mean,
+                    "low": interval.low,
+                    "high": interval.high,
                     "wins": _wins(differences, metric),
-                    "units": found.count,
+                    "units": interval.count,
                 }
             )
     return pd.DataFrame(rows)

@@ -11,9 +11,9 @@ from torch import Tensor
 from ieast.config import EvaluationConfig
 from ieast.evaluation.flow import WarpingErrors
 from ieast.evaluation.heatmaps import Differences, MeanDifference
-from ieast.evaluation.pairs import progress
 from ieast.evaluation.perceptual import PerceptualDistance
 from ieast.io.clips import read_frames
+from ieast.io.progress import progress_bar
 from ieast.stylizer.base import Stylizer
 
 
@@ -111,7 +111,7 @@ def score_clips(
     """Measure each of `clips` in one of `styles` (names and pictures (3, H, W) in [0, 1]), which take turns."""
     name = f"temporal_{distance.name}"
     rows, flicker, differences = [], [], {}
-    for k, clip in enumerate(progress(clips, "scoring clips")):
+    for k, clip in enumerate(progress_bar(clips, desc="scoring clips")):
         style_name, style = styles[k % len(styles)]
         scores = score_clip(stylizer, distance, clip, style, config)
         steps = pd.DataFrame({name: scores.stylized_steps, f"{name}_inputs": scores.input_steps})

@@ -62,7 +62,7 @@ class ExperimentConfig(Document):
             if not getattr(objective, switch):
                 raise ValueError(f"method is {self.method}, but objective.{switch} is false; remove one of them")
         if (objective.external_learning or objective.contrastive_learning) and method.learns != "stylization":
-            raise ValueError(f"method {self.method}: EL and CL need a method that learns to stylise (paper, section 5)")
+            raise ValueError(f"method {self.method}: EL and CL need a method that learns to stylize (paper, section 5)")
         if not method.reconstructs and (objective.has_identity or training.reconstruction_iterations):
             raise ValueError(
                 f"method {self.method} cannot reconstruct pictures: set objective.weights.identity and "
@@ -70,7 +70,7 @@ class ExperimentConfig(Document):
             )
         if method.learns != "stylization" and training.reconstruction_iterations:
             raise ValueError(
-                f"method {self.method} does not learn to stylise, so there is no stage before it: set "
+                f"method {self.method} does not learn to stylize, so there is no stage before it: set "
                 "training.reconstruction_iterations to 0"
             )
         if self.model.attention_start != "random" and not method.has_attention:
@@ -80,7 +80,7 @@ class ExperimentConfig(Document):
 
     @property
     def any_style(self) -> bool:
-        """Whether the method stylises in styles that it was not trained on."""
+        """Whether the method stylizes in styles that it was not trained on."""
         return _find(self.method)[0].any_style
 
     @property

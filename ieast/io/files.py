@@ -1,15 +1,20 @@
-"""Files that are either complete or absent."""
+"""Files that are either complete or absent, and a choice of them."""
 
 import errno
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from ieast.errors import IeastError, OutputError
+
+Item = TypeVar("Item")
 
 
 def _read_umask() -> int:
@@ -22,14 +27,19 @@ def _read_umask() -> int:
 _UMASK = _read_umask()
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
 _SHORT = 40
 """Letters of a name that a temporary one beside it begins with: all of them could make it too long."""
 
 
 class DiskFullError(IeastError):
     """The disk filled up while writing; what was there before is intact."""
+
+
+def evenly(items: Sequence[Item], count: int | None) -> list[Item]:
+    """At most `count` of `items`, evenly spread over them from the first to the last; all without a count."""
+    if count is None:
+        return list(items)
+    return [items[k] for k in np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)]
 
 
 @contextmanager
@@ -81,6 +91,10 @@ def check_name(path: Path) -> None:
             ) from error
 
 
+def _means_full(error: OSError) -> bool:
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def place_for(folder: Path) -> None:
     """Make `folder` unless it is there.
 
@@ -98,7 +112,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if _means_full(error):
             raise
         raise OutputError(f"{path}: cannot be written ({error.strerror}). Choose another place, or make room there") from error
 
@@ -109,7 +123,7 @@ def disk_full_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if _means_full(error):
             raise DiskFullError(
                 f"the disk is full: {path} was not written, and what was there before is unchanged. "
                 f"Free some space on {path.parent} and run the same command again."

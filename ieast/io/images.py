@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from ieast.errors import ImageError
 from ieast.io.files import atomic_write, check_name
@@ -37,17 +37,6 @@ _WRITE_FORMATS = {
     ".tiff": "TIFF",
     ".webp": "WEBP",
 }
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What undoes each EXIF orientation; 1 is upright."""
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -171,7 +160,7 @@ def to_image(tensor: torch.Tensor) -> Image.Image:
 
 
 def check_writable_image_path(path: Path) -> None:
-    """See that a picture could be written to `path`, before work is spent on it.
+    """Raise unless a picture could be written to `path`, before work is spent on it.
 
     Raises:
         ImageError: The suffix is not that of a format we write, `path` is a folder, or its folder cannot be written.
@@ -230,6 +219,14 @@ def encode_jpeg(image: Image.Image, quality: int = 95) -> bytes:
     return _encode(image, "JPEG", quality)
 
 
+def central_square(images: torch.Tensor) -> torch.Tensor:
+    """As much of pictures (B, 3, H, W) as a square of their smaller side holds."""
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[..., top : top + side, left : left + side]
+
+
 def _encode(image: Image.Image, name: str, quality: int) -> bytes:
     options = {"JPEG": {"quality": quality, "subsampling": 0}, "WEBP": {"quality": quality}}.get(name, {})
     buffer = io.BytesIO()
@@ -253,13 +250,11 @@ def _read(
         if smallest_side is not None:
             image.draft(None, (smallest_side, smallest_side))
         image.load()
-        upright = _UPRIGHT.get(_orientation(image))
+        _turn_upright(image)
         colour, alpha = _separated(image, name)
         rgb = to_srgb(colour, image.info.get("icc_profile"))
         if alpha is not None:
             rgb = lay(rgb, alpha, behind)
-        if upright is not None:
-            rgb = rgb.transpose(upright)
         # Writers would copy what is left, such as a colour profile that no longer applies.
         rgb.info.clear()
         return rgb
@@ -314,11 +309,13 @@ def _check_size(size: tuple[int, int], name: str, min_side: int, max_pixels: int
         )
 
 
-def _orientation(image: Image.Image) -> int:
+def _turn_upright(image: Image.Image) -> None:
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
     except Exception:  # metadata is parsed with as little rigour as pictures; the picture itself can still be good
-        return 1
+        return
 
 
 def _separated(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None]:

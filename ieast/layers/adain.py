@@ -1,4 +1,4 @@
-"""Adaptive instance normalisation, which one method is and others begin with or use in their decoder."""
+"""Adaptive instance normalization, which one method is and others begin with or use in their decoder."""
 
 from torch import Tensor
 

@@ -1,11 +1,18 @@
 """Style attention: SANet blocks and the transform T built of two of them (paper, section 3 and its backbone, SANet)."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ieast.layers.convolution import ReflectedConvolution
 from ieast.layers.statistics import mean_std, mean_variance_norm
+
+TRANSFORM_TAPS = ("relu4_1", "relu5_1")
+"""What T looks at."""
+BAND_TOKENS = 16384
+"""Content positions whose attention is computed at once: all of a picture of 1024x1024 pixels, and of larger ones a part."""
 
 
 class StyleAttention(nn.Module):
@@ -21,9 +28,31 @@ class StyleAttention(nn.Module):
         self.h = nn.Conv2d(channels, channels, 1)
         self.out_conv = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, content: Tensor, style: Tensor) -> Tensor:
-        """Features (B, C, H, W) for `content` (B, C, H, W) and `style` (B, C, H', W')."""
-        return self.mix(content, mean_std(content), *self.keys_and_values(style))
+    def forward(self, content: Tensor, style: Tensor, coarse: Tensor | None = None) -> Tensor:
+        """Features (B, C, H, W), computed in bands of content positions where there are many.
+
+        Args:
+            content: (B, C, H, W).
+            style: (B, C, H', W'), or one for all contents.
+            coarse: (B, C, H/2, W/2), rounded up, which is upsampled and added.
+        """
+        height, width = content.shape[-2:]
+        statistics = mean_std(content)
+        key, value = (tokens.expand(len(content), -1, -1, -1) for tokens in self.keys_and_values(style))
+        step = max(2, BAND_TOKENS // width // 2 * 2)  # even, so that bands of `coarse` have whole rows
+        answer: Tensor | None = None
+        for top in range(0, height, step):
+            part = self.mix(content[..., top : top + step, :], statistics, key, value)
+            if coarse is not None:
+                band = coarse[..., top // 2 : (top + step) // 2, :]
+                part = part + F.interpolate(band, size=part.shape[-2:], mode="nearest")
+            if part.shape[-2] == height:
+                return part
+            if answer is None:
+                answer = torch.empty_like(content, dtype=part.dtype, memory_format=torch.channels_last)
+            answer[..., top : top + step, :] = part
+        assert answer is not None
+        return answer
 
     def keys_and_values(self, style: Tensor) -> tuple[Tensor, Tensor]:
         """What contents look up in `style` (B, C, H', W'): keys g(norm s) and values h(s), each (B, 1, H'W', C)."""
@@ -53,23 +82,22 @@ class StyleAttentionTransform(nn.Module):
         self.sanet5_1 = StyleAttention(channels)
         self.merge_conv = ReflectedConvolution(channels, channels)
 
-    def forward(self, content: dict[str, Tensor], style: dict[str, Tensor]) -> Tensor:
-        """Stylized features (B, C, H/8, W/8) from the taps relu4_1 and relu5_1 of contents and styles."""
+    def forward(self, content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
+        """Stylized features (B, C, H/8, W/8) from the taps relu4_1 and relu5_1 of B contents and as many styles, or one."""
         return self.merge_conv(self.attend(content, style))
 
-    def attend(self, content: dict[str, Tensor], style: dict[str, Tensor]) -> Tensor:
+    def attend(self, content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
         """What the merge convolution gets (B, C, H/8, W/8): both blocks' features, summed."""
-        fine = self.sanet4_1(content["relu4_1"], style["relu4_1"])
         coarse = self.sanet5_1(content["relu5_1"], style["relu5_1"])
-        return fine + F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
+        return self.sanet4_1(content["relu4_1"], style["relu4_1"], coarse)
 
     @torch.no_grad()
     def start_as_identity(self, sharpness: float = 0.35) -> None:
         """Set weights with which T(c, s) begins near c, tinted by the style's features.
 
-        Queries and keys are the normalised features times `sharpness`, values the style's features themselves, and the merge
+        Queries and keys are the normalized features times `sharpness`, values the style's features themselves, and the merge
         halves the sum of c and the mixture. With random weights a decoder that reconstructs cannot show it for thousands of
-        iterations; with these, training starts from recognisable pictures.
+        iterations; with these, training starts from recognizable pictures.
         """
         for block, gain in ((self.sanet4_1, 1.0), (self.sanet5_1, 0.01)):
             _set_to_identity(block.f, sharpness)

@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ieast.layers.whitening import moments, powers
+
 PreserveColour = Literal["none", "luminance", "coral"]
 PRESERVE_COLOUR: tuple[PreserveColour, ...] = ("none", "luminance", "coral")
 
@@ -12,7 +14,6 @@ PRESERVE_COLOUR: tuple[PreserveColour, ...] = ("none", "luminance", "coral")
 _LUMINANCE = (0.299, 0.587, 0.114)
 # Added to variances: what rounding to 8 bits gives a flat picture, so that one colour's noise is not blown up to contrast.
 _EPSILON = 1e-5
-_CHUNK = 1 << 20
 
 
 def luminance(images: Tensor) -> Tensor:
@@ -53,27 +54,10 @@ def match_colours(style: Tensor, content: Tensor) -> Tensor:
         (B, 3, H', W'). Single values may lie outside [0, 1]: cutting them off would change the statistics, and the encoder
         takes them as they are.
     """
-    style_mean, style_covariance = _colour_statistics(style)
-    content_mean, content_covariance = _colour_statistics(content)
-    turn = _power(content_covariance, 0.5) @ _power(style_covariance, -0.5)
+    (style_mean, style_covariance), (content_mean, content_covariance) = (moments(images, 0) for images in (style, content))
+    noise = _EPSILON * torch.eye(3, dtype=style_covariance.dtype, device=style.device)
+    (root,), (whitening,) = powers(content_covariance + noise, 0.5, least=0), powers(style_covariance + noise, -0.5, least=0)
+    turn = root @ whitening
     shift = content_mean - (turn @ style_mean[:, :, None])[:, :, 0]
     turn, shift = turn.to(style.dtype), shift.to(style.dtype)
     return torch.einsum("boi,bihw->bohw", turn, style.expand(len(turn), -1, -1, -1)) + shift[:, :, None, None]
-
-
-def _colour_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B, 3) and covariance (B, 3, 3) of each picture's colours, in float64, from a chunk of pixels at a time."""
-    pixels = images.flatten(2)  # (B, 3, N)
-    count = pixels.shape[2]
-    mean = torch.stack([chunk.double().sum(dim=2) for chunk in pixels.split(_CHUNK, dim=2)]).sum(dim=0) / count
-    covariance = torch.zeros(len(images), 3, 3, dtype=mean.dtype, device=mean.device)
-    for chunk in pixels.split(_CHUNK, dim=2):
-        centred = chunk.double() - mean[:, :, None]
-        covariance += centred @ centred.transpose(1, 2)
-    return mean, covariance / count
-
-
-def _power(covariance: Tensor, exponent: float) -> Tensor:
-    values, vectors = torch.linalg.eigh(covariance)
-    values = (values.clamp(min=0) + _EPSILON) ** exponent
-    return vectors * values[:, None, :] @ vectors.transpose(1, 2)

@@ -40,7 +40,7 @@ def swap(content: Tensor, style: Tensor, side: int) -> Tensor:
 def best_matches(content: Tensor, style: Tensor, side: int, block: int = BLOCK_POSITIONS) -> Tensor:
     """argmax_q <p, q / ||q||> over the patches q of `style`, for every patch p of `content`.
 
-    Only the style's patches are normalised: the length of p does not change which q is best.
+    Only the style's patches are normalized: the length of p does not change which q is best.
 
     Args:
         content: (C, h, w).
@@ -64,13 +64,13 @@ def best_matches(content: Tensor, style: Tensor, side: int, block: int = BLOCK_P
         for first, last in _bands(style_height, style_width + 2 * margin, block):
             rows, style_rows = padded[:, top : bottom + 2 * margin], style_padded[:, first : last + 2 * margin]
             scores = _patch_products(rows, style_rows, side).div_(norms[first:last])
-            value, found = scores.flatten(2).max(dim=2)  # (rows, w)
-            found += first * style_width
+            value, position = scores.flatten(2).max(dim=2)  # (rows, w)
+            position += first * style_width
             if best is None:
                 best = value
-                where.copy_(found)
+                where.copy_(position)
             else:
-                where.copy_(torch.where(value > best, found, where))
+                where.copy_(torch.where(value > best, position, where))
                 best = torch.maximum(value, best)
     return matches
 

@@ -21,25 +21,26 @@ BLOCK_VALUES = 1 << 21
 _JITTERS = (0.0, 1e-12, 1e-10, 1e-8, 1e-6)
 
 
-def moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B, C) and covariance (B, C, C) over the positions of features (B, C, h, w), divided by hw - 1; in float64."""
+def moments(features: Tensor, correction: int = 1) -> tuple[Tensor, Tensor]:
+    """Mean (B, C) and covariance (B, C, C) over the positions of (B, C, h, w), divided by hw - `correction`; in float64."""
     count = features.shape[2] * features.shape[3]
     mean = torch.stack([block.double().sum(dim=2) for _, block in _blocks(features)]).sum(dim=0) / count
     covariance = torch.zeros(*features.shape[:2], features.shape[1], dtype=mean.dtype, device=mean.device)
     for _, block in _blocks(features):
         centred = block.double().sub_(mean[:, :, None])
         covariance.baddbmm_(centred, centred.mT)
-    return mean, covariance / max(1, count - 1)
+    return mean, covariance / max(1, count - correction)
 
 
-def powers(covariance: Tensor, *exponents: float) -> tuple[Tensor, ...]:
+def powers(covariance: Tensor, *exponents: float, least: float = KEPT) -> tuple[Tensor, ...]:
     """E D^p Eᵀ for each exponent p, over the eigenvalues that are kept.
 
-    Beside those below `KEPT`, those are dropped that rounding alone can make of zero beside a very large one.
+    Beside those below `least`, those are dropped that rounding alone can make of zero beside a very large one.
 
     Args:
         covariance: (B, C, C), symmetric, float64.
         exponents: -1/2 whitens, 1/2 colours.
+        least: What an eigenvalue must have to be kept.
 
     Returns:
         (B, C, C) for each exponent.
@@ -49,7 +50,7 @@ def powers(covariance: Tensor, *exponents: float) -> tuple[Tensor, ...]:
     """
     values, vectors = _eigh(covariance)
     rounding = values.shape[1] * torch.finfo(values.dtype).eps * values.abs().amax(dim=1, keepdim=True)
-    kept = values >= rounding.clamp(min=KEPT)
+    kept = values >= rounding.clamp(min=least)
     usable = values.where(kept, 1.0)
     return tuple((vectors * (usable**exponent * kept)[:, None, :]) @ vectors.mT for exponent in exponents)
 

@@ -50,10 +50,10 @@ def own_unit(tap: Tensor, unit: Unit) -> Tensor | None:
 
 def _statistics(tap: Tensor, kind: Statistics) -> dict[str, Tensor]:
     """What of a tap is compared; deviations as variances, which are scaled exactly."""
-    found = {} if kind == "gram" else dict(zip(("mean", "variance"), mean_variance(tap), strict=True))
+    values = {} if kind == "gram" else dict(zip(("mean", "variance"), mean_variance(tap), strict=True))
     if kind == "mean-gram":
-        del found["variance"]
-    return found if kind == "mean-std" else found | {"gram": gram_matrix(tap)}
+        del values["variance"]
+    return values if kind == "mean-std" else values | {"gram": gram_matrix(tap)}
 
 
 def _in_units(statistics: dict[str, Tensor], own: Tensor | None) -> list[Tensor]:
@@ -89,20 +89,20 @@ def style_loss(
     """
     loss = stylized[0].new_zeros((), dtype=torch.float32)
     for a, b in zip(stylized, style, strict=True):
-        own, made, wanted = own_unit(b, unit), _statistics(a, statistics), _statistics(b, statistics)
+        own, of_stylized, of_style = own_unit(b, unit), _statistics(a, statistics), _statistics(b, statistics)
         if chosen is not None:
-            own, wanted = None if own is None else own[chosen], {name: values[chosen] for name, values in wanted.items()}
-        for x, y in zip(_in_units(made, own), _in_units(wanted, own), strict=True):
+            own, of_style = None if own is None else own[chosen], {name: values[chosen] for name, values in of_style.items()}
+        for x, y in zip(_in_units(of_stylized, own), _in_units(of_style, own), strict=True):
             loss = loss + feature_distance(x, y, distance)
     return loss
 
 
-def content_loss(stylized: Sequence[Tensor], content: Sequence[Tensor], distance: Distance, normalise: bool) -> Tensor:
+def content_loss(stylized: Sequence[Tensor], content: Sequence[Tensor], distance: Distance, normalize: bool) -> Tensor:
     """L_c, Eq. 3, summed over the layers given.
 
-    The paper takes conv4_2 as it is; the released code takes relu4_1 and relu5_1, each mean-variance-normalised (`normalise`).
+    The paper takes conv4_2 as it is; the released code takes relu4_1 and relu5_1, each mean-variance-normalized (`normalize`).
     """
-    prepare = mean_variance_norm if normalise else torch.nn.Identity()
+    prepare = mean_variance_norm if normalize else torch.nn.Identity()
     distances = [feature_distance(prepare(a), prepare(b), distance) for a, b in zip(stylized, content, strict=True)]
     return torch.stack(distances).sum()
 
@@ -142,12 +142,12 @@ def gradient_penalty(scores: Sequence[Tensor], images: Tensor) -> Tensor:
 
 
 def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor], form: Literal["log", "least-squares"]) -> Tensor:
-    """What the discriminator minimises: the negative of Eq. 2, or its least-squares form; summed over scales."""
+    """What the discriminator minimizes: the negative of Eq. 2, or its least-squares form; summed over scales."""
     return real_loss(real, form) + fake_loss(fake, form)
 
 
 def generator_adversarial_loss(fake: Sequence[Tensor], form: Literal["log", "least-squares"]) -> Tensor:
-    """What the generator minimises to pass for real, summed over scales.
+    """What the generator minimizes to pass for real, summed over scales.
 
     The log form is the non-saturating -log D(I_sc) (Goodfellow et al. 2014, section 3): log(1 - D) of Eq. 2 has no gradient
     where the discriminator is sure, which is where training starts.

@@ -9,7 +9,9 @@ from ieast.config import ObjectiveConfig
 from ieast.layers.statistics import total_variation
 from ieast.losses import functional
 from ieast.losses.pairs import PairBatch
-from ieast.models.encoder import STYLE_TAPS, Taps
+from ieast.losses.pyramid import band_loss
+from ieast.models.encoder import Taps
+from ieast.models.vgg19 import STYLE_TAPS
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,17 @@ class Objective:
             self.weights |= {"identity_pixels": w.identity * w.identity_pixels, "identity_taps": w.identity * w.identity_taps}
         if w.total_variation:
             self.weights["total_variation"] = w.total_variation
+        if w.bands:
+            self.weights["bands"] = w.bands
         if config.external_learning:
             self.weights["adversarial"] = w.adversarial
         if config.contrastive_learning:
             self.weights |= {"style_contrastive": w.style_contrastive, "content_contrastive": w.content_contrastive}
 
     @property
-    def needs_conv4_2(self) -> bool:
-        """Whether the encoder must also give conv4_2."""
-        return self.config.content_layers == "conv4_2"
+    def layers(self) -> tuple[str, ...]:
+        """What of the encoder's the terms read."""
+        return (*STYLE_TAPS, "conv4_2") if self.config.content_layers == "conv4_2" else STYLE_TAPS
 
     def internal_terms(self, batch: GeneratedBatch) -> dict[str, Tensor]:
         """L_s, L_c, and where they have weight the two sums of L_identity and the total variation."""
@@ -73,6 +77,8 @@ class Objective:
             terms["identity_pixels"], terms["identity_taps"] = self.identity_terms(batch, batch.identity)
         if config.weights.total_variation:
             terms["total_variation"] = total_variation(batch.stylized)
+        if config.weights.bands:
+            terms["bands"] = band_loss(batch.stylized, batch.style, batch.pairs.style)
         return terms
 
     def style_term(self, batch: GeneratedBatch) -> Tensor:
@@ -98,7 +104,7 @@ class Objective:
             [batch.stylized_taps[layer] for layer in chosen],
             [batch.content_taps[layer][batch.pairs.content] for layer in chosen],
             distance,
-            normalise=layers == "normalised-relu4_1-relu5_1",
+            normalize=layers == "normalised-relu4_1-relu5_1",
         )
 
     def identity_terms(self, batch: GeneratedBatch, identity: Identity) -> tuple[Tensor, Tensor]:
@@ -109,8 +115,8 @@ class Objective:
         )
         config = self.config
         (pixels_c, taps_c), (pixels_s, taps_s) = (
-            functional.identity_loss(image, original, _in_order(taps), _in_order(wanted), config.distance, config.unit)
-            for image, original, taps, wanted in reconstructions
+            functional.identity_loss(image, original, _in_order(taps), _in_order(original_taps), config.distance, config.unit)
+            for image, original, taps, original_taps in reconstructions
         )
         return pixels_c + pixels_s, taps_c + taps_s
 

@@ -14,7 +14,7 @@ from ieast.errors import ConfigError
 if TYPE_CHECKING:
     from ieast.config import ModelConfig
     from ieast.models.encoder import Encoder
-    from ieast.stylizer.base import Pairs, Stylizer
+    from ieast.stylizer.base import FittingPairs, Stylizer
 
 SWITCHES = {"el": "external_learning", "cl": "contrastive_learning"}
 """What a method's name may end in, and what it switches on."""
@@ -51,11 +51,12 @@ def split_name(name: str) -> tuple[str, dict[str, bool]]:
 def full_name(base: str, *, external_learning: bool, contrastive_learning: bool) -> str:
     """What a method with these switches is called: the inverse of `split_name`, but that two methods have other names.
 
-    SANet with EL and CL is this paper's method, and this paper's method without them is SANet.
+    SANet with EL and CL is this paper's method, and that without them is SANet; without one of them it is called as the
+    ablation calls that variant.
     """
     both = (external_learning, contrastive_learning)
     if base in ("ieast", "sanet"):
-        return {(True, True): "ieast", (True, False): "ieast-without-cl", (False, True): "ieast-without-el"}.get(both, "sanet")
+        return {(True, True): "ieast", (True, False): "ieast-no-cl", (False, True): "ieast-no-el"}.get(both, "sanet")
     return base + "+el" * external_learning + "+cl" * contrastive_learning
 
 
@@ -69,13 +70,13 @@ def build(name: str, encoder: "Encoder", options: Mapping[str, Any] | None = Non
     return method(encoder, method.parse_options(options or {}))
 
 
-def new_model(name: str, encoder: "Encoder", config: "ModelConfig", pairs: "Pairs | None" = None) -> "Stylizer":
+def new_model(name: str, encoder: "Encoder", config: "ModelConfig", pairs: "FittingPairs | None" = None) -> "Stylizer":
     """The method called `name` on `encoder`, ready to be trained as `config` says.
 
     Raises:
         ConfigError: There is no such method, or it does not know the options.
         ValueError: Its start is fitted on pictures, and there are no `pairs`.
     """
-    made = build(name, encoder, config.options)
-    made.start(config, pairs)
-    return made
+    model = build(name, encoder, config.options)
+    model.start(config, pairs)
+    return model

@@ -1,4 +1,4 @@
-"""AdaIN: adaptive instance normalisation (Huang and Belongie 2017, arXiv 1703.06868)."""
+"""AdaIN: adaptive instance normalization (Huang and Belongie 2017, arXiv 1703.06868)."""
 
 from collections.abc import Mapping
 

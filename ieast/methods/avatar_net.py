@@ -12,11 +12,12 @@ from ieast.layers.statistics import mean_std, mean_variance_norm
 from ieast.layers.style_swap import swap, swap_bytes
 from ieast.layers.whitening import moments, move, powers
 from ieast.models.decoder import Decoder
-from ieast.models.encoder import REDUCTION, Encoder, Taps
-from ieast.stylizer.base import Originals, Stylizer, recoloured, size_of
+from ieast.models.encoder import Encoder, Taps
+from ieast.models.vgg19 import REDUCTION
+from ieast.stylizer.base import Originals, Stylizer, looking_bytes, recoloured, size_of
 from ieast.stylizer.blending import Share, is_nowhere, shares
 from ieast.stylizer.memory import Size, encoding_bytes
-from ieast.stylizer.style import EncodedStyle, Style
+from ieast.stylizer.style import Style
 from ieast.stylizer.tiling import CELL, CELLS, Tile, encode, extended_size
 
 SKIPS = ("relu3_1", "relu2_1", "relu1_1")
@@ -163,13 +164,9 @@ class AvatarNet(Stylizer):
         kept = (1 + len(styles)) * self._statistics_bytes(batch)
         stages = [0]
         for style in styles:
-            count, rows, columns = size_of(style.image)
-            if not isinstance(style.image, EncodedStyle):
-                copies = 0
-                if preserve_colour == "coral":  # which makes a style for each content
-                    count = max(count, batch)
-                    copies = 3 * 3 * 4 * count * rows * columns
-                stages.append(encoding_bytes((count, rows, columns), widths, None) + copies)
+            (count, rows, columns), looking = looking_bytes(style.image, batch, preserve_colour, widths)
+            if looking:
+                stages.append(looking)
                 kept += self._maps_bytes((count, rows, columns), 2)
             cells = [(-(-length // CELL), -(-breadth // CELL)) for length, breadth in ((height, width), (rows, columns))]
             stages.append(swap_bytes(cells[0], cells[1], self.options.patch_size) + self._maps_bytes((1, rows, columns), 2))

@@ -1,4 +1,4 @@
-"""Gatys: a picture whose pixels are optimised until its features are the content's and its Gram matrices the style's.
+"""Gatys: a picture whose pixels are optimized until its features are the content's and its Gram matrices the style's.
 
 Gatys, Ecker and Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks", CVPR.
 """
@@ -14,9 +14,9 @@ from torch.optim import LBFGS, Adam
 from tqdm import tqdm
 
 from ieast.config import Settings
-from ieast.layers.colour import PreserveColour, match_colours
+from ieast.layers.colour import PreserveColour
 from ieast.layers.statistics import gram_matrix, total_variation
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.models.vgg19 import STYLE_TAPS
 from ieast.stylizer.base import Stylizer, recoloured, size_of
 from ieast.stylizer.memory import Size, encoding_bytes, gradient_bytes
 from ieast.stylizer.style import EncodedStyle, Style
@@ -33,7 +33,7 @@ Grams = Mapping[str, Tensor]
 
 
 class Gatys(Stylizer):
-    """Nothing is trained: every picture is optimised by itself, which takes hundreds of passes through the encoder.
+    """Nothing is trained: every picture is optimized by itself, which takes hundreds of passes through the encoder.
 
     Several styles are one whose Gram matrices are their weighted mean. The weighted sum of their losses has the same gradient.
     """
@@ -47,7 +47,7 @@ class Gatys(Stylizer):
     recipe = {"objective": {"external_learning": False, "contrastive_learning": False, "weights": {"identity": 0.0}}}
 
     class Options(Settings):
-        """The loss, whose weights are for an encoder with mean activations of 1, and how it is minimised."""
+        """The loss, whose weights are for an encoder with mean activations of 1, and how it is minimized."""
 
         optimizer: Literal["lbfgs", "adam"] = Field(
             "lbfgs", description="`lbfgs` searches along lines (strong Wolfe conditions)"
@@ -61,21 +61,18 @@ class Gatys(Stylizer):
         style_weight: float = Field(100.0, ge=0)
         variation_weight: float = Field(10.0, ge=0, description="of the total variation")
 
-    def __init__(self, encoder: Encoder, options: Settings | None = None):
-        chosen = options if isinstance(options, Gatys.Options) else Gatys.Options()
-        super().__init__(encoder, chosen)
-        self.chosen = chosen
+    options: Options
 
     def parts(self) -> dict[str, nn.Module]:
         """Nothing."""
         return {}
 
-    def optimise(self, content: Tensor, wanted: Grams, watch: Callable[[float], None] = lambda _: None) -> Tensor:
+    def optimize(self, content: Tensor, grams: Grams, watch: Callable[[float], None] = lambda _: None) -> Tensor:
         """The picture with the least loss of all that were looked at.
 
         Args:
             content: (1, 3, H, W) in [0, 1], at least `SMALLEST_SIDE` a side.
-            wanted: The style's Gram matrices.
+            grams: The style's Gram matrices.
             watch: Called with each loss.
 
         Returns:
@@ -84,53 +81,53 @@ class Gatys(Stylizer):
         # The caller may have switched gradients off, and given what cannot have any.
         with torch.inference_mode(False), torch.enable_grad():
             content = content.clone()
-            wanted = {name: gram.clone() for name, gram in wanted.items()}
-            layer = self.chosen.content_layer
+            grams = {name: gram.clone() for name, gram in grams.items()}
+            layer = self.options.content_layer
             with torch.no_grad():
-                target = self.encoder(content, layer == "conv4_2", "relu4_1")[layer]
+                target = self.encoder(content, (layer,))[layer]
             picture = self._start(content).requires_grad_()
             best, least, looks = content, float("inf"), 0
 
             def closure() -> float:
                 nonlocal best, least, looks
-                loss = self.loss(picture, target, wanted)
+                loss = self.loss(picture, target, grams)
                 (picture.grad,) = torch.autograd.grad(loss, picture)
                 value = loss.item()
-                if looks < self.chosen.iterations:  # a line search may look further
+                if looks < self.options.iterations:  # a line search may look further
                     if value < least:
                         best, least = picture.detach().clone(), value
                     watch(value)
                 looks += 1
                 return value
 
-            if self.chosen.optimizer == "lbfgs":
-                limit = self.chosen.iterations
+            if self.options.optimizer == "lbfgs":
+                limit = self.options.iterations
                 LBFGS([picture], max_iter=limit, max_eval=limit, history_size=HISTORY, line_search_fn="strong_wolfe").step(
                     closure
                 )
             else:
-                adam = Adam([picture], self.chosen.learning_rate)
-                for _ in range(self.chosen.iterations):
+                adam = Adam([picture], self.options.learning_rate)
+                for _ in range(self.options.iterations):
                     adam.step(closure)
             return best
 
-    def loss(self, picture: Tensor, target: Tensor, wanted: Grams) -> Tensor:
+    def loss(self, picture: Tensor, target: Tensor, grams: Grams) -> Tensor:
         """L_content + L_style + L_variation, each weighted, of pictures (1, 3, H, W).
 
         L_content is the mean squared distance from `target` (1, C, h, w). L_style is, for each tap, the sum of squared
         differences of Gram matrices that are divided by C, H and W (Eq. 4, but for its factor 1/4), in the mean over taps.
         """
-        chosen = self.chosen
-        taps = self.encoder(picture, chosen.content_layer == "conv4_2")
-        content = F.mse_loss(taps[chosen.content_layer], target)
-        style = torch.stack([(gram_matrix(taps[name]) - wanted[name]).square().sum() for name in STYLE_TAPS]).mean()
+        options = self.options
+        taps = self.encoder(picture, (*STYLE_TAPS, options.content_layer))
+        content = F.mse_loss(taps[options.content_layer], target)
+        style = torch.stack([(gram_matrix(taps[name]) - grams[name]).square().sum() for name in STYLE_TAPS]).mean()
         variation = total_variation(picture)
-        return chosen.content_weight * content + chosen.style_weight * style + chosen.variation_weight * variation
+        return options.content_weight * content + options.style_weight * style + options.variation_weight * variation
 
     def _start(self, content: Tensor) -> Tensor:
-        if self.chosen.start == "content":
+        if self.options.start == "content":
             return content.clone()
-        random = torch.Generator().manual_seed(self.chosen.seed)  # on the CPU: the same everywhere
+        random = torch.Generator().manual_seed(self.options.seed)  # on the CPU: the same everywhere
         return torch.rand(content.shape, generator=random).to(content)
 
     # -- use ------------------------------------------------------------------------------------------------------------
@@ -144,56 +141,51 @@ class Gatys(Stylizer):
     def _paint(self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile) -> Tensor:
         """One by one."""
         del alpha, tile
-        made = [
+        pictures = [
             self._paint_one(picture, [_of(style, number) for style in styles], preserve_colour)
             for number, picture in enumerate(content.split(1))
         ]
-        return torch.cat(made)
+        return torch.cat(pictures)
 
     def _paint_one(self, content: Tensor, styles: list[Style], preserve_colour: PreserveColour) -> Tensor:
         total = sum(style.weight for style in styles)
         with torch.no_grad():
-            grams = [self._grams(style.image, content, preserve_colour) for style in styles]
+            grams = [self._values(style.image, content, preserve_colour, None) for style in styles]
             shares = [style.weight / total for style in styles]
-            wanted = {
+            target = {
                 name: torch.stack([share * gram[name] for share, gram in zip(shares, grams, strict=True)]).sum(dim=0)
                 for name in STYLE_TAPS
             }
         with tqdm(
-            total=self.chosen.iterations, desc="optimising", unit="it", leave=False, delay=BAR_AFTER_SECONDS, disable=None
+            total=self.options.iterations, desc="optimizing", unit="it", leave=False, delay=BAR_AFTER_SECONDS, disable=None
         ) as bar:
 
             def watch(loss: float) -> None:
                 bar.set_postfix(loss=f"{loss:.3g}", refresh=False)
                 bar.update()
 
-            found = self.optimise(_continued(content), wanted, watch)
+            picture = self.optimize(_continued(content), target, watch)
         height, width = content.shape[-2:]
-        return recoloured(found[..., :height, :width].clamp(0, 1), content, preserve_colour)
-
-    def _grams(self, style: Tensor | EncodedStyle, content: Tensor, preserve_colour: PreserveColour) -> Grams:
-        if isinstance(style, EncodedStyle):
-            return style.values
-        return self._encode(match_colours(style, content) if preserve_colour == "coral" else style, None)
+        return recoloured(picture[..., :height, :width].clamp(0, 1), content, preserve_colour)
 
     # -- memory ---------------------------------------------------------------------------------------------------------
 
     def encoding_bytes(self, image: Size, tile: Tile) -> int:
-        """As measured."""
+        """What the encoder takes on the whole picture, measured."""
         del tile
         return encoding_bytes(image, self.encoder.widths, None)
 
     def stylization_bytes(
         self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile
     ) -> int:
-        """As measured: the maps that one picture's gradient needs, and the steps that L-BFGS remembers."""
+        """The maps that one picture's gradient needs, and the steps that L-BFGS remembers, both measured."""
         del alpha, preserve_colour
         batch, height, width = size_of(content)
-        steps = 2 * HISTORY if self.chosen.optimizer == "lbfgs" else 0
+        steps = 2 * HISTORY if self.options.optimizer == "lbfgs" else 0
         pictures = 2 * 3 * 4 * batch * height * width
-        optimising = gradient_bytes((1, height, width), self.encoder.widths, steps + OPTIMIZER_PICTURES)
+        optimizing = gradient_bytes((1, height, width), self.encoder.widths, steps + OPTIMIZER_PICTURES)
         looking = [self.encoding_bytes((1, *size_of(style.image)[1:]), tile) for style in styles]
-        return pictures + max([optimising, *looking])
+        return pictures + max([optimizing, *looking])
 
 
 def _of(style: Style, number: int) -> Style:

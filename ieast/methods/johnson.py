@@ -1,12 +1,11 @@
 """Johnson: one feed-forward network for each style (Johnson, Alahi and Fei-Fei 2016, arXiv 1603.08155).
 
-With instance normalisation (Ulyanov et al. 2016, arXiv 1607.08022), as published since.
+With instance normalization (Ulyanov et al. 2016, arXiv 1607.08022), as published since.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveInt, model_validator
@@ -14,14 +13,15 @@ from torch import Tensor, nn
 
 from ieast.config import Settings
 from ieast.errors import ConfigError
-from ieast.io.images import read_image, to_tensor
+from ieast.io.files import evenly
+from ieast.io.images import central_square, read_image, to_tensor
 from ieast.layers.colour import PreserveColour
 from ieast.layers.convolution import ReflectedConvolution
 from ieast.layers.statistics import mean_std
 from ieast.models.encoder import Encoder
 from ieast.stylizer.base import Originals, Stylizer, recoloured, size_of
 from ieast.stylizer.memory import Size, encoding_bytes, map_bytes
-from ieast.stylizer.style import EncodedStyle, Style
+from ieast.stylizer.style import Style
 from ieast.stylizer.tiling import Tile
 
 SIGNATURE_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
@@ -36,11 +36,11 @@ RESIDUAL_BLOCKS = 5
 LIVE_MAPS = 7
 """Maps of the first convolution's width that exist at once where a network is largest; measured."""
 SMALLEST = 16
-"""Pixels a side below which reflection padding and instance normalisation have nothing to go by."""
+"""Pixels a side below which reflection padding and instance normalization have nothing to go by."""
 
 
 class Layer(nn.Sequential):
-    """A reflection-padded convolution with instance normalisation, and ReLU unless it is the last of a block."""
+    """A reflection-padded convolution with instance normalization, and ReLU unless it is the last of a block."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, relu: bool = True):
         convolution = ReflectedConvolution(inputs, outputs, kernel, stride)
@@ -123,16 +123,20 @@ class Johnson(Stylizer):
                 raise ValueError(f"styles {list(self.styles)} must be at least one name, and none twice")
             return self
 
+    options: Options
     signatures: Tensor
 
     def __init__(self, encoder: Encoder, options: Settings | None = None):
-        chosen = options if isinstance(options, Johnson.Options) else Johnson.Options()
-        super().__init__(encoder, chosen)
-        self.chosen, self.styles = chosen, chosen.styles
-        count = chosen.styles if isinstance(chosen.styles, int) else len(chosen.styles)
-        self.networks = nn.ModuleList(StyleNetwork(chosen.width) for _ in range(count))
+        super().__init__(encoder, options)
+        count = self.styles if isinstance(self.styles, int) else len(self.styles)
+        self.networks = nn.ModuleList(StyleNetwork(self.options.width) for _ in range(count))
         # Of each style whole and of its central square. Zeros, which are near no picture's, until `choose_styles`.
         self.register_buffer("signatures", torch.zeros(count, 2, 2 * sum(encoder.widths[: len(SIGNATURE_TAPS)])))
+
+    @property
+    def styles(self) -> int | tuple[str, ...]:
+        """Their names, or before training perhaps only how many."""
+        return self.options.styles
 
     # -- training -------------------------------------------------------------------------------------------------------
 
@@ -151,7 +155,7 @@ class Johnson(Stylizer):
                     f"model.options.styles is {self.styles}, but there are {len(scoring)} styles that models are scored in; "
                     "lower it, or raise prepare.held_out"
                 )
-            chosen = [scoring[k] for k in np.linspace(0, len(scoring) - 1, self.styles).round().astype(int)]
+            chosen = evenly(scoring, self.styles)
         else:
             by_name = {path.stem: path for path in [*training, *scoring]}
             if missing := [name for name in self.styles if name not in by_name]:
@@ -160,8 +164,7 @@ class Johnson(Stylizer):
                     f"styles; they are {some_of(sorted(by_name))}"
                 )
             chosen = [by_name[name] for name in self.styles]
-        self.styles = tuple(path.stem for path in chosen)
-        self.options = self.chosen.model_copy(update={"styles": self.styles})
+        self.options = self.options.model_copy(update={"styles": tuple(path.stem for path in chosen)})
         with torch.no_grad():
             for number, path in enumerate(chosen):
                 picture = to_tensor(read_image(path)).to(self.signatures)
@@ -183,19 +186,19 @@ class Johnson(Stylizer):
 
     def _through(self, images: Tensor, numbers: Tensor) -> Tensor:
         """`images` (B, 3, H, W), each by the network of its number (B,)."""
-        made, places = [], []
+        pictures, places = [], []
         for number in numbers.unique().tolist():
             chosen = (numbers == number).nonzero().flatten()
-            made.append(self.networks[number](images[chosen]))
+            pictures.append(self.networks[number](images[chosen]))
             places.append(chosen)
-        return torch.cat(made)[torch.cat(places).argsort()]
+        return torch.cat(pictures)[torch.cat(places).argsort()]
 
     # -- use ------------------------------------------------------------------------------------------------------------
 
     def signature(self, styles: Tensor) -> Tensor:
         """Channel means and deviations (B, D) of the taps of `styles` (B, 3, H, W) in [0, 1], of any size."""
         side = (SIGNATURE_SIDE, SIGNATURE_SIDE)
-        taps = self.encoder(F.interpolate(styles, side, mode="bilinear", antialias=True), deepest=max(SIGNATURE_TAPS))
+        taps = self.encoder(F.interpolate(styles, side, mode="bilinear", antialias=True), SIGNATURE_TAPS)
         return torch.cat([part for name in SIGNATURE_TAPS for part in mean_std(taps[name])], dim=1)
 
     def find(self, signatures: Tensor) -> Tensor:
@@ -218,11 +221,11 @@ class Johnson(Stylizer):
     def distances(self, signatures: Tensor) -> Tensor:
         """How far signatures (B, D) are from those of the K styles, (B, K): from the nearer one and relative to it."""
         sizes = [2 * width for width in self.encoder.widths[: len(SIGNATURE_TAPS)]]
-        found = []
+        by_tap = []
         for own, known in zip(signatures.float().split(sizes, dim=1), self.signatures.split(sizes, dim=2), strict=True):
             norms = torch.linalg.vector_norm(known, dim=2).clamp(min=torch.finfo(known.dtype).tiny)  # (K, 2)
-            found.append(torch.linalg.vector_norm(own[:, None, None] - known, dim=3) / norms)  # (B, K, 2)
-        return torch.stack(found).mean(dim=0).amin(dim=2)
+            by_tap.append(torch.linalg.vector_norm(own[:, None, None] - known, dim=3) / norms)  # (B, K, 2)
+        return torch.stack(by_tap).mean(dim=0).amin(dim=2)
 
     def _encode(self, image: Tensor, tile: Tile) -> Mapping[str, Tensor]:
         del tile
@@ -233,12 +236,12 @@ class Johnson(Stylizer):
         """At once: every pixel depends on the statistics of all, at every layer."""
         del alpha
         (style,) = styles
-        values = style.image.values if isinstance(style.image, EncodedStyle) else self._encode(style.image, tile)
+        values = self._values(style.image, content, preserve_colour, tile)
         numbers = self.find(values["signature"]).expand(len(content))
         height, width = content.shape[-2:]
         below, beyond = (-(-max(side, SMALLEST) // 4) * 4 - side for side in (height, width))
-        made = self._through(F.pad(content, (0, beyond, 0, below), mode="replicate"), numbers)
-        return recoloured(made[..., :height, :width], content, preserve_colour)
+        pictures = self._through(F.pad(content, (0, beyond, 0, below), mode="replicate"), numbers)
+        return recoloured(pictures[..., :height, :width], content, preserve_colour)
 
     def _check(self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile) -> None:
         super()._check(content, styles, alpha, preserve_colour, tile)
@@ -255,18 +258,10 @@ class Johnson(Stylizer):
     def stylization_bytes(
         self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile
     ) -> int:
-        """As measured."""
+        """What the network takes where it is largest, or the encoder on the small style."""
         del alpha, preserve_colour
         looking = max(self.encoding_bytes(size_of(style.image), tile) for style in styles)
-        return max(looking, map_bytes(size_of(content), LIVE_MAPS * self.chosen.width))
-
-
-def central_square(images: Tensor) -> Tensor:
-    """As much of pictures (B, 3, H, W) as a square of their smaller side holds."""
-    height, width = images.shape[-2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return images[..., top : top + side, left : left + side]
+        return max(looking, map_bytes(size_of(content), LIVE_MAPS * self.options.width))
 
 
 def some_of(names: Sequence[str], count: int = 12) -> str:

@@ -93,9 +93,9 @@ class Lst(FeatureStylizer):
 
     transform: LinearTransform
 
-    def __init__(self, encoder: Encoder, options: Settings | None = None):
-        chosen = options if isinstance(options, Lst.Options) else Lst.Options()
-        super().__init__(encoder, LinearTransform(encoder.widths[3], chosen.channels), chosen)
+    def __init__(self, encoder: Encoder, options: Options | None = None):
+        options = options or self.Options()
+        super().__init__(encoder, LinearTransform(encoder.widths[3], options.channels), options)
 
 
 def _centred(features: Tensor) -> tuple[Tensor, Tensor]:

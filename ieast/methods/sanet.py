@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ieast.config import ModelConfig, Settings
-from ieast.layers.attention import StyleAttentionTransform
+from ieast.layers.attention import TRANSFORM_TAPS, StyleAttentionTransform
 from ieast.models.encoder import Encoder, Taps
 from ieast.models.start import start_near_adain
-from ieast.stylizer.base import Pairs
+from ieast.stylizer.base import FittingPairs
 from ieast.stylizer.feature_stylizer import FeatureStylizer
-from ieast.stylizer.tiling import TRANSFORM_TAPS, attend
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ class Sanet(FeatureStylizer):
     def __init__(self, encoder: Encoder, options: Settings | None = None):
         super().__init__(encoder, StyleAttentionTransform(encoder.widths[3]), options)
 
-    def start(self, config: ModelConfig, pairs: Pairs | None = None) -> None:
+    def start(self, config: ModelConfig, pairs: FittingPairs | None = None) -> None:
         """Begin at random, near the content, or near AdaIN, as `config.attention_start` says."""
         if config.attention_start == "identity":
             self.transform.start_as_identity()
@@ -54,10 +53,10 @@ class Sanet(FeatureStylizer):
 
     def transfer(self, content: Taps, style: Mapping[str, Tensor]) -> Tensor:
         """What the merge convolution gets."""
-        return attend(self.transform, content, style)
+        return self.transform.attend(content, style)
 
     def untransferred(self, content: Taps) -> Tensor:
-        """T(c, c), likewise."""
+        """T(c, c), before the merge convolution."""
         return self.transfer(content, content)
 
     def to_pixels(self, features: Tensor) -> Tensor:

@@ -9,11 +9,12 @@ from ieast.config import Settings
 from ieast.layers.colour import PreserveColour
 from ieast.layers.whitening import moments, move, powers
 from ieast.models.decoder import Decoder
-from ieast.models.encoder import REDUCTION, STYLE_TAPS, Encoder
-from ieast.stylizer.base import Originals, Stylizer, recoloured, size_of
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import REDUCTION, STYLE_TAPS
+from ieast.stylizer.base import Originals, Stylizer, looking_bytes, recoloured, size_of
 from ieast.stylizer.blending import Share, is_nowhere, shares
 from ieast.stylizer.memory import Size, encoding_bytes
-from ieast.stylizer.style import EncodedStyle, Style
+from ieast.stylizer.style import Style
 from ieast.stylizer.tiling import CELLS, Tile, encode, extended_size
 
 
@@ -86,15 +87,7 @@ class Wct(Stylizer):
         pictures = 3 * 3 * 4 * batch * height * width  # what a level begins with, what it makes, and that cut off
         masks = 3 * 4 * batch * height * width * (1 + len(styles)) if any(style.mask is not None for style in styles) else 0
         stages = [encoding_bytes(size, widths, None) + pictures + masks]
-        for style in styles:
-            if isinstance(style.image, EncodedStyle):
-                continue
-            count, rows, columns = size_of(style.image)
-            copies = 0
-            if preserve_colour == "coral":  # which makes a style for each content
-                count = max(count, batch)
-                copies = 3 * 3 * 4 * count * rows * columns
-            stages.append(encoding_bytes((count, rows, columns), widths, None) + copies)
+        stages += [looking_bytes(style.image, batch, preserve_colour, widths)[1] for style in styles]
         return max(stages) + (1 + len(styles)) * self._statistics_bytes(batch)
 
     def _statistics_bytes(self, batch: int) -> int:
@@ -110,7 +103,7 @@ def mix(features: Tensor, statistics: list[tuple[Tensor, Tensor]], parts: list[S
         features: f, (B, C, h, w).
         statistics: μ_i (1|B, C) and C_i^½ (1|B, C, C) of each style, float64.
         parts: ω_i, each a number or (1|B, 1, h, w).
-        rest: ω_c, likewise; all of them sum to 1.
+        rest: ω_c, as one of these; all of them sum to 1.
     """
     mixed: Tensor | None = None
     if not is_nowhere(rest):

@@ -4,12 +4,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ieast.layers.convolution import ReflectedConvolution
+from ieast.models import vgg19
+from ieast.models.vgg19 import POOL
 
-# Each convolution in the order it is applied, from the deepest tap; `upsample` doubles the size in between.
-LAYERS = (
-    *("5_1", "upsample", "4_4", "4_3", "4_2"),
-    *("4_1", "upsample", "3_4", "3_3", "3_2", "3_1", "upsample", "2_2", "2_1", "upsample", "1_2", "1_1"),
-)
+# The encoder's, from its deepest tap back.
+LAYERS = tuple(reversed(vgg19.LAYERS))
 
 
 class Decoder(nn.Module):
@@ -23,12 +22,10 @@ class Decoder(nn.Module):
         super().__init__()
         self.layers = LAYERS[LAYERS.index(tap.removeprefix("relu")) :]
         for layer in self.layers:
-            if layer == "upsample":
+            if layer == POOL:
                 continue
-            level, position = int(layer[0]) - 1, layer[2]
-            below = 3 if level == 0 else widths[level - 1]
-            outputs = below if position == "1" else widths[level]
-            convolution = ReflectedConvolution(widths[level], outputs)
+            outputs, inputs = vgg19.channels(layer, widths)  # the encoder's, so the other way round
+            convolution = ReflectedConvolution(inputs, outputs)
             # He et al. 2015: with PyTorch's smaller weights nothing of the features is left nine layers on, and learning to
             # reconstruct begins with a grey picture that some seeds never leave.
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
@@ -44,7 +41,7 @@ class Decoder(nn.Module):
 
     def apply_layer(self, layer: str, x: Tensor) -> Tensor:
         """One of `layers` on what the one before it gave, (B, C, h, w)."""
-        if layer == "upsample":
+        if layer == POOL:
             return F.interpolate(x, scale_factor=2, mode="nearest")
         x = self.get_submodule(f"conv{layer}")(x)
         return x if layer == self.layers[-1] else F.relu_(x)

@@ -1,4 +1,4 @@
-"""A start for T from which pictures can be recognised, and already carry the palette of the style."""
+"""A start for T from which pictures can be recognized, and already carry the palette of the style."""
 
 from collections.abc import Iterable
 

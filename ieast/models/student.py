@@ -1,35 +1,35 @@
-"""The network that distillation trains: vgg19-compact with batch normalisation, which is folded away at the end."""
+"""The network that distillation trains: vgg19-compact with batch normalization, which is folded away at the end."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ieast.layers.convolution import ReflectedConvolution, mirrored
-from ieast.models.encoder import CONVOLUTIONS, WIDTHS, Encoder, imagenet_normalisation
+from ieast.models.encoder import Encoder
+from ieast.models.encoder_weights import imagenet_normalization
+from ieast.models.vgg19 import CONVOLUTIONS, LAYERS, POOL, STYLE_TAPS, WIDTHS, channels
 
 
 class Student(nn.Module):
-    """The encoder's convolutions, each followed by batch normalisation (Ioffe and Szegedy 2015).
+    """The encoder's convolutions, each followed by batch normalization (Ioffe and Szegedy 2015).
 
-    From random weights, thirteen plain layers barely begin to follow a teacher in thousands of iterations; normalised ones do
-    in hundreds. As `fold` shows, the normalisation costs nothing once it is trained.
+    From random weights, thirteen plain layers barely begin to follow a teacher in thousands of iterations; normalized ones do
+    in hundreds. As `fold` shows, the normalization costs nothing once it is trained.
     """
 
     def __init__(self, name: str = "vgg19-compact"):
         super().__init__()
         self.name, self.widths = name, WIDTHS[name]
-        input_normalisation = imagenet_normalisation()
+        input_normalization = imagenet_normalization()
         self.conv0 = ReflectedConvolution(3, 3, 1).requires_grad_(False)
-        self.conv0.load_state_dict({kind: input_normalisation[f"conv0.{kind}"] for kind in ("weight", "bias")})
+        self.conv0.load_state_dict({kind: input_normalization[f"conv0.{kind}"] for kind in ("weight", "bias")})
         self.convolutions, self.norms = nn.ModuleDict(), nn.ModuleDict()
-        previous = 3
         for layer in CONVOLUTIONS:
-            width = self.widths[int(layer[0]) - 1]
-            convolution, norm = nn.Conv2d(previous, width, 3, bias=False), nn.BatchNorm2d(width)
+            inputs, outputs = channels(layer, self.widths)
+            convolution, norm = nn.Conv2d(inputs, outputs, 3, bias=False), nn.BatchNorm2d(outputs)
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
             nn.init.constant_(norm.bias, 0.5)  # more than half of the units begin alive
             self.convolutions[layer], self.norms[layer] = convolution, norm
-            previous = width
 
     def forward(self, images: Tensor, apart: bool = False, leak: float = 0.0) -> dict[str, Tensor]:
         """The five relu taps of `images` (B, 3, H, W) in [0, 1].
@@ -40,12 +40,13 @@ class Student(nn.Module):
         """
         taps = {}
         x = self.conv0(images)
-        for layer in CONVOLUTIONS:
-            if layer.endswith("_1") and layer != "1_1":
+        for layer in LAYERS:
+            if layer == POOL:
                 x = F.max_pool2d(x, 2, ceil_mode=True)
+                continue
             x = self.norms[layer](self.convolutions[layer](mirrored(x, 1)))
             x = F.leaky_relu(x, leak)
-            if layer.endswith("_1"):
+            if f"relu{layer}" in STYLE_TAPS:
                 taps[f"relu{layer}"] = x
                 x = x.detach() if apart else x
         return taps

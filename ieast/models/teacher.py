@@ -8,7 +8,10 @@ from torch import Tensor, nn
 
 from ieast.config import EncoderConfig, TeacherConfig
 from ieast.errors import WeightsError
-from ieast.models.encoder import STYLE_TAPS, WIDTHS, Encoder, build_encoder, read_weights
+from ieast.io.weights import read_weights
+from ieast.models.encoder import Encoder
+from ieast.models.encoder_weights import build_encoder
+from ieast.models.vgg19 import STYLE_TAPS, WIDTHS
 
 FULL_WIDTHS = WIDTHS["vgg19"]
 
@@ -28,7 +31,7 @@ class Lifts(nn.Module):
 
     @torch.no_grad()
     def absorb(self, means: dict[str, float]) -> None:
-        """Make up for `Encoder.normalise_taps`, which divided the layers by `means`: what is lifted stays what it was."""
+        """Make up for `Encoder.normalize_taps`, which divided the layers by `means`: what is lifted stays what it was."""
         for name, lift in self.taps.items():
             lift.weight.mul_(means[name.removeprefix("relu")])  # type: ignore[operator]
 
@@ -41,9 +44,9 @@ class Teacher(nn.Module):
         self.encoder, self.lifts = encoder, lifts
         self.requires_grad_(False).eval()
 
-    def normalise_taps(self, pictures: Iterable[Tensor]) -> None:
+    def normalize_taps(self, pictures: Iterable[Tensor]) -> None:
         """Bring the encoder's layers to unit mean activation over `pictures`; lifted taps stay what they were."""
-        means = self.encoder.normalise_taps(pictures)
+        means = self.encoder.normalize_taps(pictures)
         if self.lifts is not None:
             self.lifts.absorb(means)
 

@@ -17,7 +17,8 @@ from ieast.data.prepare import PreparedDataset
 from ieast.errors import IeastError
 from ieast.evaluation.evaluate import evaluate
 from ieast.experiment import ExperimentConfig
-from ieast.models.encoder import Encoder, build_encoder
+from ieast.models.encoder import Encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.registry.promotion import Decision, decide
 from ieast.registry.register import champion_version, fetch_model
 

@@ -53,8 +53,8 @@ def versions_of(name: str) -> list[ModelVersion]:
             raise _unknown(name) from error
         raise
     quote = '"' if "'" in name else "'"
-    found = _all_pages(lambda token: client.search_model_versions(f"name = {quote}{name}{quote}", page_token=token))
-    return sorted(found, key=lambda version: int(version.version), reverse=True)
+    versions = _all_pages(lambda token: client.search_model_versions(f"name = {quote}{name}{quote}", page_token=token))
+    return sorted(versions, key=lambda version: int(version.version), reverse=True)
 
 
 _COLUMNS = ("name", "version", "aliases", "created", "run")
@@ -88,8 +88,8 @@ def _unknown(name: str) -> RegistryError:
 
 def _all_pages(search: Callable[[str | None], Any]) -> list[Any]:
     page = search(None)
-    found = list(page)
+    entries = list(page)
     while page.token:
         page = search(page.token)
-        found += page
-    return found
+        entries += page
+    return entries

@@ -68,12 +68,12 @@ def decide(
 
 
 def _absolute(threshold: Threshold, value: float) -> list[tuple[bool, str]]:
-    found = []
+    failures = []
     if threshold.at_most is not None:
-        found.append((value <= threshold.at_most, _says(threshold.metric, value, "at most", threshold.at_most)))
+        failures.append((value <= threshold.at_most, _says(threshold.metric, value, "at most", threshold.at_most)))
     if threshold.at_least is not None:
-        found.append((value >= threshold.at_least, _says(threshold.metric, value, "at least", threshold.at_least)))
-    return [(held, f"{reason}: {'holds' if held else 'fails'}") for held, reason in found]
+        failures.append((value >= threshold.at_least, _says(threshold.metric, value, "at least", threshold.at_least)))
+    return [(held, f"{reason}: {'holds' if held else 'fails'}") for held, reason in failures]
 
 
 def _relative(threshold: Threshold, ratio: float, value: float, champion: Mapping[str, float]) -> tuple[bool, str, bool]:

@@ -29,7 +29,7 @@ from ieast.stylizer.allocator import keep_freed_memory
 PIXELS_SETTING = "IEAST_MAX_PIXELS"
 """A variable of the server's environment: pixels above which it refuses a picture; without it, as many as the command takes.
 
-Below that memory decides, as for the command: what a stylisation needs is known before it begins.
+Below that memory decides, as for the command: what a stylization needs is known before it begins.
 """
 
 # What a stranger may send.
@@ -77,7 +77,7 @@ class StylizerModel(PythonModel):
         self.stylizer, self.card = load_model(context.artifacts["model"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Stylise row by row.
+        """Stylize row by row.
 
         Raises:
             MlflowException: A parameter cannot be used, or no row can; names the rows and columns. MLflow's server answers with

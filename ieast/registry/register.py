@@ -21,7 +21,7 @@ from ieast.registry.store import explained, redacted
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PACKAGE = Path(__file__).resolve().parents[1]
-# What loading and stylising import; training's libraries are not needed to serve.
+# What loading and stylizing import; training's libraries are not needed to serve.
 _REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors", "tqdm")
 
 
@@ -76,14 +76,14 @@ def register_run(run_id: str, name: str) -> str:
             raise RegistryError(
                 f"run {run_id} ({run.info.run_name}) holds no model: it did not finish, or it is not a variant's"
             )
-        found = mlflow.register_model(uri, name)
+        version = mlflow.register_model(uri, name)
         kept = ("data.md5", "code", "encoder", "method", "variant", "seed")
         tags = {key: run.data.tags[key] for key in kept if key in run.data.tags}
         scores = {key.removeprefix("evaluation/"): value for key, value in run.data.metrics.items() if key in _scores_of(run)}
         for key, value in (tags | {f"score.{key}": f"{value:.6g}" for key, value in scores.items()}).items():
-            client.set_model_version_tag(name, found.version, key, value)
-        client.set_registered_model_alias(name, CHALLENGER, found.version)
-    return str(found.version)
+            client.set_model_version_tag(name, version.version, key, value)
+        client.set_registered_model_alias(name, CHALLENGER, version.version)
+    return str(version.version)
 
 
 def champion_version(name: str) -> str | None:

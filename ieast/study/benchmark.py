@@ -2,7 +2,7 @@
 
 pairs.csv                  columns pair, content, style
 contents/CONTENT.png       styles/STYLE.png
-methods/METHOD/PAIR.png    every pair stylised by every method
+methods/METHOD/PAIR.png    every pair stylized by every method
 artworks/NAME.png          real artworks; may lie elsewhere, in any format and in folders
 """
 
@@ -26,8 +26,8 @@ class Source(NamedTuple):
 
     Attributes:
         kind: What it is.
-        name: Of the content, style or artwork; of a stylised picture, the method.
-        pair: Of a stylised picture, the pair.
+        name: Of the content, style or artwork; of a stylized picture, the method.
+        pair: Of a stylized picture, the pair.
     """
 
     kind: Literal["content", "style", "stylized", "artwork"]
@@ -44,7 +44,7 @@ class Benchmark:
         pairs: Content and style of each pair.
         methods: Sorted.
         artworks: File of each real artwork.
-        area: Pixels of a stylised picture, the median over pairs.
+        area: Pixels of a stylized picture, the median over pairs.
     """
 
     folder: Path
@@ -118,15 +118,15 @@ def _read_pairs(path: Path) -> dict[str, tuple[str, str]]:
 
 
 def _methods(folder: Path) -> tuple[str, ...]:
-    found = (
+    folders = (
         tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
         if folder.is_dir()
         else ()
     )
-    if len(found) < 2:
-        has = f"has only {found[0]}" if found else "has no folder of any method"
+    if len(folders) < 2:
+        has = f"has only {folders[0]}" if folders else "has no folder of any method"
         raise StudyError(f"{folder}: {has}; a study compares two methods or more. Run the benchmark with others")
-    return found
+    return folders
 
 
 def _artworks(folder: Path, artworks: Path | None) -> dict[str, Path]:
@@ -148,7 +148,7 @@ def _stylized_area(benchmark: Benchmark, pair: str) -> int:
     sizes = {}
     for method in benchmark.methods:
         path = benchmark.path(Source("stylized", method, pair))
-        sizes[method] = _size(path, f"every method must have stylised every pair of {benchmark.folder / PAIRS}")
+        sizes[method] = _size(path, f"every method must have stylized every pair of {benchmark.folder / PAIRS}")
     # Side by side another size would tell one method from the others.
     first, *others = sizes
     for other in others:

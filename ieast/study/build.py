@@ -8,16 +8,16 @@ from contextlib import closing
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from ieast.errors import StudyError
 from ieast.io.files import disk_full_explained, temporary_folder
 from ieast.io.images import encode_jpeg, read_image
+from ieast.io.progress import progress_bar
 from ieast.study.benchmark import Benchmark, Source, read_benchmark
 from ieast.study.layout import Question, lay_out
 from ieast.study.plan import Plan
 from ieast.study.schema import SCHEMA
-from ieast.study.store import DATABASE, PICTURES, Picture, Store
+from ieast.study.store import DATABASE, PICTURES, PictureFile, Store
 
 Rows = list[tuple[object, ...]]
 
@@ -26,7 +26,7 @@ def build_study(benchmark: Path, output: Path, plan: Plan, artworks: Path | None
     """Lay out a study and write it, whole or not at all.
 
     Pictures are encoded alike, without metadata, and named at random. Artworks, contents and styles that have more pixels than
-    the stylised pictures are made as small, for sharpness would tell them apart.
+    the stylized pictures are made as small, for sharpness would tell them apart.
 
     Args:
         benchmark: A folder as `ieast.study.benchmark` describes.
@@ -43,16 +43,16 @@ def build_study(benchmark: Path, output: Path, plan: Plan, artworks: Path | None
         DiskFullError: No space was left.
     """
     _refuse_to_overwrite(output)
-    found = read_benchmark(benchmark, artworks)
-    layout = lay_out(plan, found.methods, list(found.pairs), list(found.artworks))
+    source = read_benchmark(benchmark, artworks)
+    layout = lay_out(plan, source.methods, list(source.pairs), list(source.artworks))
     output.parent.mkdir(parents=True, exist_ok=True)
     with disk_full_explained(output), temporary_folder(beside=output) as temporary:
-        pictures = _write_pictures(found, layout, temporary / PICTURES, plan.seed)
+        pictures = _write_pictures(source, layout, temporary / PICTURES, plan.seed)
         with closing(sqlite3.connect(temporary / DATABASE)) as db:
-            _write_questions(db, found, layout, pictures)
+            _write_questions(db, source, layout, pictures)
         _refuse_to_overwrite(output)
         temporary.rename(output)
-    return found
+    return source
 
 
 def _refuse_to_overwrite(output: Path) -> None:
@@ -71,7 +71,7 @@ def _refuse_to_overwrite(output: Path) -> None:
 
 def _write_pictures(
     benchmark: Benchmark, layout: Sequence[Sequence[Question]], folder: Path, seed: int
-) -> dict[Source, tuple[int, Picture]]:
+) -> dict[Source, tuple[int, PictureFile]]:
     """Write each picture that is asked about; returns its id and what a browser may know of it."""
     folder.mkdir()
     sources = sorted({source for questions in layout for question in questions for source in _needed(benchmark, question)})
@@ -79,13 +79,13 @@ def _write_pictures(
     draw = random.Random(f"pictures {seed}")
     draw.shuffle(sources)
     written = {}
-    for number, source in enumerate(tqdm(sources, desc="copying pictures", unit="picture"), start=1):
+    for number, source in enumerate(progress_bar(sources, desc="copying pictures", unit="picture"), start=1):
         image = read_image(benchmark.path(source))
         if source.kind != "stylized":
             image = _no_larger(image, benchmark.area)
         file = f"{draw.getrandbits(64):016x}.jpg"
         (folder / file).write_bytes(encode_jpeg(image))
-        written[source] = number, Picture(file, *image.size)
+        written[source] = number, PictureFile(file, *image.size)
     return written
 
 
@@ -113,7 +113,7 @@ def _write_questions(
     db: sqlite3.Connection,
     benchmark: Benchmark,
     layout: Sequence[Sequence[Question]],
-    pictures: dict[Source, tuple[int, Picture]],
+    pictures: dict[Source, tuple[int, PictureFile]],
 ) -> None:
     questions: Rows = []
     choices: Rows = []

@@ -38,7 +38,7 @@ class Question:
 def lay_out(plan: Plan, methods: Sequence[str], pairs: Sequence[str], artworks: Sequence[str]) -> list[list[Question]]:
     """The questions of every participant, in the order asked.
 
-    Deception comes first: whoever has compared stylisations side by side knows what to look for.
+    Deception comes first: whoever has compared stylizations side by side knows what to look for.
 
     Args:
         plan: How many of each.

@@ -30,7 +30,7 @@ class Plan:
     seed: int = 0
 
     def check(self, methods: int, pairs: int, artworks: int) -> None:
-        """See that there is enough to ask about.
+        """Raise unless there is enough to ask about.
 
         Raises:
             StudyError: There is not.

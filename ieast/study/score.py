@@ -34,7 +34,7 @@ class Scores:
     Attributes:
         preference: A row a method: `method`, `votes` for it of `asked`, their share `score` with its 95 % interval `low` to
             `high`, and the share `published`; the best first.
-        deception: Likewise; `votes` say that a human painted it. The first row, `artworks`, are real ones.
+        deception: The same columns; `votes` say that a human painted it. The first row, `artworks`, are real ones.
         votes: A row a picture shown and answered: `participant`, `question`, `kind`, `place`, `method` (or `artworks`),
             `picture` (its pair, or the artwork's name), `vote` (1 if chosen, or taken for human), `seconds` until the answer.
         begun: Participants who have answered something.
@@ -61,17 +61,17 @@ class Scores:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to keep in mind."""
-        found = []
+        messages = []
         if self.begun < FEW:
-            found.append(f"only {self.begun} participants: intervals are too narrow below about {FEW}, and no use below 5")
+            messages.append(f"only {self.begun} participants: intervals are too narrow below about {FEW}, and no use below 5")
         if self.finished < self.begun:
-            found.append(
+            messages.append(
                 f"{self.begun - self.finished} of {self.begun} participants have not finished; their votes are counted"
             )
         for kind, table in (("preference", self.preference), ("deception", self.deception)):
             if not table["asked"].sum():
-                found.append(f"nobody has answered a {kind} question yet")
-        return tuple(found)
+                messages.append(f"nobody has answered a {kind} question yet")
+        return tuple(messages)
 
 
 def score_study(folder: Path, seed: int = 0) -> Scores:
@@ -146,16 +146,16 @@ def _score(votes: pd.DataFrame, kind: str, methods: Iterable[str], seed: int) ->
     rows = []
     for method in methods:
         people = asked[asked["method"] == method].groupby("participant")["vote"].agg(["sum", "count"])
-        found = ratio_interval(people["sum"], people["count"], seed)
+        interval = ratio_interval(people["sum"], people["count"], seed)
         paper = TABLE_1.get(method)
         rows.append(
             {
                 "method": method,
                 "votes": int(people["sum"].sum()),
                 "asked": int(people["count"].sum()),
-                "score": found.mean,
-                "low": found.low,
-                "high": found.high,
+                "score": interval.mean,
+                "low": interval.low,
+                "high": interval.high,
                 "published": None if paper is None else getattr(paper, kind),
             }
         )

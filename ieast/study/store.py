@@ -41,7 +41,7 @@ class AnswerError(StudyError):
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureFile:
     """A picture as a browser may know it: a file of opaque name, and its size in pixels."""
 
     file: str
@@ -51,23 +51,23 @@ class Picture:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question as a browser may know it; nothing here tells a method, or an artwork from a stylisation.
+    """A question as a browser may know it; nothing here tells a method, or an artwork from a stylization.
 
     Attributes:
         number: From 1.
         total: Of this participant's questions.
         kind: Which question it is.
         pictures: In order.
-        content: With a preference question, what was stylised.
+        content: With a preference question, what was stylized.
         style: And in which style.
     """
 
     number: int
     total: int
     kind: Kind
-    pictures: tuple[Picture, ...]
-    content: Picture | None
-    style: Picture | None
+    pictures: tuple[PictureFile, ...]
+    content: PictureFile | None
+    style: PictureFile | None
 
 
 class Store:
@@ -228,21 +228,21 @@ class Store:
 
 
 def _holder(db: sqlite3.Connection, token: str) -> int:
-    found = db.execute("SELECT id FROM participant WHERE token = ?", (token,)).fetchone()
-    if found is None:
+    row = db.execute("SELECT id FROM participant WHERE token = ?", (token,)).fetchone()
+    if row is None:
         raise UnknownLinkError("this link belongs to nobody in this study")
-    return int(found[0])
+    return int(row[0])
 
 
 def _free(db: sqlite3.Connection) -> int | None:
-    found = db.execute("SELECT id FROM participant WHERE token IS NULL ORDER BY id LIMIT 1").fetchone()
-    if found is None:
+    row = db.execute("SELECT id FROM participant WHERE token IS NULL ORDER BY id LIMIT 1").fetchone()
+    if row is None:
         unused = (
             "SELECT id FROM participant WHERE begun < ? AND id NOT IN (SELECT participant FROM vote) ORDER BY begun LIMIT 1"
         )
-        found = db.execute(unused, (time.time() - ABANDONED,)).fetchone()
-    return None if found is None else int(found[0])
+        row = db.execute(unused, (time.time() - ABANDONED,)).fetchone()
+    return None if row is None else int(row[0])
 
 
-def _picture(db: sqlite3.Connection, key: int) -> Picture:
-    return Picture(*db.execute("SELECT file, width, height FROM picture WHERE id = ?", (key,)).fetchone())
+def _picture(db: sqlite3.Connection, key: int) -> PictureFile:
+    return PictureFile(*db.execute("SELECT file, width, height FROM picture WHERE id = ?", (key,)).fetchone())

@@ -1,8 +1,7 @@
-"""Stylising files: one picture, every picture of a folder in every style of another, and clips."""
+"""Stylizing files: one picture, every picture of a folder in every style of another, and clips."""
 
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from tqdm import tqdm
 
 from ieast.errors import ConfigError, ImageError, MemoryLimitError, OutputError
 from ieast.io.files import atomic_write, place_for, sha256
 from ieast.io.images import check_writable_image_path, explained, read_image, read_mask, write_image
 from ieast.io.listing import find_pictures
+from ieast.io.progress import progress_bar
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.models.encoder import weights_digest
 from ieast.stylization.session import StyleSession, StylizeOptions, check_mask, scaled_down
@@ -30,7 +29,7 @@ SETTINGS = "stylization.json"
 def stylize_picture(
     stylizer: Stylizer, content: Path, styles: Sequence[Path], output: Path, options: StylizeOptions, masks: Sequence[Path] = ()
 ) -> tuple[int, int]:
-    """Stylise one picture.
+    """Stylize one picture.
 
     Args:
         stylizer: The model.
@@ -66,7 +65,7 @@ class FolderResult:
     Attributes:
         made: Pictures made by this call.
         kept: Pictures that were there from an earlier, interrupted one.
-        failed: Contents and styles that could not be read or stylised, and results that could not be written, with the reason.
+        failed: Contents and styles that could not be read or stylized, and results that could not be written, with the reason.
         passed_over: What else lies in the folders and is not a picture.
     """
 
@@ -79,7 +78,7 @@ class FolderResult:
 def stylize_folder(
     stylizer: Stylizer, contents: Path, styles: Path, output: Path, options: StylizeOptions, suffix: str = ".png"
 ) -> FolderResult:
-    """Stylise every picture in `contents` in every style in `styles`; either may also be a single picture.
+    """Stylize every picture in `contents` in every style in `styles`; either may also be a single picture.
 
     Results lie in `output`/STYLE/CONTENT with the names of their originals. Pictures that are already there, from an earlier
     call with the same model, styles and options, are kept. One bad file does not lose the rest.
@@ -87,7 +86,7 @@ def stylize_folder(
     Args:
         stylizer: The model.
         contents: A folder, searched with all folders in it, or a picture.
-        styles: Likewise.
+        styles: Such a folder or picture, too.
         output: A folder outside of these.
         options: Options; a folder of styles is not blended, so there are no weights.
         suffix: What kind of files to write.
@@ -104,14 +103,14 @@ def stylize_folder(
     _check_outside(output, (contents, styles))
     (content_names, other_contents), (style_names, other_styles) = _names(contents), _names(styles)
     _check_apart(content_names, style_names)
-    made, kept = 0, 0
+    written, kept = 0, 0
     failed: dict[Path, str] = {}
     content_digests, style_digests = (_digests(names, failed) for names in (content_names, style_names))
     content_names, style_names = (
         {path: name for path, name in names.items() if path not in failed} for names in (content_names, style_names)
     )
     _keep_settings(stylizer, options, suffix, content_digests, style_digests, output)
-    bar = tqdm(total=len(content_names) * len(style_names), desc="stylising", unit="picture", mininterval=_interval())
+    bar = progress_bar(total=len(content_names) * len(style_names), desc="stylizing", unit="picture")
     with bar:
         for style, style_name in style_names.items():
             targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
@@ -130,13 +129,13 @@ def stylize_folder(
             for content, target in missing.items():
                 try:
                     write_image(session.stylize(read_image(content)), target)
-                    made += 1
+                    written += 1
                 except OutputError as error:
                     failed[target] = str(error)
                 except (ImageError, MemoryLimitError) as error:
                     failed[content] = _about(content, error)
                 bar.update()
-    return FolderResult(made, kept, failed, passed_over=(*other_contents, *other_styles))
+    return FolderResult(written, kept, failed, passed_over=(*other_contents, *other_styles))
 
 
 def stylize_video(
@@ -148,7 +147,7 @@ def stylize_video(
     masks: Sequence[Path] = (),
     frame_rate: Fraction | None = None,
 ) -> ClipResult:
-    """Stylise a video file, or a folder of frames, frame by frame; see `ieast.io.video.stylize_clip`.
+    """Stylize a video file, or a folder of frames, frame by frame; see `ieast.io.video.stylize_clip`.
 
     Args:
         stylizer: The model.
@@ -235,7 +234,7 @@ def _digests(names: dict[Path, str], failed: dict[Path, str]) -> dict[str, str]:
 
 
 def _check_apart(contents: dict[Path, str], styles: dict[Path, str]) -> None:
-    """See that no two results have the same place, such as x/y/z for y/z in the style x and for z in the style x/y."""
+    """Raise if two results would have the same place, such as x/y/z for y/z in the style x and for z in the style x/y."""
     if not any("/" in name for name in contents.values()) or not any("/" in name for name in styles.values()):
         return
     places: dict[str, tuple[Path, Path]] = {}
@@ -252,7 +251,7 @@ def _check_outside(output: Path, inputs: Sequence[Path]) -> None:
     for path in inputs:
         if path.is_dir() and (path.resolve() == output.resolve() or path.resolve() in output.resolve().parents):
             raise ImageError(
-                f"{output}: lies in {path}, where results would be taken for pictures to stylise the next time. Give a folder "
+                f"{output}: lies in {path}, where results would be taken for pictures to stylize the next time. Give a folder "
                 "outside of it"
             )
 
@@ -306,7 +305,7 @@ def _keep_settings(
     ]
     if changed:
         raise ConfigError(
-            f"{output}: holds results of another stylisation: {', '.join(changed[:3])} changed since. Give another folder, or "
+            f"{output}: holds results of another stylization: {', '.join(changed[:3])} changed since. Give another folder, or "
             "remove that one"
         )
     settings = {"options": chosen, "contents": all_contents, "styles": all_styles}
@@ -348,7 +347,3 @@ def _check_not_an_input(output: Path, inputs: Sequence[Path]) -> None:
 def _about(path: Path, error: Exception) -> str:
     text = str(error)
     return text if text.startswith(str(path)) else f"{path}: {text}"
-
-
-def _interval() -> float:
-    return 0.2 if sys.stderr.isatty() else 20.0

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from ieast.data.sample import draw_artwork, draw_photograph
 from ieast.errors import DataError
 from ieast.io.contact_sheet import Cell, sheet
 from ieast.io.images import resize_smallest_side, to_image, to_tensor, write_image
+from ieast.io.progress import progress_bar
 from ieast.stylizer.base import Style, Stylizer
 
 PHOTOGRAPHS = ("astronaut", "coffee", "cat", "rocket")
@@ -66,7 +66,7 @@ def photographs() -> list[Image.Image]:
 def _compare(models: dict[str, Stylizer], contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> Image.Image:
     rows = [[Cell(None), *(Cell(style) for style in styles)]]
     looked_at = [_tensor(style) for style in styles]
-    with tqdm(total=len(models) * len(contents) * len(styles), desc="gallery", unit="picture") as bar:
+    with progress_bar(total=len(models) * len(contents) * len(styles), desc="gallery", unit="picture") as bar:
         for content in contents:
             pixels = _tensor(content)
             for name, stylizer in models.items():

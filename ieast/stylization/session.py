@@ -1,4 +1,4 @@
-"""Pictures in, pictures out: what stylising files and serving have in common."""
+"""Pictures in, pictures out: what stylizing files and serving have in common."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class StylizeOptions:
     """What is done to a content, but for the styles and masks themselves.
 
     Attributes:
-        alpha: 0 keeps the content, 1 stylises fully.
+        alpha: 0 keeps the content, 1 stylizes fully.
         weights: One a style, or none for equal ones; only proportions matter.
         style_size: Smallest side in pixels at which styles are looked at; smaller ones are taken as they are.
         preserve_colour: As for `Stylizer.stylize`.
@@ -102,7 +102,7 @@ class StyleSession:
         self.masks = [self._pixels(mask).mean(dim=1, keepdim=True) for mask in masks]
 
     def stylize(self, content: Image.Image) -> Image.Image:
-        """`content` stylised, at its own size.
+        """`content` stylized, at its own size.
 
         Raises:
             MemoryLimitError: There is not enough memory; nothing was computed yet.
@@ -133,7 +133,7 @@ def scaled_down(style: Image.Image, size: int) -> Image.Image:
 
 
 def check_mask(name: str, mask: Image.Image, content: str, size: tuple[int, int]) -> None:
-    """See that the mask called `name` fits `content`, which is `size` (width, height) pixels when upright.
+    """Raise unless the mask called `name` fits `content`, which is `size` (width, height) pixels when upright.
 
     Raises:
         ImageError: It does not.

@@ -10,8 +10,8 @@ def keep_freed_memory(most: int = -1) -> bool:
     """Let this process use freed memory again instead of returning it to the system; whether it does from now on.
 
     glibc gets every block above 32 MB from the system and returns it when it is freed. Feature maps are larger than that, and
-    each new one then costs a page fault for every 4 kB: a third of the time that stylising a large picture takes. The peak of
-    memory stays about as it is, but the process holds on to it. For processes that exist to train or stylise; on systems
+    each new one then costs a page fault for every 4 kB: a third of the time that stylizing a large picture takes. The peak of
+    memory stays about as it is, but the process holds on to it. For processes that exist to train or stylize; on systems
     other than Linux with glibc this does nothing. Source: mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD.
 
     Args:

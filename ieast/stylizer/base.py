@@ -13,19 +13,20 @@ from torch import Tensor, nn
 from ieast.config import ModelConfig, Settings, describe
 from ieast.errors import ConfigError
 from ieast.layers.colour import PRESERVE_COLOUR, PreserveColour, match_colours, with_colours_of
-from ieast.models.encoder import REDUCTION, Encoder, Taps
+from ieast.models.encoder import Encoder, Taps
+from ieast.models.vgg19 import REDUCTION
 from ieast.stylizer.blending import check_mask, check_weights
-from ieast.stylizer.memory import Size, check_memory
+from ieast.stylizer.memory import Size, check_memory, encoding_bytes
 from ieast.stylizer.style import EncodedStyle, Style, Styles, as_styles
 from ieast.stylizer.tiling import Tile, check_tile, extended_size
 
-Pairs = Callable[[], Iterable[tuple[Tensor, Tensor]]]
+FittingPairs = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 """Contents and styles, each (1, 3, H, W) in [0, 1], for a start that is fitted on some."""
 
 
 @dataclass(frozen=True)
 class Originals:
-    """Pictures that training stylises, or takes the style of.
+    """Pictures that training stylizes, or takes the style of.
 
     Attributes:
         images: (B, 3, H, W) in [0, 1].
@@ -44,7 +45,7 @@ class Originals:
 
 
 class Stylizer(nn.Module, ABC):
-    """A method: how it stylises, what of it is trained, and by which objective unless the configuration says otherwise."""
+    """A method: how it stylizes, what of it is trained, and by which objective unless the configuration says otherwise."""
 
     name: ClassVar[str]
     """As the file in `ieast.methods` is called, with hyphens."""
@@ -53,13 +54,13 @@ class Stylizer(nn.Module, ABC):
     taps: ClassVar[tuple[str, ...]] = ()
     """What of the encoder's `generate` looks at."""
     learns: ClassVar[Literal["stylization", "reconstruction", "nothing"]] = "stylization"
-    """What is trained: stylising by an objective, D(E(x)) = x alone, or nothing at all."""
+    """What is trained: stylizing by an objective, D(E(x)) = x alone, or nothing at all."""
     frozen: ClassVar[tuple[str, ...]] = ()
     """The parts that learn in the reconstruction stage only."""
     reconstructs: ClassVar[bool] = True
     """Whether it can be asked for a picture in its own style: identity losses and the reconstruction stage need that."""
     any_style: ClassVar[bool] = True
-    """Whether it stylises in styles that it did not learn."""
+    """Whether it stylizes in styles that it did not learn."""
     has_attention: ClassVar[bool] = False
     """Whether `model.attention_start` says something."""
     has_alpha: ClassVar[bool] = True
@@ -88,7 +89,7 @@ class Stylizer(nn.Module, ABC):
 
     # -- training -------------------------------------------------------------------------------------------------------
 
-    def start(self, config: ModelConfig, pairs: Pairs | None = None) -> None:
+    def start(self, config: ModelConfig, pairs: FittingPairs | None = None) -> None:
         """Set weights to begin training with; `pairs` gives pictures where the start is fitted on some."""
 
     def choose_styles(self, training: Sequence[Path], scoring: Sequence[Path]) -> Sequence[Path]:
@@ -97,7 +98,7 @@ class Stylizer(nn.Module, ABC):
         return training
 
     def known_styles(self, paths: Sequence[Path]) -> Sequence[Path]:
-        """Those of the styles at `paths` in which it can stylise."""
+        """Those of the styles at `paths` in which it can stylize."""
         return paths
 
     @abstractmethod
@@ -105,7 +106,7 @@ class Stylizer(nn.Module, ABC):
         """What is trained, by the name of its group of parameters."""
 
     def generate(self, content: Originals, style: Originals) -> tuple[Tensor, Tensor | None]:
-        """Stylise for training, with gradients.
+        """Stylize for training, with gradients.
 
         Args:
             content: b contents.
@@ -115,7 +116,7 @@ class Stylizer(nn.Module, ABC):
             Pictures (b, 3, H, W), not cut off at 0 and 1, and the features they were decoded from at relu4_1, (b, C, H/8, W/8),
             where the method decodes from such.
         """
-        raise NotImplementedError(f"{self.name} does not learn to stylise")
+        raise NotImplementedError(f"{self.name} does not learn to stylize")
 
     def reconstruct(self, originals: Originals) -> list[Tensor]:
         """Pictures (B, 3, H, W), not cut off, that should equal `originals`: one set for each decoder."""
@@ -157,7 +158,7 @@ class Stylizer(nn.Module, ABC):
             content: (B, 3, H, W) in [0, 1], any size.
             styles: One style, as a picture (1|B, 3, H', W') in [0, 1], as what `encode_style` returned, or as a `Style`; or
                 several as a sequence of these, which share the picture by weights and masks (`ieast.stylizer.blending.shares`).
-            alpha: 0 reconstructs the content, 1 stylises fully.
+            alpha: 0 reconstructs the content, 1 stylizes fully.
             preserve_colour: `luminance` gives the result the content's colours, `coral` the style those of the content
                 before it is looked at (`ieast.layers.colour`).
             tile: Side in pixels, a multiple of 16, of the tiles in which pictures are encoded and decoded by methods that
@@ -175,13 +176,13 @@ class Stylizer(nn.Module, ABC):
         self._check(content, chosen, alpha, preserve_colour, tile)
         chosen = [style for style in chosen if style.weight > 0]
         needed = self.stylization_bytes(content, chosen, alpha, preserve_colour, tile)
-        check_memory(needed, content.device, f"stylising {len(content)} x {content.shape[-1]}x{content.shape[-2]} pixels")
+        check_memory(needed, content.device, f"stylizing {len(content)} x {content.shape[-1]}x{content.shape[-2]} pixels")
         return self._paint(content, chosen, alpha, preserve_colour, tile)
 
     def lacks(self, alpha: float, styles: int, masks: int) -> str | None:
         """What is asked of this method that it does not have, in words; None if it can do all of it."""
         if alpha != 1 and not self.has_alpha:
-            return f"{self.name} has no alpha: its strength is set by training or optimisation; leave alpha at 1"
+            return f"{self.name} has no alpha: its strength is set by training or optimization; leave alpha at 1"
         if styles > 1 and not self.blends:
             return f"{self.name} does not blend styles; give one"
         if masks and not self.has_masks:
@@ -237,9 +238,9 @@ class Stylizer(nn.Module, ABC):
             raise ValueError(lacking)
 
     def _check_encoded(self, name: str, style: EncodedStyle, preserve_colour: PreserveColour) -> None:
-        found, own = (style.method, style.encoder), (self.name, self.encoder.name)
-        if found != own:
-            raise ValueError(f"{name} was encoded by {' on '.join(found)}, not by {' on '.join(own)}. Encode it again")
+        origin, own = (style.method, style.encoder), (self.name, self.encoder.name)
+        if origin != own:
+            raise ValueError(f"{name} was encoded by {' on '.join(origin)}, not by {' on '.join(own)}. Encode it again")
         if preserve_colour == "coral":
             raise ValueError(f"{name} is encoded, too late for preserve_colour='coral' to change it; give the picture")
 
@@ -253,6 +254,20 @@ def size_of(images: Tensor | EncodedStyle) -> Size:
     """Pictures and their size as the encoder sees them."""
     height, width = images.size if isinstance(images, EncodedStyle) else extended_size(images, REDUCTION)
     return len(images), height, width
+
+
+def looking_bytes(
+    style: Tensor | EncodedStyle, batch: int, preserve_colour: PreserveColour, widths: Sequence[int]
+) -> tuple[Size, int]:
+    """In which size a style is encoded whole for `batch` contents, and what that takes in memory: nothing, if it is already."""
+    count, height, width = size_of(style)
+    if isinstance(style, EncodedStyle):
+        return (count, height, width), 0
+    copies = 0
+    if preserve_colour == "coral":  # which makes a style for each content
+        count = max(count, batch)
+        copies = 3 * 3 * 4 * count * height * width
+    return (count, height, width), encoding_bytes((count, height, width), widths, None) + copies
 
 
 def _check_images(name: str, images: Tensor) -> None:

@@ -30,7 +30,7 @@ def check_weights(weights: Sequence[float]) -> None:
 
 
 def check_mask(mask: Tensor, number: int, content: Tensor) -> None:
-    """See that `mask`, of style `number`, fits `content` (B, 3, H, W).
+    """Raise unless `mask`, of style `number`, fits `content` (B, 3, H, W).
 
     Raises:
         ValueError: Its shape is not (1|B, 1, H, W), or a value lies outside [0, 1].
@@ -81,6 +81,6 @@ def is_nowhere(share: Share) -> bool:
 
 
 def _at_positions(mask: Tensor, size: tuple[int, int], cell: int) -> Tensor:
-    below, beyond = (wanted - found for wanted, found in zip(size, mask.shape[-2:], strict=True))
+    below, beyond = (needed - present for needed, present in zip(size, mask.shape[-2:], strict=True))
     mask = mask.float()
     return F.avg_pool2d(F.pad(mask, (0, beyond, 0, below), mode="replicate") if below or beyond else mask, cell)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ieast.config import Settings
 from ieast.layers.colour import PreserveColour, with_colours_of
 from ieast.models.decoder import Decoder
-from ieast.models.encoder import REDUCTION, Encoder, Taps
+from ieast.models.encoder import Encoder, Taps
+from ieast.models.vgg19 import REDUCTION
 from ieast.stylizer.base import Originals, Stylizer, size_of
 from ieast.stylizer.blending import is_nowhere, shares
 from ieast.stylizer.memory import Size, encoding_bytes, stylization_bytes
@@ -95,13 +96,13 @@ class FeatureStylizer(Stylizer):
         return features
 
     def encoding_bytes(self, image: Size, tile: Tile) -> int:
-        """As measured for style attention, which takes most."""
+        """What a style takes for style attention, which takes most; measured."""
         return encoding_bytes(image, self.encoder.widths, tile)
 
     def stylization_bytes(
         self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile
     ) -> int:
-        """As measured for style attention, which takes most."""
+        """What style attention takes, more than other transforms; measured."""
         return stylization_bytes(
             size_of(content),
             [size_of(style.image) for style in styles if isinstance(style.image, Tensor)],

@@ -1,4 +1,4 @@
-"""How much memory a stylisation needs, how much there is, and a refusal before a machine runs out of it.
+"""How much memory a stylization needs, how much there is, and a refusal before a machine runs out of it.
 
 A process that asks for more than there is dies without a word, or takes the machine with it; and pictures come in any size.
 """
@@ -11,7 +11,9 @@ import psutil
 import torch
 
 from ieast.errors import MemoryLimitError
-from ieast.stylizer.tiling import BAND_TOKENS, CELL, DECODER_HALO, ENCODER_HALO, Tile, largest_window
+from ieast.layers.attention import BAND_TOKENS
+from ieast.models.vgg19 import CONVOLUTIONS_BY_LEVEL
+from ieast.stylizer.tiling import CELL, DECODER_HALO, ENCODER_HALO, Tile, largest_window
 
 Size = tuple[int, int, int]
 """Pictures in a batch, height and width in pixels."""
@@ -20,7 +22,7 @@ _FLOAT = 4
 # Full-resolution maps of the first level's width that exist at once where encoder and decoder are largest: a convolution's
 # input, its padded copy, its output, and a map that a tap or ReLU keeps. Measured: up to 4.4.
 _LIVE_MAPS = 4.5
-# Maps of relu4_1's size beside the taps while keys and values of a style are made: normalised, convolved, as tokens.
+# Maps of relu4_1's size beside the taps while keys and values of a style are made: normalized, convolved, as tokens.
 _KEY_MAPS = 6
 _BAND_MAPS = 6
 # What allocators waste: blocks freed but not given back, measured up to a half, and libraries' own, about 60 MB.
@@ -28,10 +30,9 @@ _WASTE = 1.5
 # Tiles leave more behind: their blocks come and go, and are too small for the allocator to map and unmap each by itself.
 _WASTE_OF_TILES = 4 / 3
 _OVERHEAD = 96 << 20
-# Convolutions on each of the encoder's levels, and maps of the first level's width that exist at once on the way back.
-_CONVOLUTIONS = (2, 2, 4, 4, 1)
+# Maps of the first level's width that exist at once on the way back.
 _LIVE_GRADIENTS = 4
-# What the first backward pass and the first optimiser of a process load and set up, measured.
+# What the first backward pass and the first optimizer of a process load and set up, measured.
 _OVERHEAD_OF_GRADIENTS = 128 << 20
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -99,7 +100,7 @@ def gradient_bytes(images: Size, widths: Sequence[int], pictures: int) -> int:
     batch, height, width = images
     kept = 3.0 * pictures + 6.0  # maps of each level's size, in channels a pixel: conv0's result and its padded copy
     below = 3
-    for level, (channels, convolutions) in enumerate(zip(widths, _CONVOLUTIONS, strict=True)):
+    for level, (channels, convolutions) in enumerate(zip(widths, CONVOLUTIONS_BY_LEVEL, strict=True)):
         # Of every convolution the padded input and what ReLU leaves; of pooling the result and, twice as wide, where from.
         pooled = 3 * below if level else 0
         kept += (pooled + below + (2 * convolutions - 1) * channels) / 4**level
@@ -137,7 +138,7 @@ def resident_bytes(field: Literal["VmHWM", "VmRSS"]) -> int:
 
 
 def check_memory(needed: int, device: torch.device | str, doing: str) -> None:
-    """See that `needed` bytes can be had on `device`.
+    """Raise unless `needed` bytes can be had on `device`.
 
     Args:
         needed: An upper bound.

@@ -1,4 +1,4 @@
-"""Styles as a stylisation takes them: pictures, or what a method made of them beforehand."""
+"""Styles as a stylization takes them: pictures, or what a method made of them beforehand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class EncodedStyle:
-    """What a method keeps of a style: encode it once and stylise many contents with it.
+    """What a method keeps of a style: encode it once and stylize many contents with it.
 
     Attributes:
         method: The method that made it, which alone can read the values.
@@ -28,7 +28,7 @@ class EncodedStyle:
 
 @dataclass(frozen=True)
 class Style:
-    """One of the styles of a stylisation.
+    """One of the styles of a stylization.
 
     Attributes:
         image: (B, 3, H', W') in [0, 1], or (1, 3, H', W') for all contents, or what `Stylizer.encode_style` returned.

@@ -7,7 +7,7 @@ on these; and merge convolution and decoder run on tiles again. Interior edges n
 padded as ever.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Literal
 
@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ieast.layers.attention import StyleAttention, StyleAttentionTransform
-from ieast.layers.statistics import mean_std
-from ieast.models.encoder import REDUCTION, SMALLEST_SIDE, STYLE_TAPS, Encoder, Taps
+from ieast.layers.attention import TRANSFORM_TAPS
+from ieast.models.encoder import Encoder, Taps
+from ieast.models.vgg19 import REDUCTION, SMALLEST_SIDE, STYLE_TAPS
 
 Tile = int | None | Literal["auto"]
 
@@ -25,8 +25,6 @@ CELL = 8
 """Pixels a side of one position of relu4_1."""
 CELLS = {name: 2**level for level, name in enumerate(STYLE_TAPS)}
 """Pixels a side of one position of each tap."""
-TRANSFORM_TAPS = ("relu4_1", "relu5_1")
-"""What style attention looks at."""
 
 # How far relu5_1 sees: convolutions with radius 1, at every level as many as lie on the way (2, 2, 4, 4, 1), are
 # 2·1 + 2·2 + 4·4 + 4·8 + 1·16 = 70 pixels, here rounded up to whole positions of relu5_1.
@@ -39,12 +37,9 @@ DECODER_HALO = 5
 AUTO_PIXELS = 1024 * 1536
 AUTO_TILE = 1024
 
-# Content positions whose attention is computed at once.
-BAND_TOKENS = 16384
-
 
 def check_tile(tile: Tile) -> None:
-    """See that `tile` is one.
+    """Raise unless `tile` is one.
 
     Raises:
         ValueError: It is neither None, `auto`, nor a positive multiple of 16.
@@ -87,7 +82,7 @@ def encode(encoder: Encoder, images: Tensor, multiple: int, tile: Tile, names: S
     for (top, bottom), (left, right) in product(_parts(height, side, REDUCTION), _parts(width, side, REDUCTION)):
         upper, lower = max(0, top - ENCODER_HALO), min(height, bottom + ENCODER_HALO)
         first, last = max(0, left - ENCODER_HALO), min(width, right + ENCODER_HALO)
-        taps = encoder(_window(images, (upper, lower), (first, last)), deepest=max(names))
+        taps = encoder(_window(images, (upper, lower), (first, last)), names)
         if (lower - upper, last - first) == (height, width):
             return {name: taps[name] for name in names}
         for name in names:
@@ -99,18 +94,6 @@ def encode(encoder: Encoder, images: Tensor, multiple: int, tile: Tile, names: S
             part = taps[name][..., rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
             maps[name][..., rows, columns] = part
     return maps
-
-
-def attend(transform: StyleAttentionTransform, content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
-    """What `transform` merges, (B, C, H/8, W/8), in bands of content positions.
-
-    Args:
-        transform: T.
-        content: Taps of contents whose sides are multiples of 16, so that relu4_1 has twice the sides of relu5_1.
-        style: Taps of as many styles, or of one for all contents.
-    """
-    coarse = _attend_block(transform.sanet5_1, content["relu5_1"], style["relu5_1"])
-    return _attend_block(transform.sanet4_1, content["relu4_1"], style["relu4_1"], coarse)
 
 
 def decode(
@@ -177,24 +160,3 @@ def _window(images: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> 
 def _empty_map(like: Tensor, height: int, width: int, cell: int) -> Tensor:
     shape = (*like.shape[:2], -(-height // cell), -(-width // cell))
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
-
-
-def _attend_block(block: StyleAttention, content: Tensor, style: Tensor, coarse: Tensor | None = None) -> Tensor:
-    """`block` on `content`, plus `coarse` of half its size, upsampled."""
-    height, width = content.shape[-2:]
-    statistics = mean_std(content)
-    key, value = (tokens.expand(len(content), -1, -1, -1) for tokens in block.keys_and_values(style))
-    step = max(2, BAND_TOKENS // width // 2 * 2)  # even, so that bands of `coarse` have whole rows
-    answer: Tensor | None = None
-    for top in range(0, height, step):
-        part = block.mix(content[..., top : top + step, :], statistics, key, value)
-        if coarse is not None:
-            band = coarse[..., top // 2 : (top + step) // 2, :]
-            part = part + F.interpolate(band, size=part.shape[-2:], mode="nearest")
-        if part.shape[-2] == height:
-            return part
-        if answer is None:
-            answer = torch.empty_like(content, dtype=part.dtype, memory_format=torch.channels_last)
-        answer[..., top : top + step, :] = part
-    assert answer is not None
-    return answer

@@ -1,7 +1,6 @@
 """What happens around iterations: checkpoints, pictures, speed, progress."""
 
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from ieast.evaluation.grid import stylization_grid
 from ieast.io.files import atomic_write
 from ieast.io.images import write_image
+from ieast.io.progress import progress_bar
 from ieast.training.module import StyleTransferModule
 
 
@@ -89,8 +89,8 @@ class OrderlyStop(Callback):
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class Pictures(Callback):
-    """Stylises the same contents and styles on an interval, so that progress can be seen."""
+class StylizationGrids(Callback):
+    """Stylizes the same contents and styles on an interval, so that progress can be seen."""
 
     def __init__(self, folder: Path, contents: list[Tensor], styles: list[Tensor], every: int, cell: int):
         self.folder, self.contents, self.styles, self.every, self.cell = folder, contents, styles, every, cell
@@ -120,12 +120,8 @@ class Progress(Callback):
         self._since = (0, 0.0)
 
     def on_train_start(self, trainer: L.Trainer, module: StyleTransferModule) -> None:
-        # A step's output is stored as lines, where a bar that moves ten times a second would drown everything else.
-        interval = 0.2 if sys.stderr.isatty() else 20.0
         disable = not trainer.is_global_zero
-        self.bar = tqdm(
-            total=self.total, initial=module.finished, desc="training", unit="it", mininterval=interval, disable=disable
-        )
+        self.bar = progress_bar(total=self.total, initial=module.finished, desc="training", unit="it", disable=disable)
         self._since = (module.finished, time.perf_counter())
 
     def on_train_batch_end(self, trainer: L.Trainer, module: StyleTransferModule, *_: Any) -> None:

@@ -25,9 +25,10 @@ from ieast.evaluation.agreement import encoder_agreement
 from ieast.io.files import atomic_write
 from ieast.io.images import read_image, to_tensor
 from ieast.losses.functional import relative_squared_error
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.models.encoder import Encoder
 from ieast.models.student import Student
 from ieast.models.teacher import Lifts, Teacher, build_teacher
+from ieast.models.vgg19 import STYLE_TAPS
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress
 from ieast.training.fit import calibration_pictures
@@ -94,8 +95,8 @@ class DistillationModule(IterationModule):
             group["lr"] = group["base_lr"] * self._decay()
         training, progress = self.config.training, self.finished / self.config.training.iterations
         taps = self.student(images, apart=progress < training.apart, leak=training.leak * (1 - progress))
-        wanted, got = self.teacher(images), self.lifts(taps)
-        terms = {tap: relative_squared_error(got[tap], wanted[tap]) for tap in STYLE_TAPS}
+        targets, got = self.teacher(images), self.lifts(taps)
+        terms = {tap: relative_squared_error(got[tap], targets[tap]) for tap in STYLE_TAPS}
         terms["total"] = torch.stack(list(terms.values())).sum()
         self._step(optimizer, terms["total"])
         self.count(terms)
@@ -157,7 +158,7 @@ def _distill(
     facts = facts | provenance(config, prepared)  # now: the code may have changed by the time training ends
     teacher = build_teacher(config.teacher)
     facts["teacher"] = teacher.encoder.digest()
-    teacher.normalise_taps(_calibration_pictures(config, prepared))
+    teacher.normalize_taps(_calibration_pictures(config, prepared))
     module = DistillationModule(config, teacher)
     if training.channels_last:
         module.to(memory_format=torch.channels_last)
@@ -203,7 +204,7 @@ def _loader(config: DistillationConfig, prepared: PreparedDataset, module: Disti
 def _finish(module: DistillationModule, prepared: PreparedDataset) -> tuple[Encoder, pd.DataFrame]:
     """The student in the form it is used in, and how close that comes to its teacher."""
     encoder = module.student.fold()
-    module.lifts.absorb(encoder.normalise_taps(_calibration_pictures(module.config, prepared)))
+    module.lifts.absorb(encoder.normalize_taps(_calibration_pictures(module.config, prepared)))
     encoder.half().float()
     return encoder, encoder_agreement(encoder, module.lifts, module.teacher, _held_out(prepared))
 

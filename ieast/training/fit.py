@@ -20,13 +20,15 @@ from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import ConfigError
 from ieast.experiment import ExperimentConfig
+from ieast.io.files import evenly
 from ieast.io.images import read_image, resize_smallest_side, to_tensor
 from ieast.methods import find, new_model, split_name
-from ieast.models.encoder import Encoder, build_encoder
+from ieast.models.encoder import Encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.models.pretrained import released_or_folder
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.stylizer.base import Stylizer
-from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Pictures, Progress
+from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress, StylizationGrids
 from ieast.training.folders import CHECKPOINT, DECISIVE, FREE_SETTINGS, PICTURES
 from ieast.training.loop import check_resumable, make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
@@ -152,16 +154,16 @@ def _training_styles(stylizer: Stylizer, config: ExperimentConfig, prepared: Pre
     """The styles that batches are dealt from. Few are repeated until they fill one, which CL cannot make pairs of."""
     training = config.training
     styles = stylizer.choose_styles(prepared.training_paths("style"), prepared.scoring_paths("style"))
-    wanted = training.batch_size // 2 * training.devices * training.nodes
-    if stylizer.any_style or len(styles) >= wanted:
+    needed = training.batch_size // 2 * training.devices * training.nodes
+    if stylizer.any_style or len(styles) >= needed:
         return styles
     if config.objective.contrastive_learning:
         raise ConfigError(
-            f"method {config.method} learns {len(styles)} styles, but an iteration with contrastive learning pairs {wanted} "
-            f"different ones (batch_size / 2, times the devices): set model.options.styles to {wanted} or more, or lower "
+            f"method {config.method} learns {len(styles)} styles, but an iteration with contrastive learning pairs {needed} "
+            f"different ones (batch_size / 2, times the devices): set model.options.styles to {needed} or more, or lower "
             "training.batch_size"
         )
-    return [*styles] * math.ceil(wanted / len(styles))
+    return [*styles] * math.ceil(needed / len(styles))
 
 
 def _loader(
@@ -215,7 +217,7 @@ def _loss_network(config: ExperimentConfig, prepared: PreparedDataset) -> Encode
 def _scaled_encoder(chosen: EncoderConfig, config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
     encoder = build_encoder(chosen, config.training.seed)
     if chosen.unit_mean_taps and not chosen.has_unit_mean_taps:
-        means = encoder.normalise_taps(calibration_pictures(prepared.training_paths("content"), config.training.crop))
+        means = encoder.normalize_taps(calibration_pictures(prepared.training_paths("content"), config.training.crop))
         log.info(
             "encoder %s: mean activations were %.2g to %.2g, now 1", encoder.name, min(means.values()), max(means.values())
         )
@@ -230,10 +232,9 @@ def _pairs(config: ExperimentConfig, prepared: PreparedDataset) -> Iterator[tupl
 
 def calibration_pictures(paths: Sequence[Path], crop: int, zoom: float = 1.0) -> Iterator[Tensor]:
     """Crops (1, 3, crop, crop) in [0, 1] of the same evenly spaced pictures every time."""
-    chosen = np.linspace(0, len(paths) - 1, min(len(paths), CALIBRATION_PICTURES)).round().astype(int)
     random = np.random.default_rng(0)
-    for index in chosen:
-        yield read_crop(paths[index], crop, random, zoom)[None].float() / 255
+    for path in evenly(paths, CALIBRATION_PICTURES):
+        yield read_crop(path, crop, random, zoom)[None].float() / 255
 
 
 def _callbacks(
@@ -246,15 +247,14 @@ def _callbacks(
     contents, styles = (_show(paths, cell) for paths in shown)
     return [
         Checkpoints(folder / CHECKPOINT, training.checkpoint_every),
-        Pictures(folder / PICTURES, contents, styles, training.picture_every, cell),
+        StylizationGrids(folder / PICTURES, contents, styles, training.picture_every, cell),
         Progress(total),
         OrderlyStop(),  # last, so that what others do after an iteration is done
     ]
 
 
 def _show(paths: Sequence[Path], size: int, count: int = 4) -> list[Tensor]:
-    chosen = np.linspace(0, len(paths) - 1, min(count, len(paths))).round().astype(int)
-    return [to_tensor(resize_smallest_side(read_image(paths[k], smallest_side=size), size))[0] for k in chosen]
+    return [to_tensor(resize_smallest_side(read_image(path, smallest_side=size), size))[0] for path in evenly(paths, count)]
 
 
 def _hardware(config: ExperimentConfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ieast.experiment import ExperimentConfig
 
 
 class IterationModule(L.LightningModule):
-    """Manual optimisation, counted.
+    """Manual optimization, counted.
 
     `iteration` counts finished iterations; it alone decides what the next batch is, so a checkpoint that holds it continues
     exactly.

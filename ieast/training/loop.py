@@ -154,7 +154,7 @@ def check_resumable(
 
 
 def checkpoint_iterations(folder: Path) -> int:
-    """Iterations that the checkpoint in `folder` has behind it; 0 where there is none that can be read, on which none builds."""
+    """Iterations that the checkpoint in `folder` has behind it; 0 without one that training could go on from."""
     try:
         return int(AtomicCheckpointIO().load_checkpoint(folder / CHECKPOINT)["state_dict"]["iteration"])
     except (FileNotFoundError, UnpicklingError, RuntimeError, KeyError, EOFError, TypeError, ValueError):
@@ -163,8 +163,8 @@ def checkpoint_iterations(folder: Path) -> int:
 
 def _settings(section: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """What stands in `section` of `document`, by full name; the section may also be a single setting."""
-    found = document.get(section, {})
-    return {f"{section}.{key}": value for key, value in found.items()} if isinstance(found, dict) else {section: found}
+    values = document.get(section, {})
+    return {f"{section}.{key}": value for key, value in values.items()} if isinstance(values, dict) else {section: values}
 
 
 @contextmanager

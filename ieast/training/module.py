@@ -16,8 +16,9 @@ from ieast.losses import functional
 from ieast.losses.objective import GeneratedBatch, Identity, Objective
 from ieast.losses.pairs import PairBatch
 from ieast.models.discriminator import MultiScaleDiscriminator
-from ieast.models.encoder import STYLE_TAPS, Encoder, Taps
+from ieast.models.encoder import Encoder, Taps
 from ieast.models.heads import ProjectionHead
+from ieast.models.vgg19 import STYLE_TAPS
 from ieast.stylizer.base import Originals, Stylizer
 from ieast.training.iterations import IterationModule
 from ieast.training.optimizers import make_optimizer
@@ -64,7 +65,7 @@ class StyleTransferModule(IterationModule):
             for network in self.networks():
                 network.compile(mode=None if mode is True else mode)
 
-    # -- optimisers -----------------------------------------------------------------------------------------------------
+    # -- optimizers -----------------------------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> list[Optimizer]:
         """One for the generator with its heads and, under EL, Adam for the discriminator."""
@@ -126,7 +127,7 @@ class StyleTransferModule(IterationModule):
             terms = self._reconstruct(torch.cat([content, style]))
         else:
             self._freeze()
-            terms = self._stylise(content, style, batch["style_index"])
+            terms = self._stylize(content, style, batch["style_index"])
         if self.config.training.ema_decay is not None:
             self.average.update_parameters(nn.ModuleDict(self.stylizer.parts()))
         self.count(terms)
@@ -141,7 +142,7 @@ class StyleTransferModule(IterationModule):
         for name in self.stylizer.frozen:  # what learnt to reconstruct and stays; without gradients it costs less
             self.stylizer.parts()[name].requires_grad_(False)
 
-    def _stylise(self, content: Tensor, style: Tensor, style_index: Tensor) -> dict[str, Tensor]:
+    def _stylize(self, content: Tensor, style: Tensor, style_index: Tensor) -> dict[str, Tensor]:
         generator, *adversary = self._optimizers()
         every = self.config.training.identity_every
         has_identity = self.config.objective.has_identity and self.finished % every == 0
@@ -166,11 +167,11 @@ class StyleTransferModule(IterationModule):
     def _generate(self, content: Tensor, style: Tensor, style_index: Tensor, has_identity: bool) -> GeneratedBatch:
         """I_sc of the pair batch, where asked for I_cc and I_ss of the distinct pictures, and the taps of all of them."""
         n, pictures_in = len(content), torch.cat([content, style])  # each distinct picture once
-        conv4_2 = self.objective.needs_conv4_2
-        seen = self._seen_by_losses
+        seen, layers = self._seen_by_losses, self.objective.layers
         with torch.no_grad():
-            taps = self.stylizer.encoder(pictures_in, conv4_2)
-            content_taps, style_taps = _split(taps if self.loss_network is None else seen(pictures_in, conv4_2), [n, n])
+            # The transform looks at some of the five, and losses at all and perhaps one more.
+            taps = self.stylizer.encoder(pictures_in, layers if self.loss_network is None else STYLE_TAPS)
+            content_taps, style_taps = _split(taps if self.loss_network is None else seen(pictures_in, layers), [n, n])
         originals = Originals(pictures_in, taps, torch.cat([style_index, style_index]))
         pairs = PairBatch.of(n, content.device)
         # One pass for b stylizations and b identity reconstructions: contents 0..n-1, styles n..2n-1 of the originals.
@@ -180,7 +181,7 @@ class StyleTransferModule(IterationModule):
             *(originals.pick(chosen, self.stylizer.taps) for chosen in (as_content, as_style))
         )
         sizes = [2 * n, n, n] if has_identity else [2 * n]
-        pictures, made_taps = images.split(sizes), _split(seen(images, conv4_2), sizes)
+        pictures, made_taps = images.split(sizes), _split(seen(images, layers), sizes)
         return GeneratedBatch(
             pairs=pairs,
             content=content,
@@ -228,11 +229,11 @@ class StyleTransferModule(IterationModule):
         objective, weights = self.config.objective, self.config.objective.weights
         pixels = features = variation = images.new_zeros(())
         for reconstructed in self.stylizer.reconstruct(originals):
-            made = seen(reconstructed)
+            made_taps = seen(reconstructed)
             in_pixels, in_taps = functional.identity_loss(
                 reconstructed,
                 images,
-                [made[tap] for tap in STYLE_TAPS],
+                [made_taps[tap] for tap in STYLE_TAPS],
                 [taps[tap] for tap in STYLE_TAPS],
                 objective.distance,
                 objective.unit,

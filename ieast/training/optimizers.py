@@ -1,4 +1,4 @@
-"""The optimisers training can choose from."""
+"""The optimizers training can choose from."""
 
 from typing import Any
 

@@ -23,13 +23,13 @@ def provenance(config: Document, prepared: PreparedDataset) -> dict[str, Any]:
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that decide results, of those that are installed."""
-    found = {}
+    versions = {}
     for name in ("ieast", "torch", "torchvision", "lightning", "lpips", "numpy", "pillow", "mlflow", "zenml", "dvc"):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def git_commit() -> str:

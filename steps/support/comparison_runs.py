@@ -101,8 +101,8 @@ def stability_figures(
 def children_of(parent: Run) -> list[Run]:
     """The compared runs below `parent`, the oldest first."""
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
-    found = MlflowClient().search_runs([parent.info.experiment_id], query, order_by=["attributes.start_time ASC"])
-    return [run for run in found if "variant" in run.data.tags]
+    runs = MlflowClient().search_runs([parent.info.experiment_id], query, order_by=["attributes.start_time ASC"])
+    return [run for run in runs if "variant" in run.data.tags]
 
 
 def outcome_of(run: Run) -> Outcome:

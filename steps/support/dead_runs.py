@@ -56,7 +56,7 @@ class Running(BaseModel):
 
 
 def close_dead_runs(work_folder: Path) -> None:
-    """Close the runs in `work_folder` whose process is gone, in MLflow as KILLED and in ZenML as failed; note the present one."""
+    """Close the runs in `work_folder` whose process is gone, as KILLED in MLflow and failed in ZenML; note the present one."""
     run = active_run()
     folder = work_folder / "runs"
     for path in sorted(folder.glob("*.json")):

@@ -41,7 +41,7 @@ def write_summary(config: ExperimentConfig, verdict: Verdict, scores: Mapping[st
         f"  all versions        ieast models {name}",
         f"  checkpoint, model   {folder}",
         f"  picture             {grid}",
-        f"  stylise with it     ieast stylize CONTENT STYLE -o OUT --model {folder / 'model'}",
+        f"  stylize with it     ieast stylize CONTENT STYLE -o OUT --model {folder / 'model'}",
         f"  in a browser        make ui, or: mlflow ui --backend-store-uri {store}",
     ]
     return keep_summary(work, lines)

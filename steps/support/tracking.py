@@ -75,8 +75,8 @@ def mirror_champion(name: str) -> None:
 
     A champion that was registered by another ZenML is not known here, and leaves the stage where it is.
     """
-    found = Client().list_model_versions(model=name, run_metadata=f"mlflow_model:{name} v{champion_version(name)}")
-    for version in found.items:
+    versions = Client().list_model_versions(model=name, run_metadata=f"mlflow_model:{name} v{champion_version(name)}")
+    for version in versions.items:
         version.set_stage("production", force=True)
 
 

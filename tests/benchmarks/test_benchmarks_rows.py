@@ -78,5 +78,5 @@ def test_on_a_gpu_the_fastest_way_counts_and_the_others_are_said(monkeypatch):
     assert asked == [("vgg19", "bf16-mixed", 16, 256, "gpu", compile) for compile in (False, True, "reduce-overhead")]
     assert (row.found, row.verdict, row.possible) == (pytest.approx(9), "aim", pytest.approx(1 / 3))
     assert "compile reduce-overhead" in row.what
-    assert "33.3 iterations/s of 30 aimed at; 300 TFLOP/s, a model FLOP utilisation of 50%" in row.note
+    assert "33.3 iterations/s of 30 aimed at; 300 TFLOP/s, a model FLOP utilization of 50%" in row.note
     assert "compile False 50.0 ms, compile True 40.0 ms" in row.note

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import QUICKSTART, SMALL, draw_dataset, merge
+from helpers.configurations import QUICKSTART, SMALL, merge
+from helpers.datasets import draw_dataset
 
 ROOT = Path(__file__).parents[2]
 MISSING_ELSEWHERE = ("av", "zenml", "mlflow", "dvc", "alembic", "sqlmodel")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from helpers.videos import write_video
 from PIL import Image
 from typer.testing import CliRunner
@@ -22,7 +22,8 @@ from ieast.io.listing import list_frames
 from ieast.io.video import probe, read_video_frames
 from ieast.layers.colour import match_colours
 from ieast.methods import new_model
-from ieast.models.encoder import WIDTHS, build_encoder
+from ieast.models.encoder_weights import build_encoder
+from ieast.models.vgg19 import WIDTHS
 from ieast.stylizer.memory import stylization_bytes
 
 runner = CliRunner()
@@ -32,7 +33,7 @@ runner = CliRunner()
 def model(tmp_path_factory):
     torch.manual_seed(0)
     encoder = build_encoder(EncoderConfig(name="vgg19-compact", weights="untrained"))
-    encoder.normalise_taps([torch.rand(2, 3, 64, 64)])
+    encoder.normalize_taps([torch.rand(2, 3, 64, 64)])
     stylizer = new_model("ieast", encoder, ModelConfig(attention_start="identity"))
     with torch.no_grad():  # spread the untrained decoder's output over the range of a picture
         stylizer.decoder.conv1_1.weight.mul_(8)
@@ -258,7 +259,7 @@ def test_a_picture_too_large_for_memory_is_refused_with_what_it_needs(fails, pic
     # 101x75 is computed as 112x80; the style as it is
     needed = stylization_bytes((1, 80, 112), [(1, 64, 48)], WIDTHS["vgg19-compact"]) / 1e9
     assert fails(*pictures, "-o", tmp_path / "out.png") == (
-        f"stylising 1 x 101x75 pixels needs up to {needed:.1f} GB of memory on cpu, and 0.0 GB are available. Make the picture "
+        f"stylizing 1 x 101x75 pixels needs up to {needed:.1f} GB of memory on cpu, and 0.0 GB are available. Make the picture "
         "smaller, look at the style smaller (--style-size), or close other programs"
     )
 
@@ -289,7 +290,7 @@ def test_a_bad_file_in_a_folder_is_said_when_all_others_are_done(model, folders,
     assert "4 pictures made, 0 kept" in result.output
     assert isinstance(result.exception, IeastError)
     first, second = str(result.exception).splitlines()
-    assert first == "1 pictures could not be stylised; all others are there:"
+    assert first == "1 pictures could not be stylized; all others are there:"
     assert second.startswith(f"  {folders[0] / '1.png'}: is not an image in a known format")
 
 

@@ -13,7 +13,8 @@ import mlflow
 import pandas as pd
 import pytest
 import yaml
-from conftest import QUICKSTART, draw_dataset, merge
+from helpers.configurations import QUICKSTART, merge
+from helpers.datasets import draw_dataset
 from helpers.dvc_repositories import git, new_repository, record
 from helpers.registries import Registry
 from typer.testing import CliRunner

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,7 +65,7 @@ def test_a_word_that_cannot_be_shown_is_shown_otherwise(tmp_path):
     assert done.stdout == b"said bild-\\udcfc.png\n" * 2
 
 
-def test_a_folder_is_stylised_when_nothing_can_be_said(tmp_path):
+def test_a_folder_is_stylized_when_nothing_can_be_said(tmp_path):
     for number, name in enumerate(("photos/a", "photos/b", "painting")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         draw_picture(number, 32, 24).save(tmp_path / f"{name}.png")

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import PICTURES
+from helpers.datasets import PICTURES
 from PIL import Image
 
 from ieast.data.batches import CONTENT, STYLE, PairBatches, PictureCache, iteration_loader, read_crop

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from ieast.evaluation.agreement import encoder_agreement
-from ieast.models.encoder import STYLE_TAPS, Encoder
+from ieast.models.encoder import Encoder
 from ieast.models.teacher import FULL_WIDTHS, Lifts, Teacher
+from ieast.models.vgg19 import STYLE_TAPS
 
 
 def fixed(taps_of):

@@ -4,7 +4,8 @@ import torch
 from skimage.metrics import structural_similarity
 
 from ieast.evaluation.distances import CFSD_POSITIONS, cfsd, content_distance, content_ssim, style_distance
-from ieast.models.encoder import CONVOLUTIONS, STYLE_TAPS, build_encoder
+from ieast.models.encoder_weights import build_encoder
+from ieast.models.vgg19 import CONVOLUTIONS, STYLE_TAPS
 
 
 def picture(seed: int, height: int = 40, width: int = 48) -> torch.Tensor:
@@ -28,16 +29,16 @@ def test_style_distance_is_the_squared_difference_of_statistics_in_units_of_the_
     assert float(style_distance(encoder, stylized, style)) == pytest.approx(expected, rel=1e-4)
 
 
-def test_content_distance_is_the_squared_difference_of_normalised_features(encoder):
+def test_content_distance_is_the_squared_difference_of_normalized_features(encoder):
     stylized, content = picture(0), picture(1)
     taps, wanted = encoder(stylized), encoder(content)
     expected = 0.0
     for tap in ("relu4_1", "relu5_1"):
-        normalised = []
+        normalized = []
         for features in (taps[tap], wanted[tap]):
             mean, deviation = statistics(features)
-            normalised.append((features[0].double().numpy() - mean[:, None, None]) / deviation[:, None, None])
-        expected += np.mean((normalised[0] - normalised[1]) ** 2)
+            normalized.append((features[0].double().numpy() - mean[:, None, None]) / deviation[:, None, None])
+        expected += np.mean((normalized[0] - normalized[1]) ** 2)
     assert float(content_distance(encoder, stylized, content)) == pytest.approx(expected, rel=1e-3)
 
 

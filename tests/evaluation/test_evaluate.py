@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import draw_dataset
+from helpers.datasets import draw_dataset
 from PIL import Image
 
 from ieast.checkpoint import EncoderCard, ModelCard
@@ -24,7 +24,7 @@ from ieast.evaluation.report import html_report
 from ieast.evaluation.statistics import mean_interval
 from ieast.evaluation.temporal import score_clip
 from ieast.methods.adain import AdaIn
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 
 PAIR_NAMES = ("style_distance", "content_distance", "content_ssim", "content_encoder_tap_distance", "cfsd")
 CLIP_NAMES = (

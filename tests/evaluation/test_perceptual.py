@@ -12,7 +12,7 @@ import torchvision.models
 
 from ieast.errors import WeightsError
 from ieast.evaluation.perceptual import EncoderTapDistance, Lpips, perceptual_distance, require_weights
-from ieast.models.encoder import STYLE_TAPS
+from ieast.models.vgg19 import STYLE_TAPS
 
 # The package asks torchvision for weights in a way that torchvision has deprecated.
 pytestmark = [
@@ -160,8 +160,8 @@ def test_lpips_is_quiet(squeeze, capsys):
 def expected_message(net: str, hub: Path) -> str:
     file = FILES[net]
     return (
-        f"LPIPS ({net}) needs {file}, which could not be had from https://download.pytorch.org/models/{file} "
-        f"(<urlopen error no network>). On a machine without network, put the file into {hub} (or set TORCH_HOME), "
+        f"The backbone of LPIPS ({net}) could not be had from https://download.pytorch.org/models/{file} (<urlopen error no "
+        f"network>). On a machine without network, put the file {file} into {hub} (or set TORCH_HOME), "
         "or set evaluation.perceptual_distance to `encoder-taps`"
     )
 

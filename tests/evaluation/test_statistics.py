@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ieast.errors import DataError
-from ieast.evaluation.statistics import compare, mean_interval, ratio_interval, summarise
+from ieast.evaluation.statistics import compare, mean_interval, ratio_interval, summarize
 
 
 def test_the_interval_is_the_percentiles_of_means_of_resamples():
@@ -72,7 +72,7 @@ def scores() -> pd.DataFrame:
 
 
 def test_seeds_are_averaged_on_each_unit_before_units_are_resampled(scores):
-    found = summarise(scores, ["flicker"], ["clip"]).set_index("variant").loc["full"]
+    found = summarize(scores, ["flicker"], ["clip"]).set_index("variant").loc["full"]
     per_clip = [scores[(scores["variant"] == "full") & (scores["clip"] == f"clip{k}")]["flicker"].mean() for k in range(6)]
     expected = mean_interval(per_clip)
     assert (found["mean"], found["low"], found["high"], found["units"]) == pytest.approx(
@@ -94,7 +94,7 @@ def test_a_comparison_is_paired(scores):
         (expected.mean, expected.low, expected.high)
     )
     # Clips differ far more than variants do; only pairing shows the difference.
-    means = summarise(scores, ["flicker"], ["clip"]).set_index("variant")
+    means = summarize(scores, ["flicker"], ["clip"]).set_index("variant")
     assert means.loc["full", "high"] > means.loc["no-cl", "low"]
     assert flicker["low"] > 0.05
     assert flicker["wins"] == 0
@@ -123,7 +123,7 @@ def test_units_that_no_variant_was_measured_on_are_left_out(scores):
     found = compare(scores, "full", ["flicker"], ["clip"])
     assert found["units"].tolist() == [5]
     assert found["difference"].notna().all()
-    assert summarise(scores, ["flicker"], ["clip"])["units"].tolist() == [5, 5]
+    assert summarize(scores, ["flicker"], ["clip"])["units"].tolist() == [5, 5]
 
 
 def test_a_failure_of_one_variant_or_seed_is_not_passed_over(scores):
@@ -131,12 +131,12 @@ def test_a_failure_of_one_variant_or_seed_is_not_passed_over(scores):
     found = compare(scores, "full", ["flicker"], ["clip"]).iloc[0]
     assert math.isnan(found["difference"])
     assert math.isnan(found["wins"])
-    means = summarise(scores, ["flicker"], ["clip"]).set_index("variant")["mean"]
+    means = summarize(scores, ["flicker"], ["clip"]).set_index("variant")["mean"]
     assert math.isfinite(means["full"])
     assert math.isnan(means["no-cl"])
 
 
-@pytest.mark.parametrize("function", [summarise, lambda table, *rest: compare(table, "full", *rest)])
+@pytest.mark.parametrize("function", [summarize, lambda table, *rest: compare(table, "full", *rest)])
 def test_variants_scored_on_different_units_are_refused(scores, function):
     lacking = scores[(scores["variant"] == "full") | (scores["clip"] != "clip3")]
     message = (
@@ -157,11 +157,11 @@ def test_a_seed_scored_on_fewer_units_is_refused(scores):
 
 def test_a_missing_column_or_baseline_is_named(scores):
     with pytest.raises(DataError, match=r"^the table of scores has no column 'warping'; it has "):
-        summarise(scores, ["warping"], ["clip"])
+        summarize(scores, ["warping"], ["clip"])
     with pytest.raises(DataError, match=r"^there is no variant 'sanet' to compare with; the table has \['full', 'no-cl'\]$"):
         compare(scores, "sanet", ["flicker"], ["clip"])
     with pytest.raises(DataError, match=r"^the table of scores is empty$"):
-        summarise(scores.head(0), ["flicker"], ["clip"])
+        summarize(scores.head(0), ["flicker"], ["clip"])
 
 
 def test_a_ratio_weighs_units_by_their_wholes():

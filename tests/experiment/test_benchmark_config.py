@@ -30,7 +30,7 @@ def test_others_are_compared_with_the_first_unless_another_is_named():
         ([], {}, "methods: Tuple should have at least 1 item"),
         (["adain", "adain"], {}, r"holds a name twice; give one of them a `label`"),
         (["nonsense"], {}, r"there is no method 'nonsense'; known are adain, "),
-        (["wct+el"], {}, r"method wct\+el: EL and CL need a method that learns to stylise"),
+        (["wct+el"], {}, r"method wct\+el: EL and CL need a method that learns to stylize"),
         ([{"method": "adain", "model": "ieast"}], {}, "give either `method`, which is trained, or `model`"),
         ([{"label": "x"}], {}, "give either `method`, which is trained, or `model`"),
         ([{"model": "ieast"}], {}, "model ieast needs a `label`"),

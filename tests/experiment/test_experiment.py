@@ -72,6 +72,7 @@ def test_loss_weights_are_those_of_eq_7_and_4(preset):
         "content_contrastive": 0.3,
         "identity_pixels": 50,
         "identity_taps": 1,
+        "bands": 0,
         "total_variation": 0,
     }
 
@@ -225,7 +226,7 @@ def test_where_an_encoder_comes_from_decides_whether_its_taps_are_scaled(encoder
 
 @pytest.mark.parametrize(
     ("external", "contrastive", "method"),
-    [(True, True, "ieast"), (True, False, "ieast-without-cl"), (False, True, "ieast-without-el"), (False, False, "sanet")],
+    [(True, True, "ieast"), (True, False, "ieast-no-cl"), (False, True, "ieast-no-el"), (False, False, "sanet")],
 )
 def test_the_switches_name_the_method(external, contrastive, method):
     objective = {"external_learning": external, "contrastive_learning": contrastive}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-SWITCHES = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -37,7 +37,7 @@ def chromium(folder: Path):
     if program is None:
         pytest.skip("no Chromium or Chrome is on the PATH")
     client = pytest.importorskip("websockets.sync.client")
-    command = [program, *SWITCHES, f"--user-data-dir={folder}", "about:blank"]
+    command = [program, *FLAGS, f"--user-data-dir={folder}", "about:blank"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             port = until(lambda: _port(folder), "Chromium opens its port")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from PIL import Image
 
 from ieast.study.build import build_study

@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from conftest import SMALL, merge
+from helpers.configurations import SMALL, merge
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 

@@ -16,7 +16,7 @@ from filelock import FileLock
 from helpers.videos import NTSC, audio_of, audio_packets_of, draw_frame, stamps_of, turned, write_video
 from PIL import Image, ImageOps
 
-import ieast.io.video.stylising as stylising
+import ieast.io.video.stylizing as stylizing
 from ieast.errors import DataError, ImageError, OutputError, VideoError
 from ieast.io.clips import list_clips, read_frames
 from ieast.io.files import DiskFullError
@@ -99,7 +99,7 @@ def test_the_identity_keeps_everything(clip, tmp_path, suffix):
     assert left_behind(tmp_path) == []
 
 
-def test_the_result_is_stylised(clip, tmp_path):
+def test_the_result_is_stylized(clip, tmp_path):
     convert(clip, tmp_path / "new.mp4", ImageOps.invert)
     assert difference(pictures(tmp_path / "new.mp4"), [255 - picture for picture in pictures(clip)]) < LOSS
 
@@ -360,7 +360,7 @@ def test_another_identity_source_or_form_starts_afresh(clip, tmp_path):
             convert(source, tmp_path / "new.mp4", Counting(stop=count), **options)
 
     stop_after(20)
-    stop_after(0, identity="other model")  # nothing could be taken over, so its first frame is stylised at once
+    stop_after(0, identity="other model")  # nothing could be taken over, so its first frame is stylized at once
     stop_after(20, identity="other model")
     os.utime(source, ns=(0, 0))
     stylize = Counting()
@@ -385,12 +385,12 @@ def test_memory_does_not_grow_with_the_clip(tmp_path):
 
 
 def test_a_size_that_changed_is_a_mistake_of_the_caller(clip, tmp_path):
-    with pytest.raises(ValueError, match=r"the stylised frame has \(32, 24\) pixels, but the frame has \(64, 48\)"):
+    with pytest.raises(ValueError, match=r"the stylized frame has \(32, 24\) pixels, but the frame has \(64, 48\)"):
         convert(clip, tmp_path / "new.mp4", lambda image: image.resize((32, 24)))
 
 
 def refused(match, source, destination, stylize=None, error=VideoError, **options):
-    """See that it is refused, if no `stylize` is given before any frame is stylised, and that nothing is written."""
+    """Check that it is refused, if no `stylize` is given before any frame is stylized, and that nothing is written."""
     stylize = stylize or Counting(stop=0)
     with pytest.raises(error, match=match):
         convert(source, destination, stylize, **options)
@@ -416,7 +416,7 @@ def test_destinations_that_are_refused(clip, tmp_path):
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").touch()
-    refused(r"foreign: holds thesis\.txt, and it was not made by a stylisation, so its files would be lost", clip, foreign)
+    refused(r"foreign: holds thesis\.txt, and it was not made by a stylization, so its files would be lost", clip, foreign)
     (foreign / MARK).touch()
     refused(r"foreign: holds thesis\.txt, which is not a frame of an earlier result and would be lost", clip, foreign)
     (tmp_path / ".new.mp4.partial").mkdir()
@@ -599,8 +599,8 @@ def test_a_full_disk_is_said_and_the_job_continues(clip, tmp_path, monkeypatch, 
 
 def test_the_bar_knows_the_total(clip, tmp_path, monkeypatch):
     bars = []
-    real = stylising.tqdm
-    monkeypatch.setattr(stylising, "tqdm", lambda **options: bars.append(real(**options)) or bars[-1])
+    real = stylizing.progress_bar
+    monkeypatch.setattr(stylizing, "progress_bar", lambda **options: bars.append(real(**options)) or bars[-1])
     monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
     stylize_clip(clip, tmp_path / "new.mp4", keep, identity="")
     assert (bars[0].total, bars[0].n, bars[0].mininterval) == (30, 30, 20.0)
@@ -624,6 +624,6 @@ def test_another_clips_frames_of_the_same_names_are_not_replaced(tmp_path):
         for frame in range(3):
             (tmp_path / name).mkdir(exist_ok=True)
             Image.new("RGB", (16, 16), (100 * number, 0, 0)).save(tmp_path / name / f"{frame}.png")
-    with pytest.raises(VideoError, match=r"two: holds 0\.png, and it was not made by a stylisation"):
+    with pytest.raises(VideoError, match=r"two: holds 0\.png, and it was not made by a stylization"):
         stylize_clip(tmp_path / "one", tmp_path / "two", lambda frame: frame, identity="x", progress=False)
     assert Image.open(tmp_path / "two" / "0.png").getpixel((0, 0)) == (100, 0, 0)

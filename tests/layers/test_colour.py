@@ -1,15 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from helpers.trainings import draw
 from scipy.linalg import sqrtm
 
 from ieast.layers.colour import luminance, match_colours, with_colours_of
 
 Y = np.array([0.299, 0.587, 0.114])  # of YIQ (NTSC)
-
-
-def draw(batch, height, width, seed=0):
-    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
 def pixels(images):
@@ -33,7 +30,7 @@ def extremes():
     return torch.cat([draw(1, 64, 64), content]), torch.cat([draw(1, 64, 64, seed=1), stylized])
 
 
-def test_the_stylised_luminance_stays_even_in_8_bits():
+def test_the_stylized_luminance_stays_even_in_8_bits():
     content, stylized = extremes()
     made = with_colours_of(content, stylized)
     assert made.min() >= 0
@@ -102,7 +99,7 @@ def test_one_style_is_matched_to_each_content():
 def test_large_pictures_are_summed_in_chunks(monkeypatch):
     style, content = tinted(1, 20, 30, 1), draw(1, 25, 16, seed=2)
     whole = match_colours(style, content)
-    monkeypatch.setattr("ieast.layers.colour._CHUNK", 7)
+    monkeypatch.setattr("ieast.layers.whitening.BLOCK_VALUES", 21)
     torch.testing.assert_close(match_colours(style, content), whole)
 
 

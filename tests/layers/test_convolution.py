@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from ieast.errors import ConfigError
 from ieast.layers.convolution import ReflectedConvolution, mirrored
-from ieast.stylization.session import Look
+from ieast.stylization.session import StylizeOptions
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (9, 1), (1, 1)])
@@ -27,4 +27,4 @@ def test_under_autocast_borders_stay_in_their_precision():
 
 def test_an_unknown_precision_is_refused_by_name():
     with pytest.raises(ConfigError, match="precision is 'int8'; it must be one of fp32, bf16"):
-        Look(precision="int8").check(1)
+        StylizeOptions(precision="int8").check(1)

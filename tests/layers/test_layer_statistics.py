@@ -42,9 +42,9 @@ def test_std_of_a_constant_map_has_a_finite_gradient():
     assert torch.isfinite(features.grad).all()
 
 
-def test_normalised_features_equal_the_reference():
+def test_normalized_features_equal_the_reference():
     features = draw_taps(1, offset=3)[1]
-    expected = reference.normalised(exact(features))
+    expected = reference.normalized(exact(features))
     torch.testing.assert_close(mean_variance_norm(features).double(), expected, rtol=1e-4, atol=1e-5)
 
 

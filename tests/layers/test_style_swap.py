@@ -75,7 +75,7 @@ def test_matches_and_paste_are_those_of_loops(size, style_size, side):
     torch.testing.assert_close(paste(style, matches, side), slow_paste(style, matches, side))
 
 
-def test_matching_is_a_convolution_with_normalised_patches_and_pasting_a_transposed_one():
+def test_matching_is_a_convolution_with_normalized_patches_and_pasting_a_transposed_one():
     content, style = draw(1, 4, 6, 7), draw(1, 4, 5, 8, seed=1)
     patches = F.unfold(F.pad(style, (2, 2, 2, 2), mode="reflect"), 5)[0].T.reshape(40, 4, 5, 5)
     kernels = patches / patches.flatten(1).norm(dim=1)[:, None, None, None]

@@ -53,7 +53,7 @@ def test_style_loss_works_on_maps_of_different_sizes(distance):
 def test_content_loss_equals_the_reference(distance, layers):
     names = ("conv4_2",) if layers == "conv4_2" else ("relu4_1", "relu5_1")
     a, b = dict(zip(names, draw_taps(5), strict=False)), dict(zip(names, draw_taps(6, offset=1), strict=False))
-    found = functional.content_loss(list(a.values()), list(b.values()), distance, normalise=layers != "conv4_2")
+    found = functional.content_loss(list(a.values()), list(b.values()), distance, normalize=layers != "conv4_2")
     assert found.item() == pytest.approx(reference.content(exact(a), exact(b), distance, layers).item(), rel=1e-5)
 
 
@@ -61,13 +61,13 @@ def test_content_loss_equals_the_reference(distance, layers):
 def test_content_loss_by_hand(distance, expected):
     # The first sample differs by (3, 4), whose norm is 5; the second by (5, 12), whose norm is 13.
     a, b = torch.cat([row(3, 4), row(6, 12)]), torch.cat([row(0, 0), row(1, 0)])
-    assert functional.content_loss([a], [b], distance, normalise=False).item() == pytest.approx(expected)
+    assert functional.content_loss([a], [b], distance, normalize=False).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("distance", "expected"), [("l2", 2), ("mse", 2)])
-def test_normalised_content_loss_by_hand(distance, expected):
+def test_normalized_content_loss_by_hand(distance, expected):
     # (1, 3) and (9, 1) become (-1, 1)/√2 and (1, -1)/√2: apart by √2 in both positions.
-    found = functional.content_loss([row(1, 3)], [row(9, 1)], distance, normalise=True)
+    found = functional.content_loss([row(1, 3)], [row(9, 1)], distance, normalize=True)
     assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_identity_loss_by_hand(distance, in_pixels, in_taps):
     assert (pixels.item(), taps.item()) == (in_pixels, in_taps)
 
 
-@pytest.mark.parametrize("loss", [functional.style_loss, partial(functional.content_loss, normalise=False)])
+@pytest.mark.parametrize("loss", [functional.style_loss, partial(functional.content_loss, normalize=False)])
 def test_lists_of_different_lengths_are_refused(loss):
     taps = draw_taps(0)
     with pytest.raises(ValueError, match="shorter"):

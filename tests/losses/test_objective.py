@@ -6,8 +6,10 @@ import torch
 from ieast.config import ObjectiveConfig
 from ieast.experiment import ExperimentConfig
 from ieast.losses.objective import Objective
+from ieast.losses.pyramid import band_loss
 from ieast.methods import new_model
 from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import STYLE_TAPS
 from ieast.training.module import StyleTransferModule
 from reference import plain as reference
 
@@ -57,7 +59,7 @@ def compute_reference(module, content, style):
     """Every term on the batch of section 3.2 in full, by the module's own networks."""
     stylizer, settings = module.stylizer, module.config.objective
     networks = reference.Networks(
-        encode=lambda images: stylizer.encoder(images, conv4_2=True),
+        encode=lambda images: stylizer.encoder(images, (*STYLE_TAPS, "conv4_2")),
         transform=stylizer.transform,
         decode=stylizer.decoder,
         discriminate=module.discriminator,
@@ -84,7 +86,7 @@ def test_an_iterations_terms_and_gradients_equal_the_full_duplicated_batchs(obje
     content, style = draw_batch()
     trained = {**dict(module.stylizer.transform.named_parameters()), **dict(module.stylizer.decoder.named_parameters())}
 
-    terms = module._stylise(content, style, INDEX)
+    terms = module._stylize(content, style, INDEX)
     expected = compute_reference(module, content, style)
     for name in expected:
         assert terms[name].item() == pytest.approx(expected[name].item(), rel=1e-4), name
@@ -107,7 +109,7 @@ def test_each_terms_gradient_equals_the_full_duplicated_batchs(objective):
     module, _ = make_module(**objective)
     content, style = draw_batch()
     trained = list(module.stylizer.transform.parameters()) + list(module.stylizer.decoder.parameters())
-    terms, expected = module._stylise(content, style, INDEX), compute_reference(module, content, style)
+    terms, expected = module._stylize(content, style, INDEX), compute_reference(module, content, style)
     for name in sorted(TERMS):
         found = torch.autograd.grad(terms[name], trained, retain_graph=True)
         wanted = torch.autograd.grad(expected[name], trained, retain_graph=True)
@@ -124,7 +126,7 @@ def test_losses_compare_the_features_of_the_network_that_is_given():
     plain = make_module()[0]._generate(content, style, INDEX, has_identity=True)
     batch = module._generate(content, style, INDEX, has_identity=True)
     torch.testing.assert_close(batch.stylized, plain.stylized)
-    terms = module._stylise(content, style, INDEX)
+    terms = module._stylize(content, style, INDEX)
     pictures = reference.arrangement(2 * DISTINCT)
     c, s = (torch.stack([side[pair[k] - 1] for pair in pictures]) for side, k in ((content, 1), (style, 0)))
     made, of_c, of_s = network(batch.stylized), network(c), network(s)
@@ -154,11 +156,11 @@ def test_identity_terms_that_come_rarely_weigh_as_much_more():
     module, steps = make_module(training={"identity_every": 3}, external_learning=False)
     content, style = draw_batch()
     every, _ = make_module(external_learning=False)
-    terms = every._stylise(content, style, INDEX)
+    terms = every._stylize(content, style, INDEX)
     identity = 50 * terms["identity_pixels"] + terms["identity_taps"]
     for finished in range(6):
         module.finished = finished
-        rare = module._stylise(content, style, INDEX)
+        rare = module._stylize(content, style, INDEX)
         has = finished % 3 == 0
         assert ("identity_taps" in rare) == has
         expected = terms["total"] + (2 if has else -1) * identity
@@ -168,7 +170,7 @@ def test_identity_terms_that_come_rarely_weigh_as_much_more():
 
 def test_the_discriminators_step_leaves_the_generator_alone():
     module, steps = make_module()
-    module._stylise(*draw_batch(), INDEX)
+    module._stylize(*draw_batch(), INDEX)
     steps[0][1].backward()
     assert all(p.grad is None for p in module.stylizer.parameters())
 
@@ -186,6 +188,17 @@ def test_discriminators_gradient_equals_the_full_duplicated_batchs_and_reaches_n
     for parameter, gradient in zip(parameters, wanted, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
     assert all(p.grad is None for p in module.stylizer.parameters())
+
+
+def test_the_loss_on_bands_compares_each_picture_with_its_own_style():
+    module, _ = make_module(weights={"bands": 2.0}, external_learning=False)
+    content, style = draw_batch()
+    terms = module._stylize(content, style, INDEX)
+    stylized = module._generate(content, style, INDEX, has_identity=False).stylized
+    chosen = torch.tensor([i - 1 for i, _ in reference.arrangement(2 * DISTINCT)])
+    assert terms["bands"].item() == pytest.approx(band_loss(stylized, style, chosen).item(), rel=1e-4)
+    plain = make_module(external_learning=False)[0]._stylize(content, style, INDEX)
+    assert terms["total"].item() == pytest.approx((plain["total"] + 2 * terms["bands"]).item(), rel=1e-4)
 
 
 def test_the_discriminator_pays_for_steep_scores_at_real_artworks_now_and_then():
@@ -211,7 +224,7 @@ def test_the_discriminator_pays_for_steep_scores_at_real_artworks_now_and_then()
 
 def test_the_generators_step_leaves_the_discriminator_and_the_encoder_alone():
     module, steps = make_module()
-    module._stylise(*draw_batch(), INDEX)
+    module._stylize(*draw_batch(), INDEX)
     steps[1][1].backward()
     assert all(p.grad is None for p in module.discriminator.parameters())
     assert all(p.grad is None for p in module.stylizer.encoder.parameters())
@@ -240,12 +253,11 @@ def test_generate_pairs_pictures_as_the_paper_arranges_them():
 def test_conv4_2_is_computed_only_where_the_content_loss_reads_it(layers, needed):
     module, _ = make_module(content_layers=layers)
     batch = module._generate(*draw_batch(), INDEX, has_identity=True)
-    assert module.objective.needs_conv4_2 == needed
     assert ("conv4_2" in batch.stylized_taps) == ("conv4_2" in batch.content_taps) == needed
 
 
 @pytest.mark.parametrize("distance", ["l2", "mse"])
-def test_reconstruction_stage_minimises_the_identity_terms_of_the_decoder_alone(distance):
+def test_reconstruction_stage_minimizes_the_identity_terms_of_the_decoder_alone(distance):
     weights = {"identity_pixels": 7, "identity_taps": 3}
     module, steps = make_module(distance=distance, weights=weights)
     content, style = draw_batch()
@@ -269,7 +281,7 @@ def test_reconstruction_stage_minimises_the_identity_terms_of_the_decoder_alone(
 @pytest.mark.parametrize("contrastive", [True, False])
 def test_switches_take_terms_and_their_networks_out(external, contrastive):
     module, steps = make_module(external_learning=external, contrastive_learning=contrastive)
-    terms = module._stylise(*draw_batch(), INDEX)
+    terms = module._stylize(*draw_batch(), INDEX)
     expected = set(TERMS)
     if not external:
         expected -= {"adversarial"}
@@ -322,6 +334,6 @@ def test_a_batch_in_another_order_has_the_same_loss():
     module, _ = make_module()
     content, style = draw_batch()
     moved = copy.deepcopy(module)
-    terms, again = module._stylise(content, style, INDEX), moved._stylise(content.roll(1, 0), style.roll(1, 0), INDEX)
+    terms, again = module._stylize(content, style, INDEX), moved._stylize(content.roll(1, 0), style.roll(1, 0), INDEX)
     for name in terms:
         assert terms[name].item() == pytest.approx(again[name].item(), rel=1e-4), name

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import draw_dataset
+from helpers.datasets import draw_dataset
 from PIL import Image
 
 from ieast.checkpoint import read_card
@@ -42,7 +42,7 @@ def run(tmp_path_factory):
     return folder, ieast
 
 
-def test_it_trains_is_exported_and_stylises(run):
+def test_it_trains_is_exported_and_stylizes(run):
     folder, ieast = run
     said = ieast("train", "data", "--config", "mine.yaml", "-o", "runs")
     model = folder / re.search(r"model +(\S+)", said).group(1)

@@ -69,14 +69,6 @@ def test_several_styles_are_the_weighted_mean_of_their_features(adain):
     torch.testing.assert_close(adain.stylize(content, [Style(a, weight=3), Style(b, weight=1)]), expected)
 
 
-@pytest.mark.parametrize("content", [torch.full((1, 3, 40, 40), 0.5), torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 1, 1)])
-@pytest.mark.parametrize("style", [torch.full((1, 3, 40, 40), 0.5), torch.ones(1, 3, 1, 1)])
-def test_degenerate_pictures_give_finite_ones(adain, content, style):
-    made = adain.stylize(content, style)
-    assert made.shape == content.shape
-    assert made.isfinite().all()
-
-
 STAGE = {"iterations": 2, "reconstruction_iterations": 0}
 
 
@@ -119,7 +111,7 @@ def test_the_contents_target_is_the_features_that_were_decoded(prepared, tmp_pat
         assert not learns
 
 
-def test_a_trained_model_is_read_back_and_stylises_equally(trained):
+def test_a_trained_model_is_read_back_and_stylizes_equally(trained):
     _, training = trained
     content, style = draw(2, 40, 56), draw(2, 33, 48, seed=1)
     assert torch.equal(training.model.stylize(content, style, 0.7), training.module.stylizer.stylize(content, style, 0.7))

@@ -1,33 +1,29 @@
 import pytest
 import torch
 from helpers import measuring
+from helpers.trainings import draw
 
-import ieast.stylizer.memory
 from ieast.checkpoint import load_model
-from ieast.errors import ConfigError, MemoryLimitError
+from ieast.errors import ConfigError
 from ieast.experiment import ExperimentConfig
 from ieast.layers.adain import adain
 from ieast.methods import build
 from ieast.methods.avatar_net import SKIPS, AvatarNet, SkipDecoder
 from ieast.models.decoder import Decoder
-from ieast.models.encoder import WIDTHS, Encoder
+from ieast.models.encoder import Encoder
+from ieast.models.vgg19 import WIDTHS
 from ieast.stylizer.base import Originals
 from ieast.stylizer.style import Style
 from ieast.training.fit import fit
 from reference import plain as reference
 
-SIZES = [(1, 1), (7, 300), (16, 16), (17, 33), (15, 64), (64, 64), (18, 97)]
 COMPACT = WIDTHS["vgg19-compact"]
-
-
-def draw(batch, height, width, seed=0):
-    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(scope="module")
 def stylizer():
     made = reference.draw(AvatarNet(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
-    made.encoder.normalise_taps([draw(2, 32, 32)])
+    made.encoder.normalize_taps([draw(2, 32, 32)])
     with torch.no_grad():  # pictures mostly inside [0, 1], so that clamping hides nothing
         pictures = draw(2, 64, 64)
         (picture,) = made.reconstruct(Originals(pictures, made.encoder(pictures)))
@@ -118,71 +114,24 @@ def test_skips_give_the_decoders_features_the_styles_statistics_at_three_levels(
 # -- stylize ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_any_size_of_content_and_style_serves(stylizer, size):
-    for content, style in ((draw(1, *size), draw(1, 24, 40, seed=1)), (draw(1, 24, 40), draw(1, *size, seed=1))):
-        made = stylizer.stylize(content, style)
-        assert made.shape == content.shape
-        assert torch.isfinite(made).all()
-        assert 0 <= made.min() < made.max() <= 1
-        assert torch.equal(made, stylizer.stylize(content, style))
-
-
-HUGE = torch.zeros(1, 3, 32, 32)
-HUGE[..., 16:] = 1e4
-
-
-@pytest.mark.parametrize("picture", [torch.full((1, 3, 40, 40), 0.3), torch.zeros(1, 3, 32, 32), draw(1, 16, 16), HUGE])
-def test_degenerate_pictures_give_finite_results(stylizer, picture):
+def test_moments_that_span_many_orders_of_magnitude_give_finite_pictures(stylizer):
+    picture = torch.zeros(1, 3, 32, 32)
+    picture[..., 16:] = 1e4
     for content, style in ((picture, draw(1, 48, 48)), (draw(1, 48, 48), picture), (picture, picture)):
         assert torch.isfinite(stylizer.stylize(content, style)).all()
 
 
-@pytest.mark.parametrize("styles", [1, 3])
-def test_a_batch_equals_one_by_one(stylizer, styles):
-    content, style = draw(3, 40, 56), draw(styles, 32, 48, seed=1)
-    both = stylizer.stylize(content, style, 0.7)
-    for k in range(3):
-        alone = stylizer.stylize(content[k : k + 1], style[k % styles][None], 0.7)
-        torch.testing.assert_close(both[k : k + 1], alone, rtol=0, atol=1e-3)  # a quarter of a grey level of 8 bits
-
-
-def test_an_encoded_style_serves_as_the_picture_does_and_is_small(stylizer):
-    content, style = draw(1, 40, 56), draw(1, 64, 48, seed=1)
-    encoded = stylizer.encode_style(style)
-    assert torch.equal(stylizer.stylize(content, encoded), stylizer.stylize(content, style))
+def test_an_encoded_style_is_small(stylizer):
+    encoded = stylizer.encode_style(draw(1, 64, 48, seed=1))
     assert {name: value.shape for name, value in encoded.values.items() if value.ndim == 4 and value.shape[-1] > 1} == {
         "whitened": (1, 128, 8, 6)
     }
 
 
-def test_masks_divide_the_picture_and_what_none_covers_is_reconstructed(stylizer):
+def test_what_no_mask_covers_is_reconstructed(stylizer):
     content, style = draw(1, 64, 96), draw(1, 48, 48, seed=1)
-    everywhere, nowhere = torch.ones(1, 1, 64, 96), torch.zeros(1, 1, 64, 96)
-    whole = stylizer.stylize(content, style)
-    torch.testing.assert_close(stylizer.stylize(content, [Style(style, mask=everywhere)]), whole, rtol=0, atol=1e-4)
-    both = stylizer.stylize(content, [Style(style, 3.0, everywhere), Style(content, 2.0, nowhere)])
-    torch.testing.assert_close(both, whole, rtol=0, atol=1e-4)
-    kept = stylizer.stylize(content, [Style(style, mask=nowhere)])
+    kept = stylizer.stylize(content, [Style(style, mask=torch.zeros(1, 1, 64, 96))])
     torch.testing.assert_close(kept, reconstruction(stylizer, content), rtol=0, atol=1e-4)
-
-
-def test_styles_with_weights_lie_between(stylizer):
-    content, first, second = draw(1, 64, 48), draw(1, 48, 48, seed=1), draw(1, 48, 48, seed=2)
-    twice = stylizer.stylize(content, [Style(first, 1.0), Style(first, 2.0)])
-    torch.testing.assert_close(twice, stylizer.stylize(content, first), rtol=0, atol=1e-4)
-    near, far = (stylizer.stylize(content, [Style(first, weight), second]) for weight in (100.0, 1.0))
-    alone = stylizer.stylize(content, first)
-    assert (near - alone).abs().mean() < (far - alone).abs().mean()
-
-
-def test_colours_are_kept_as_asked(stylizer):
-    content, style = draw(1, 40, 56), draw(1, 32, 32, seed=1)
-    plain = stylizer.stylize(content, style)
-    luminance, coral = (stylizer.stylize(content, style, preserve_colour=kind) for kind in ("luminance", "coral"))
-    assert not torch.equal(plain, coral)
-    weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
-    torch.testing.assert_close((luminance * weights).sum(dim=1), (plain * weights).sum(dim=1))
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------------
@@ -190,19 +139,8 @@ def test_colours_are_kept_as_asked(stylizer):
 
 @pytest.mark.skipif(not measuring.HAS_PEAK, reason="the peak is read from Linux's /proc")
 def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess():
-    peak, estimate = measuring.peak_and_estimate("avatar-net", side=512, masked=True)
+    peak, estimate = measuring.peak_and_estimate("avatar-net", masked=True)
     assert peak <= estimate <= 2.5 * peak
-
-
-def test_what_is_too_large_is_refused_before_work_begins(stylizer, monkeypatch):
-    style = stylizer.encode_style(draw(1, 64, 64))
-    monkeypatch.setattr(ieast.stylizer.memory, "available_bytes", lambda device: 300_000_000)
-    stylizer.stylize(draw(1, 64, 64), style)
-    monkeypatch.setattr(Encoder, "forward", lambda *_: pytest.fail("work began"))
-    with pytest.raises(MemoryLimitError, match="stylising 1 x 2000x1000 pixels"):
-        stylizer.stylize(torch.zeros(1, 3, 1000, 2000), style)
-    with pytest.raises(MemoryLimitError, match="encoding a style of 2000x1000 pixels"):
-        stylizer.encode_style(torch.zeros(1, 3, 1000, 2000))
 
 
 # -- training ---------------------------------------------------------------------------------------------------------------
@@ -217,13 +155,7 @@ def test_the_recipe_is_that_of_the_publication_in_pixels_from_0_to_1():
     assert config.method_name == "avatar-net"
 
 
-@pytest.mark.parametrize("switch", ["el", "cl", "el+cl"])
-def test_external_and_contrastive_learning_are_refused(switch):
-    with pytest.raises(ConfigError, match="EL and CL need a method that learns to stylise"):
-        ExperimentConfig.parse({"method": f"avatar-net+{switch}"})
-
-
-def test_it_trains_and_the_exported_model_stylises_as_the_same_weights_do(tmp_path, make_config, prepared):
+def test_it_trains_and_the_exported_model_stylizes_as_the_same_weights_do(tmp_path, make_config, prepared):
     config = make_config(
         method="avatar-net",
         objective=AvatarNet.recipe["objective"],

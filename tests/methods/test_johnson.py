@@ -1,31 +1,24 @@
 import copy
 import io
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import draw_picture
+from helpers import measuring
+from helpers.datasets import draw_picture
 from helpers.trainings import Training, draw, small_config
 from PIL import Image
 from torch import nn
 
-import ieast.stylizer.memory
-from ieast.errors import ConfigError, DataError, MemoryLimitError
+from ieast.errors import ConfigError, DataError
 from ieast.evaluation.evaluate import evaluate
 from ieast.evaluation.pairs import scoring_styles
 from ieast.io.images import resize_smallest_side, to_tensor
 from ieast.methods import build
 from ieast.methods.johnson import StyleNetwork, some_of
 from ieast.stylizer.base import Originals
-from ieast.stylizer.style import Style
 from ieast.training.fit import fit
 
-ROOT = Path(__file__).resolve().parents[2]
 CONTENT = draw(1, 24, 40)
 
 
@@ -56,7 +49,7 @@ def picture_of(path):
 # -- the network ------------------------------------------------------------------------------------------------------------
 
 
-def normalised(x, layer):
+def normalized(x, layer):
     mean, variance = x.mean(dim=(2, 3), keepdim=True), x.var(dim=(2, 3), keepdim=True, correction=0)
     return (x - mean) / (variance + 1e-5).sqrt() * layer.weight[:, None, None] + layer.bias[:, None, None]
 
@@ -79,14 +72,14 @@ def test_the_network_is_the_published_one_layer_by_layer():
     assert len(norms) == 15
     x = images
     for k, stride in enumerate((1, 2, 2)):
-        x = normalised(convolved(x, convolutions[k], stride), norms[k]).relu()
+        x = normalized(convolved(x, convolutions[k], stride), norms[k]).relu()
     assert x.shape == (2, 16, 6, 8)
     for k in range(3, 13, 2):
-        inner = normalised(convolved(x, convolutions[k]), norms[k]).relu()
-        x = x + normalised(convolved(inner, convolutions[k + 1]), norms[k + 1])
+        inner = normalized(convolved(x, convolutions[k]), norms[k]).relu()
+        x = x + normalized(convolved(inner, convolutions[k + 1]), norms[k + 1])
     for k in (13, 14):
         doubled = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-        x = normalised(convolved(doubled, convolutions[k]), norms[k]).relu()
+        x = normalized(convolved(doubled, convolutions[k]), norms[k]).relu()
     expected = 1 / (1 + torch.exp(-convolved(x, convolutions[15])))
     torch.testing.assert_close(network(images), expected, rtol=1e-4, atol=1e-5)
 
@@ -206,37 +199,10 @@ def test_pictures_of_any_size_are_continued_and_cut(johnson, pictures, height, w
     assert made.isfinite().all()
 
 
-@pytest.mark.parametrize("content", [torch.full((1, 3, 40, 40), 0.5), torch.zeros(1, 3, 16, 16)])
-def test_constant_pictures_give_finite_ones(johnson, pictures, content):
-    assert johnson.stylize(content, picture_of(pictures[3])).isfinite().all()
-
-
-def test_a_batch_equals_one_by_one_and_an_encoded_style_its_picture(johnson, pictures):
-    contents, styles = draw(3, 24, 40), torch.cat([picture_of(pictures[k]) for k in (5, 1, 5)])
-    together = johnson.stylize(contents, styles)
-    for k in range(3):
-        alone = johnson.stylize(contents[k : k + 1], styles[k : k + 1])[0]
-        torch.testing.assert_close(alone, together[k], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(johnson.stylize(contents, johnson.encode_style(styles)), together)
-    in_one = johnson.stylize(contents, styles[:1])
-    torch.testing.assert_close(in_one[0], together[0], rtol=1e-4, atol=1e-5)
-
-
-def test_what_a_network_for_one_style_cannot_do_is_refused(johnson, pictures):
+def test_changing_a_styles_colours_is_refused(johnson, pictures):
     style = picture_of(pictures[1])
-    with pytest.raises(ValueError, match=r"^johnson has no alpha"):
-        johnson.stylize(CONTENT, style, 0.5)
-    with pytest.raises(ValueError, match=r"^johnson does not blend styles"):
-        johnson.stylize(CONTENT, [style, picture_of(pictures[3])])
-    with pytest.raises(ValueError, match=r"^johnson takes no masks"):
-        johnson.stylize(CONTENT, [Style(style, mask=torch.ones(1, 1, 24, 40))])
     with pytest.raises(ValueError, match=r"^a johnson model has learnt its styles' colours"):
         johnson.stylize(CONTENT, style, preserve_colour="coral")
-
-
-def test_luminance_keeps_the_contents_colours(johnson, pictures):
-    made = johnson.stylize(CONTENT, picture_of(pictures[1]), preserve_colour="luminance")
-    assert not torch.allclose(made, johnson.stylize(CONTENT, picture_of(pictures[1])), atol=0.01)
 
 
 # -- training ---------------------------------------------------------------------------------------------------------------
@@ -259,7 +225,7 @@ def test_it_trains_with_every_term_of_its_objective(trained):
     assert training.changed(1, 3) == {"networks"}
 
 
-def test_a_trained_model_is_read_back_with_its_styles_and_stylises_equally(trained, prepared):
+def test_a_trained_model_is_read_back_with_its_styles_and_stylizes_equally(trained, prepared):
     _, training = trained
     known = training.model.options.styles
     paths = [path for path in prepared.training_paths("style") if path.stem in known]
@@ -304,40 +270,10 @@ def test_it_cannot_be_asked_to_reconstruct():
 
 # -- memory -----------------------------------------------------------------------------------------------------------------
 
-# In a process of its own: the peak of this one is that of the largest test before.
-MEASURE = """
-import json, sys
-import torch
-from ieast.methods import build
-from ieast.models.encoder import Encoder
-from ieast.stylizer.style import Style
 
-def resident(field):
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
-
-height, width, channels = json.loads(sys.argv[1])
-johnson = build("johnson", Encoder("vgg19-compact"), {"width": channels, "styles": ["a"]}).eval()
-content, style = torch.rand(1, 3, height, width), torch.rand(1, 3, 256, 256)
-johnson.signatures.copy_(johnson.signature(style[..., :64, :64]) + 1e-6)
-johnson.distances = lambda signatures: torch.zeros(1, 1)
-before = resident("VmRSS")
-johnson.stylize(content, style)
-print(resident("VmHWM") - before, johnson.stylization_bytes(content, [Style(style)], 1.0, "none", "auto"))
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
+@pytest.mark.skipif(not measuring.HAS_PEAK, reason="the peak is read from Linux's /proc")
 @pytest.mark.parametrize(("height", "width", "channels"), [(512, 512, 32), (900, 700, 8)])
 def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess(height, width, channels):
-    command = [sys.executable, "-c", MEASURE, json.dumps([height, width, channels])]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
-    peak, estimate = (int(number) for number in output.split())
+    options = {"width": channels, "styles": ["a"]}
+    peak, estimate = measuring.peak_and_estimate("johnson", (height, width), options=options)
     assert peak <= estimate <= 3 * peak
-
-
-def test_what_needs_more_memory_than_there_is_is_refused_before_it_starts(johnson, pictures, monkeypatch):
-    monkeypatch.setattr(ieast.stylizer.memory, "available_bytes", lambda device: 1 << 20)
-    with pytest.raises(MemoryLimitError, match=r"^stylising 1 x 40x24 pixels needs up to"):
-        johnson.stylize(CONTENT, picture_of(pictures[1]))

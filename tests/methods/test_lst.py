@@ -113,15 +113,6 @@ def test_alpha_mixes_with_the_contents_own_features(lst):
         torch.testing.assert_close(lst.stylize(content, style, alpha), expected)
 
 
-def test_a_batch_equals_one_by_one_and_an_encoded_style_its_picture(lst):
-    contents, styles = draw(3, 24, 40), draw(3, 32, 20, seed=1)
-    together = lst.stylize(contents, styles)
-    for k in range(3):
-        torch.testing.assert_close(lst.stylize(contents[k : k + 1], styles[k : k + 1])[0], together[k])
-    torch.testing.assert_close(lst.stylize(contents, lst.encode_style(styles)), together)
-    torch.testing.assert_close(lst.stylize(contents, styles[:1])[:1], together[:1])
-
-
 def test_tiles_change_nothing(lst):
     content, style = draw(1, 200, 260), draw(1, 32, 20, seed=1)
     torch.testing.assert_close(lst.stylize(content, style, tile=64), lst.stylize(content, style), rtol=1e-3, atol=1e-4)
@@ -134,14 +125,6 @@ def test_a_mask_keeps_the_content_outside(lst):
     made = lst.stylize(content, [Style(style, mask=mask)])
     torch.testing.assert_close(made[..., :16], lst.stylize(content, style, 0.0)[..., :16], rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(made[..., -16:], lst.stylize(content, style)[..., -16:], rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize("content", [torch.full((1, 3, 40, 40), 0.5), torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 1, 1)])
-@pytest.mark.parametrize("style", [torch.full((1, 3, 40, 40), 0.5), torch.ones(1, 3, 1, 1)])
-def test_degenerate_pictures_give_finite_ones(lst, content, style):
-    made = lst.stylize(content, style)
-    assert made.shape == content.shape
-    assert made.isfinite().all()
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +148,7 @@ def test_each_stage_has_its_terms(trained):
     }
 
 
-def test_a_trained_model_is_read_back_and_stylises_equally(trained):
+def test_a_trained_model_is_read_back_and_stylizes_equally(trained):
     content, style = draw(2, 40, 56), draw(2, 33, 48, seed=1)
     found, expected = (model.stylize(content, style, 0.7) for model in (trained.model, trained.module.stylizer))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)  # the memory format may differ

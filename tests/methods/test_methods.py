@@ -79,22 +79,22 @@ def test_full_name_is_the_inverse_of_split_name(name, ending):
 
 def test_sanet_with_both_terms_is_this_papers_method_and_without_them_that_is_sanet():
     assert parse("sanet+el+cl").method_name == "ieast"
-    assert parse("sanet+el").method_name == "ieast-without-cl"
+    assert parse("sanet+el").method_name == "ieast-no-cl"
     off = {"external_learning": False, "contrastive_learning": False}
     assert parse("ieast", objective=off).method_name == "sanet"
 
 
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("ending", ["+el", "+cl", "+el+cl"])
-def test_el_and_cl_are_refused_where_nothing_learns_to_stylise(name, ending):
-    with pytest.raises(ConfigError, match=r"EL and CL need a method that learns to stylise"):
+def test_el_and_cl_are_refused_where_nothing_learns_to_stylize(name, ending):
+    with pytest.raises(ConfigError, match=r"EL and CL need a method that learns to stylize"):
         parse(name + ending)
 
 
 @pytest.mark.parametrize("switch", SWITCHES.values())
 @pytest.mark.parametrize("name", OTHERS)
 def test_so_they_are_as_settings(name, switch):
-    with pytest.raises(ConfigError, match=r"EL and CL need a method that learns to stylise"):
+    with pytest.raises(ConfigError, match=r"EL and CL need a method that learns to stylize"):
         parse(name, objective={switch: True})
 
 

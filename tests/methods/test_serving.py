@@ -14,7 +14,7 @@ from ieast.checkpoint import load_model, read_card, save_model
 from ieast.config import EncoderConfig
 from ieast.io.images import encode_png
 from ieast.methods import build, find, names
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.registry.pyfunc import StylizerModel
 
 ANY_STYLE = [name for name in names() if find(name).any_style]

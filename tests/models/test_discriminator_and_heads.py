@@ -46,8 +46,8 @@ def test_the_papers_discriminator_by_its_layers():
         assert [(c.kernel_size, c.stride) for c in convolutions] == [((4, 4), (2, 2))] * 4 + [((3, 3), (1, 1))]
         assert all(m.negative_slope == 0.2 for m in scale if isinstance(m, nn.LeakyReLU))
         kinds = [type(m).__name__ for m in scale]
-        normalised = ["Conv2d", "InstanceNorm2d", "LeakyReLU"]
-        assert kinds == ["Conv2d", "LeakyReLU", *normalised * 3, "Conv2d"]
+        normalized = ["Conv2d", "InstanceNorm2d", "LeakyReLU"]
+        assert kinds == ["Conv2d", "LeakyReLU", *normalized * 3, "Conv2d"]
 
 
 @torch.no_grad()

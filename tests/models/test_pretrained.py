@@ -13,8 +13,9 @@ from ieast.data.sample import draw_artwork, draw_photograph
 from ieast.evaluation.distances import content_distance, style_distance
 from ieast.experiment import ExperimentConfig
 from ieast.io.images import resize_smallest_side, to_tensor
-from ieast.models.encoder import STYLE_TAPS, build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.models.pretrained import ENCODER, FOLDER, MODELS, released_or_folder
+from ieast.models.vgg19 import STYLE_TAPS
 
 SIZE = 192
 

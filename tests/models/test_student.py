@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from ieast.models.encoder import STYLE_TAPS
 from ieast.models.student import Student
+from ieast.models.vgg19 import STYLE_TAPS
 
 
 @pytest.fixture
@@ -48,6 +48,6 @@ def test_apart_changes_no_value_but_keeps_gradients_in_their_own_layers(student)
     }
 
 
-def test_the_input_normalisation_never_learns(student):
+def test_the_input_normalization_never_learns(student):
     assert not any(parameter.requires_grad for parameter in student.conv0.parameters())
     assert all(parameter.requires_grad for parameter in student.convolutions.parameters())

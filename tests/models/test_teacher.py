@@ -4,8 +4,9 @@ from safetensors.torch import save_file
 
 from ieast.config import EncoderConfig, TeacherConfig
 from ieast.errors import WeightsError
-from ieast.models.encoder import CONVOLUTIONS, STYLE_TAPS, build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.models.teacher import FULL_WIDTHS, build_teacher
+from ieast.models.vgg19 import CONVOLUTIONS, STYLE_TAPS
 
 NARROW = (16, 32, 64, 128, 128)
 
@@ -36,11 +37,11 @@ def test_a_narrow_teacher_gives_its_taps_through_its_lifts(narrow_file):
         torch.testing.assert_close(taps[tap], wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_normalised_taps_lift_to_what_they_were(narrow_file):
+def test_normalized_taps_lift_to_what_they_were(narrow_file):
     teacher = build_teacher(TeacherConfig(name="vgg19-compact", weights=str(narrow_file[0])))
     pictures = torch.rand(3, 1, 3, 32, 32)
     before = teacher(pictures[0])
-    teacher.normalise_taps(pictures)
+    teacher.normalize_taps(pictures)
     for tap in STYLE_TAPS:
         torch.testing.assert_close(teacher(pictures[0])[tap], before[tap], rtol=1e-3, atol=1e-3)
     means = torch.stack([torch.stack([teacher.encoder(p)[tap].mean() for p in pictures]).mean() for tap in STYLE_TAPS])

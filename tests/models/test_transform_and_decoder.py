@@ -40,7 +40,7 @@ def test_attention_equals_the_written_out_softmax(content_size, style_size):
 
 @torch.no_grad()
 def test_attention_scores_are_not_scaled_by_hand():
-    # Two channels and positions. Content (0, 2) and style (0, 2) in both channels normalise to ∓1/√2 each, so that scores of
+    # Two channels and positions. Content (0, 2) and style (0, 2) in both channels normalize to ∓1/√2 each, so that scores of
     # like positions are 1 and of unlike ones -1; the mixture at a position is 2·e/(e + 1/e) or 2·(1/e)/(e + 1/e).
     block = StyleAttention(2)
     for convolution in (block.f, block.g, block.h, block.out_conv):

@@ -11,8 +11,9 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file, save_file
 
 from ieast.config import EncoderConfig
-from ieast.models.encoder import STYLE_TAPS, build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.models.teacher import FULL_WIDTHS
+from ieast.models.vgg19 import STYLE_TAPS
 
 ROOT = Path(__file__).resolve().parents[2]
 

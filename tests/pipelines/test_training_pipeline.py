@@ -118,7 +118,7 @@ def test_zenml_mirrors_the_alias_and_records_the_data(project, first):
     assert answer[-6:-1] == ["1", md5, md5, "True", "vgg19-compact"]
 
 
-def test_the_champion_stylises_in_a_fresh_process(project, first):
+def test_the_champion_stylizes_in_a_fresh_process(project, first):
     code = (
         "import sys, io, mlflow, numpy as np, pandas as pd; from PIL import Image\n"
         "mlflow.set_tracking_uri(sys.argv[1]); model = mlflow.pyfunc.load_model('models:/ieast@champion')\n"

@@ -10,7 +10,7 @@ from helpers.registries import Registry
 from ieast.checkpoint import load_model, save_model
 from ieast.config import EncoderConfig
 from ieast.evaluation.evaluate import evaluate
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.models.pretrained import MODELS
 from ieast.registry import gate
 

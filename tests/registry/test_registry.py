@@ -404,7 +404,7 @@ def test_what_is_too_large_for_memory_is_said_with_the_row_and_what_it_needs(mod
     with pytest.raises(MlflowException) as caught:
         model.predict(None, rows((GOOD, ART)))
     assert re.match(
-        r"row 0: stylising 1 x 45x38 pixels needs up to 0\.\d GB of memory on cpu, and 0\.1 GB are available\. ",
+        r"row 0: stylizing 1 x 45x38 pixels needs up to 0\.\d GB of memory on cpu, and 0\.1 GB are available\. ",
         caught.value.message,
     )
     assert caught.value.get_http_status_code() == 429
@@ -439,7 +439,7 @@ def test_a_style_as_large_as_a_telephone_takes_it_is_shrunk(model, exported):
 
 
 def test_contents_beyond_four_megapixels_are_bounded_by_memory_alone(model, monkeypatch):
-    needs = re.escape("row 0: stylising 1 x 4000x3000 pixels needs up to ")
+    needs = re.escape("row 0: stylizing 1 x 4000x3000 pixels needs up to ")
     frame = rows((large_jpeg(4000, 3000), ART))
     with monkeypatch.context() as patch:
         patch.setattr("ieast.stylizer.memory.available_bytes", lambda device: 50_000_000)

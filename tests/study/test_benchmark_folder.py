@@ -1,5 +1,5 @@
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from helpers.studies import METHODS, draw_benchmark
 from PIL import Image
 
@@ -63,7 +63,7 @@ REFUSED = [
     (pairs_csv(HEAD + "000,c0,s0\n"), r"adain\+el\+cl.001\.png: pairs\.csv has no pair '001'"),
     (without("contents/c1.png"), r"c1\.png: there is no such file.*pair 002 of .*pairs\.csv needs it"),
     (without("styles/s1.png"), r"s1\.png: there is no such file.*pair 001"),
-    (without("methods/sanet/003.png"), r"sanet.003\.png: there is no such file.*every method must have stylised every pair"),
+    (without("methods/sanet/003.png"), r"sanet.003\.png: there is no such file.*every method must have stylized every pair"),
     (picture("methods/sanet/004.png", (40, 32)), r"sanet.004\.png: pairs\.csv has no pair '004'"),
     (picture("methods/sanet/003.png", (40, 30)), r"sanet.003\.png: is 40x30 pixels, and adain\+el\+cl's is 40x32"),
     (lambda folder: (folder / "methods/ieast/000.png").write_text("no picture"), r"ieast.000\.png: is not an image"),

@@ -3,7 +3,7 @@ import sqlite3
 from itertools import pairwise
 
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from helpers.studies import METHODS, draw_benchmark, flat, save, who
 from PIL import Image
 
@@ -62,7 +62,7 @@ def test_pictures_carry_no_metadata(tmp_path):
         assert b"ieast" not in content
 
 
-def test_artworks_and_styles_are_made_as_small_as_stylisations_and_smaller_ones_stay(tmp_path):
+def test_artworks_and_styles_are_made_as_small_as_stylizations_and_smaller_ones_stay(tmp_path):
     folder = draw_benchmark(tmp_path / "benchmark", contents=1, styles=2, artworks=1, size=(60, 50))
     save(draw_picture(1, 20, 30), folder / "artworks" / "a1.png")
     build_study(folder, tmp_path / "study", Plan(participants=1, pairs=2, per_method=1, real=2))

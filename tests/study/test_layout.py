@@ -72,7 +72,7 @@ def test_every_method_stands_in_every_place_equally_often(laid_out):
     assert spread(places, product(range(len(methods)), methods)) <= 1
 
 
-def test_every_stylisation_and_artwork_is_judged_equally_often_and_by_nobody_twice(laid_out):
+def test_every_stylization_and_artwork_is_judged_equally_often_and_by_nobody_twice(laid_out):
     _, methods, pairs, artworks, layout = laid_out
     counts = Counter(picture for questions in layout for picture in shown(questions, "deception"))
     by_name = Counter({(picture.name, picture.pair): count for picture, count in counts.items()})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_picture
+from helpers.datasets import draw_picture
 from helpers.videos import draw_frame, write_video
 from PIL import Image, ImageOps
 
@@ -134,7 +134,7 @@ def test_a_style_too_elongated_to_be_scaled_is_named(tmp_path):
         read_style(tmp_path / "thread.png", 16)
 
 
-def test_a_picture_is_stylised_as_the_library_does(stylizer, content, styles, masks, tmp_path):
+def test_a_picture_is_stylized_as_the_library_does(stylizer, content, styles, masks, tmp_path):
     output = tmp_path / "new" / "out.png"
     assert stylize_picture(stylizer, content, styles, output, StylizeOptions(0.5, (1, 2)), masks) == (WIDTH, HEIGHT)
     pictures = [read_image(path) for path in (*styles, *masks)]
@@ -239,7 +239,7 @@ def test_results_of_other_settings_are_not_mixed(stylizer, folders, options, suf
     stylize_folder(stylizer, contents, styles / "x.png", output, StylizeOptions())
     before = files(output)
     message = (
-        f"{output}: holds results of another stylisation: {changed} changed since. Give another folder, or remove that one"
+        f"{output}: holds results of another stylization: {changed} changed since. Give another folder, or remove that one"
     )
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         stylize_folder(stylizer, contents, styles / "x.png", output, options, suffix)
@@ -340,7 +340,7 @@ def test_a_picture_too_large_for_memory_does_not_lose_the_rest(stylizer, folders
     result = stylize_folder(stylizer, contents, styles / "x.png", output, StylizeOptions())
     assert (result.made, list(result.failed)) == (2, [contents / "huge.png"])
     assert result.failed[contents / "huge.png"].startswith(
-        f"{contents / 'huge.png'}: stylising 1 x 640x640 pixels needs up to "
+        f"{contents / 'huge.png'}: stylizing 1 x 640x640 pixels needs up to "
     )
 
 
@@ -395,7 +395,7 @@ def frames(tmp_path):
     return tmp_path / "frames"
 
 
-def test_frames_are_stylised_as_pictures_with_masks_and_weights(stylizer, frames, styles, masks, tmp_path):
+def test_frames_are_stylized_as_pictures_with_masks_and_weights(stylizer, frames, styles, masks, tmp_path):
     options = StylizeOptions(weights=(1, 2), preserve_colour="luminance")
     result = stylize_video(stylizer, frames, styles, tmp_path / "out", options, masks)
     assert (result.frames, result.stylized) == (4, 4)
@@ -463,7 +463,7 @@ def test_a_clip_that_cannot_begin_leaves_nothing(stylizer, frames, styles, masks
         stylize_video(stylizer, frames, styles, frames, StylizeOptions())
     # there is enough to encode a style, but not for a frame
     monkeypatch.setattr("ieast.stylizer.feature_stylizer.stylization_bytes", lambda *arguments, **options: 1 << 60)
-    with pytest.raises(MemoryLimitError, match=r"^stylising 1 x 49x38 pixels needs up to 1152921504\.6 GB of memory on cpu"):
+    with pytest.raises(MemoryLimitError, match=r"^stylizing 1 x 49x38 pixels needs up to 1152921504\.6 GB of memory on cpu"):
         stylize_video(stylizer, frames, styles, tmp_path / output, StylizeOptions())
     assert files(tmp_path) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({Path(name).parts[0] for name in before})

@@ -9,7 +9,7 @@ def mask(*columns, height=16):
     return torch.tensor(columns).repeat_interleave(8).expand(1, 1, height, -1)
 
 
-def test_without_masks_shares_are_normalised_weights():
+def test_without_masks_shares_are_normalized_weights():
     assert shares([1.0, 3.0], [None, None], 1.0, (16, 16)) == ([0.25, 0.75], 0.0)
     assert shares([2.0, 2.0], [None, None], 0.5, (16, 16)) == ([0.25, 0.25], 0.5)
 

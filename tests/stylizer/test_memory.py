@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ieast.errors import MemoryLimitError
-from ieast.models.encoder import WIDTHS
+from ieast.models.vgg19 import WIDTHS
 from ieast.stylizer import memory
 from ieast.stylizer.memory import available_bytes, check_memory, stylization_bytes
 
@@ -152,10 +152,10 @@ def test_on_a_gpu_what_pytorch_holds_unused_counts(monkeypatch):
 
 def test_refusal_says_how_much_is_needed_how_much_there_is_and_what_to_do(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 2_000_000_000)
-    check_memory(2_000_000_000, "cpu", "stylising")
+    check_memory(2_000_000_000, "cpu", "stylizing")
     with pytest.raises(MemoryLimitError) as raised:
-        check_memory(12_340_000_000, "cpu", "stylising 1 x 9000x9000 pixels")
+        check_memory(12_340_000_000, "cpu", "stylizing 1 x 9000x9000 pixels")
     assert str(raised.value) == (
-        "stylising 1 x 9000x9000 pixels needs up to 12.3 GB of memory on cpu, and 2.0 GB are available. "
+        "stylizing 1 x 9000x9000 pixels needs up to 12.3 GB of memory on cpu, and 2.0 GB are available. "
         "Make the picture smaller, look at the style smaller (--style-size), or close other programs"
     )

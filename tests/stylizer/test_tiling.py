@@ -2,13 +2,14 @@ import itertools
 
 import pytest
 import torch
+from helpers.trainings import draw
 
 from ieast.config import EncoderConfig
 from ieast.methods.sanet import Sanet
-from ieast.models.encoder import build_encoder
+from ieast.models.encoder_weights import build_encoder
 from ieast.stylizer import tiling
 from ieast.stylizer.style import Style
-from ieast.stylizer.tiling import DECODER_HALO, ENCODER_HALO, attend, encode, largest_window
+from ieast.stylizer.tiling import DECODER_HALO, ENCODER_HALO, largest_window
 from reference import plain as reference
 
 SIZES = [(300, 417), (200, 513), (16, 400), (1, 340), (353, 240)]
@@ -25,10 +26,6 @@ def stylizer():
         last.bias.copy_((last.bias - picture.mean(dim=(0, 2, 3))) * factor + 0.5)
         last.weight.mul_(factor)
     return made
-
-
-def draw(batch, height, width, seed=0):
-    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
 # -- the same result --------------------------------------------------------------------------------------------------------
@@ -59,17 +56,6 @@ def test_a_style_of_any_size_is_encoded_the_same(stylizer, size):
     whole, found = stylizer.encode_style(style, tile=None), stylizer.encode_style(style, tile=48)
     for tap in ("relu4_1", "relu5_1"):
         torch.testing.assert_close(found.values[tap], whole.values[tap], rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("tokens", [1, 50, 300])
-@pytest.mark.parametrize("size", [(96, 144), (144, 48)])
-@torch.inference_mode()
-def test_attention_in_bands_is_attention(stylizer, monkeypatch, tokens, size):
-    content, style = (encode(stylizer.encoder, draw(2, *s, seed=s[0]), 16, None) for s in (size, (64, 80)))
-    expected = stylizer.transform(content, style)
-    monkeypatch.setattr(tiling, "BAND_TOKENS", tokens)
-    features = attend(stylizer.transform, content, style)
-    torch.testing.assert_close(stylizer.transform.merge_conv(features), expected, rtol=1e-4, atol=1e-4)
 
 
 # -- halos ------------------------------------------------------------------------------------------------------------------

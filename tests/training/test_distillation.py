@@ -10,8 +10,10 @@ from safetensors.torch import load_file, save_file
 import ieast.training.distillation as distillation
 from ieast.config import DistillationConfig, EncoderConfig
 from ieast.errors import ConfigError, InterruptedTrainingError
-from ieast.models.encoder import CONVOLUTIONS, STYLE_TAPS, build_encoder, weights_digest
+from ieast.models.encoder import weights_digest
+from ieast.models.encoder_weights import build_encoder
 from ieast.models.teacher import FULL_WIDTHS
+from ieast.models.vgg19 import CONVOLUTIONS, STYLE_TAPS
 from ieast.training.distillation import AGREEMENT, CARD, ENCODER, distill
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import PICTURES, draw_dataset
+from helpers.datasets import PICTURES, draw_dataset
 
 from ieast.checkpoint import load_model
 from ieast.data.prepare import prepare_dataset

@@ -8,8 +8,8 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from conftest import PICTURES
 from filelock import FileLock
+from helpers.datasets import PICTURES
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
@@ -155,7 +155,7 @@ def test_pictures_show_four_contents_in_four_styles(variant):
             assert (picture.format, picture.size) == ("JPEG", (side, side))
 
 
-def test_the_exported_model_stylises_as_the_one_in_memory(variant):
+def test_the_exported_model_stylizes_as_the_one_in_memory(variant):
     _, _, result, last = variant
     stylizer, _ = load_model(result.model_folder)
     random = torch.Generator().manual_seed(0)
@@ -330,7 +330,7 @@ def test_losses_on_another_network_cannot_compare_what_the_decoder_was_given(mak
 
 
 def gradient_norms(config: ExperimentConfig, prepared: PreparedDataset, folder: Path) -> dict[str, list[float]]:
-    """The norms of the gradients that each optimiser stepped with."""
+    """The norms of the gradients that each optimizer stepped with."""
     norms: dict[str, list[float]] = {}
 
     def note(optimizer: Optimizer, *_: Any) -> None:

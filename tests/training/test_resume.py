@@ -156,7 +156,7 @@ def test_a_fresh_process_goes_on_to_exactly_the_losses_of_a_training_that_was_no
 
 
 @pytest.mark.parametrize("name", INTERRUPTIONS)
-def test_a_fresh_process_goes_on_to_bit_identical_weights_and_optimiser_states(uninterrupted, interrupted, name):
+def test_a_fresh_process_goes_on_to_bit_identical_weights_and_optimizer_states(uninterrupted, interrupted, name):
     folder = interrupted[name][0]
     resumed, straight = checkpoint(folder), checkpoint(uninterrupted)
     assert int(resumed["state_dict"]["iteration"]) == TOTAL

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from ieast.data.sample.artworks import artwork_kind, draw_artwork
 from ieast.data.sample.clips import clip_kind, draw_clip
@@ -15,6 +14,7 @@ from ieast.data.sample.photographs import draw_photograph, photograph_kind
 from ieast.data.sample.shading import Pixels
 from ieast.errors import DataError
 from ieast.io.files import atomic_write
+from ieast.io.progress import progress_bar
 
 __all__ = ["draw_artwork", "draw_clip", "draw_photograph", "draw_sample"]
 
@@ -49,10 +49,10 @@ def draw_sample(
             raise DataError(f"{folder} already has something in it; name another folder, or empty this one first.")
     for name in _FOLDERS:
         (out / name).mkdir(parents=True, exist_ok=True)
-    with tqdm(total=contents + styles + clips * frames, desc="drawing the sample", unit="picture") as progress:
+    with progress_bar(total=contents + styles + clips * frames, desc="drawing the sample", unit="picture") as bar:
         for path, picture in _pictures(seed, contents, styles, clips, frames):
             _save(picture, out / path)
-            progress.update()
+            bar.update()
     return {"content": contents, "style": styles, "clips": clips, "frames": clips * frames}
 
 

@@ -79,7 +79,7 @@ def numbered_name(index: int) -> str:
 
 
 def frame_names(source: FolderSource) -> list[str]:
-    """The file names of stylised frames: those of the source's, as PNG.
+    """The file names of stylized frames: those of the source's, as PNG.
 
     Raises:
         VideoError: Two frames differ in nothing but their suffix.
@@ -95,7 +95,7 @@ def frame_names(source: FolderSource) -> list[str]:
 
 
 def check_replaceable(folder: Path, names: list[str] | None) -> None:
-    """See that an existing `folder` holds nothing but frames of an earlier result, which the new one may replace.
+    """Raise unless an existing `folder` holds nothing but frames of an earlier result, which the new one may replace.
 
     Args:
         folder: Where frames are to go.
@@ -107,7 +107,7 @@ def check_replaceable(folder: Path, names: list[str] | None) -> None:
     entries = sorted(folder.iterdir())
     if entries and not (folder / MARK).is_file():
         raise VideoError(
-            f"{folder}: holds {entries[0].name}, and it was not made by a stylisation, so its files would be lost. Choose a "
+            f"{folder}: holds {entries[0].name}, and it was not made by a stylization, so its files would be lost. Choose a "
             "folder that is empty or not there yet"
         )
     own = {MARK, *(names or ())}

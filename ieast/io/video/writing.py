@@ -51,7 +51,7 @@ TARGETS = {
 
 
 @dataclass(frozen=True)
-class Picture:
+class VideoFormat:
     """What the encoder must know of the pictures.
 
     Attributes:
@@ -77,8 +77,8 @@ class Picture:
 class SegmentWriter:
     """Encodes pictures into pieces of video that can be joined, each decodable by itself."""
 
-    def __init__(self, target: Target, picture: Picture, frames: int):
-        """See that the encoder takes such pictures.
+    def __init__(self, target: Target, picture: VideoFormat, frames: int):
+        """Raise unless the encoder takes such pictures.
 
         Args:
             target: The kind of file that the pieces will be joined to.

@@ -1,4 +1,4 @@
-"""Stylising beside the released order of computation: `python -m benchmarks.stylising`.
+"""Stylizing beside the released order of computation: `python -m benchmarks.stylizing`.
 
 On random weights and drawn pictures, content and style equally large. The reference encodes both pictures each time, in
 PyTorch's default memory format, writes the whole matrix of attention down, and leaves the C library as it is.
@@ -40,7 +40,7 @@ def against_reference(side: int, repetitions: int) -> list[Row]:
 
 
 def reference(side: int) -> Callable[[], np.ndarray]:
-    """Stylising in the released order, which gives a picture (1, 3, side, side)."""
+    """Stylizing in the released order, which gives a picture (1, 3, side, side)."""
     theirs, pictures = ReferenceModel.like(model("vgg19")), draw_pair(side)
     return lambda: theirs.stylize(*pictures).numpy()
 
@@ -73,15 +73,15 @@ def _rows_of(side: int, repetitions: int, theirs: Callable[[], np.ndarray]) -> l
         del subjects["bf16"], limits["bf16"]
     results: dict[str, torch.Tensor] = {}
 
-    def stylise(name: str) -> None:
+    def stylize(name: str) -> None:
         results[name] = subjects[name]()
 
-    seconds = take_turns({name: partial(stylise, name) for name in ("reference", *limits)}, repetitions)
+    seconds = take_turns({name: partial(stylize, name) for name in ("reference", *limits)}, repetitions)
     names = {
-        "fp32": f"stylise {side}x{side}, full encoder, CPU fp32",
-        "bf16": f"stylise {side}x{side}, full encoder, CPU bf16",
+        "fp32": f"stylize {side}x{side}, full encoder, CPU fp32",
+        "bf16": f"stylize {side}x{side}, full encoder, CPU bf16",
         "frame": f"a video's frame of {side}x{side}, full encoder, CPU fp32",
-        "compact": f"stylise {side}x{side}, compact encoder, CPU fp32",
+        "compact": f"stylize {side}x{side}, compact encoder, CPU fp32",
     }
     rows, machine = [], measure()
     for name, (least, aim) in limits.items():
@@ -100,13 +100,13 @@ def _rows_of(side: int, repetitions: int, theirs: Callable[[], np.ndarray]) -> l
 
 
 def largest(side: int = 2048) -> Row:
-    """The peak of memory of one stylisation with content and style of `side` pixels, in a process of its own.
+    """The peak of memory of one stylization with content and style of `side` pixels, in a process of its own.
 
     The reference is tried in another, whose data may take as much as `LIMIT`.
     """
     ours, theirs = (_in_a_process(side, which) for which in ("ours", "reference"))
     beside = "the reference needs more than 12 GB" if theirs is None else f"the reference: {theirs['peak'] / 1e9:.1f} GB"
-    what = f"stylise {side}x{side}, full encoder, CPU fp32: peak of memory"
+    what = f"stylize {side}x{side}, full encoder, CPU fp32: peak of memory"
     if ours is None:
         return Row(what, None, "GB", 12, 8, lower_is_better=True, note="failed")
     note = f"{ours['seconds']:.0f} s; {beside}"
@@ -114,7 +114,7 @@ def largest(side: int = 2048) -> Row:
 
 
 def _in_a_process(side: int, which: str) -> dict[str, float] | None:
-    command = [sys.executable, "-m", "benchmarks.stylising", "--child", which, str(side)]
+    command = [sys.executable, "-m", "benchmarks.stylizing", "--child", which, str(side)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
@@ -128,14 +128,14 @@ def _child(which: str, side: int) -> None:
     keep_freed_memory()
     stylizer = model("vgg19")
     content, style = draw_pair(side)
-    stylise = stylizer.stylize if which == "ours" else ReferenceModel.like(stylizer).stylize
+    stylize = stylizer.stylize if which == "ours" else ReferenceModel.like(stylizer).stylize
     start = time.perf_counter()
-    stylise(content, style)
+    stylize(content, style)
     print(json.dumps({"seconds": time.perf_counter() - start, "peak": resident_bytes("VmHWM")}))
 
 
 def rows() -> list[Row]:
-    """The stylising rows of the table."""
+    """The stylizing rows of the table."""
     keep_freed_memory()  # as `ieast stylize` does
     return [*against_reference(512, 4), *against_reference(1024, 2), largest()]
 

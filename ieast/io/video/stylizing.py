@@ -1,4 +1,4 @@
-"""Stylising a clip frame by frame, so that it can be stopped at any time and continued by the same command."""
+"""Stylizing a clip frame by frame, so that it can be stopped at any time and continued by the same command."""
 
 import hashlib
 import json
@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +22,11 @@ from tqdm import tqdm
 from ieast.errors import OutputError, VideoError
 from ieast.io.files import atomic_write, check_name, disk_full_explained
 from ieast.io.images import write_image
+from ieast.io.progress import progress_bar
 from ieast.io.video.audio import AudioPlan, plan_audio
 from ieast.io.video.folders import MARK, FolderSource, check_replaceable, frame_names, numbered_name
 from ieast.io.video.reading import Frame, VideoSource
-from ieast.io.video.writing import TARGETS, Picture, SegmentWriter, Target, count_frames, join
+from ieast.io.video.writing import TARGETS, SegmentWriter, Target, VideoFormat, count_frames, join
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class ClipResult:
     """What became of a clip.
 
     Attributes:
-        path: The stylised clip.
+        path: The stylized clip.
         frames: How many it has.
         stylized: How many of them this call made; the others were there from an earlier one.
         audio_copied: Audio tracks carried over as they are.
@@ -70,7 +70,7 @@ def stylize_clip(
     segment_frames: int = SEGMENT_FRAMES,
     progress: bool = True,
 ) -> ClipResult:
-    """Stylise a video file or a folder of frames into a video file or a folder of frames.
+    """Stylize a video file or a folder of frames into a video file or a folder of frames.
 
     Videos keep size, time stamps, pixel aspect, matrix coefficients and, as far as the new format allows, their sound as it
     is. They are written upright and with limited range, as H.264 4:2:0 (4:4:4 where a side is odd, which some players cannot
@@ -127,7 +127,7 @@ def stylize_clip(
                 f"{destination}: WebM cannot keep pixels that are not square, as {source} has. Choose .mp4, for instance"
             )
         info = clip.info
-        picture = Picture(info.width, info.height, info.frame_rate, clip.pixel_aspect, clip.colour)
+        picture = VideoFormat(info.width, info.height, info.frame_rate, clip.pixel_aspect, clip.colour)
         writer = SegmentWriter(target, picture, segment_frames)
         if isinstance(clip, VideoSource):
             audio = plan_audio(source, clip.origin, target.container, target.audio_codec, clip.warnings)
@@ -247,7 +247,7 @@ def _stylize_to_folder(
 def _stylize_to_pieces(
     clip: VideoSource | FolderSource, writer: SegmentWriter, work: Path, stylize: Stylize, progress: bool
 ) -> tuple[list[Path], int, int]:
-    """Complete the pieces in `work`; returns them, how many frames they have, and how many of these were stylised now."""
+    """Complete the pieces in `work`; returns them, how many frames they have, and how many of these were stylized now."""
     pieces: list[Path] = []
     frames = stylized = 0
     coming = clip.frames()
@@ -273,12 +273,10 @@ def _stylized(frame: Frame, stylize: Stylize, bar: tqdm) -> Image.Image:
     before = frame.image()
     after = stylize(before)
     if after.size != before.size:
-        raise ValueError(f"the stylised frame has {after.size} pixels, but the frame has {before.size}")
+        raise ValueError(f"the stylized frame has {after.size} pixels, but the frame has {before.size}")
     bar.update()
     return after
 
 
 def _bar(clip: VideoSource | FolderSource, progress: bool) -> tqdm:
-    # Where output is stored as lines, a bar that moves ten times a second would drown everything else.
-    interval = 0.2 if sys.stderr.isatty() else 20.0
-    return tqdm(total=clip.info.frames, desc="stylising", unit="frame", mininterval=interval, disable=not progress)
+    return progress_bar(total=clip.info.frames, desc="stylizing", unit="frame", disable=not progress)
