@@ -17,6 +17,10 @@ class TooManyPixelsError(ImageError):
     """A picture has more pixels than are read or stylized."""
 
 
+class OutputError(IeastError):
+    """A file cannot be written where it was asked for."""
+
+
 class VideoError(IeastError):
     """A video cannot be read or written, or is not fit for the use at hand."""
 

@@ -12,6 +12,7 @@ from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.training.distillation import distill, distillation_folder
 from ieast.training.folders import retire, take_up
+from steps.support.dead_runs import follow
 from steps.support.tracking import active_run, log_document
 
 
@@ -23,6 +24,7 @@ def distill_encoder(prepared: PreparedDataset, data: DataRef, config: Distillati
     run = active_run().info.run_id
     folder = distillation_folder(Path(config.work_folder), config, prepared)
     take_up(folder, config.training.iterations)
+    follow(folder, active_run())
     logger = MLFlowLogger(tracking_uri=mlflow.get_tracking_uri(), run_id=run)
     facts = {"data": data.model_dump(mode="json", exclude={"folder"}), "mlflow_run": run}
     result = distill(config, prepared, folder, logger=logger, facts=facts)

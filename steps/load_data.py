@@ -9,6 +9,7 @@ from zenml import log_metadata, step
 
 from ieast.config import DataConfig
 from ieast.data.versions import DataRef, load_dataset
+from steps.support.dead_runs import close_dead_runs
 from steps.support.dvc_source import DvcDatasetSource
 
 
@@ -16,6 +17,7 @@ from steps.support.dvc_source import DvcDatasetSource
 @step(experiment_tracker=True, enable_cache=False)
 def load_data(config: DataConfig, work_folder: str) -> Annotated[DataRef, "data"]:
     """Fetch the dataset at `config.revision` through DVC and record exactly which version it is."""
+    close_dead_runs(Path(work_folder))
     data = load_dataset(config, Path(work_folder))
     source = DvcDatasetSource(data.source, data.commit or config.revision, config.path)
     dataset = MetaDataset(source, name=config.path, digest=data.md5)  # type: ignore[abstract]  # MLflow leaves `profile` out

@@ -13,6 +13,7 @@ from ieast.experiment import ExperimentConfig
 from ieast.models.encoder_weights import build_encoder
 from ieast.training.folders import take_up, training_folder
 from ieast.training.launch import Tracking, TrainingJob, train
+from steps.support.dead_runs import follow
 from steps.support.tracking import active_run, check_model_names, log_settings
 
 
@@ -26,6 +27,7 @@ def train_model(prepared: PreparedDataset, data: DataRef, config: ExperimentConf
     run = active_run()
     folder = training_folder(Path(config.work_folder), config, prepared.key)
     take_up(folder, config.training.iterations)
+    follow(folder, run)
     job = TrainingJob(
         config=config,
         prepared=prepared,

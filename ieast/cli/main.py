@@ -20,6 +20,7 @@ from ieast.cli.options import Output
 from ieast.cli.registry import list_versions, promote, register, rollback
 from ieast.cli.serve import serve
 from ieast.cli.sheet import sheet
+from ieast.cli.streams import tolerant_streams
 from ieast.cli.study import study_app
 from ieast.errors import ConfigError, IeastError, ImageError, WeightsError
 
@@ -286,6 +287,11 @@ def last_run(
 
 def main() -> None:
     """Run the command line; errors a user can mend are one message and exit code 2."""
+    with tolerant_streams():
+        _main()
+
+
+def _main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         app()
@@ -301,4 +307,9 @@ def main() -> None:
         sys.exit(2)
     except IeastError as error:
         typer.echo(f"ieast: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        typer.echo(f"ieast: {error.filename}: {error.strerror}. Check the path, its permissions and the disk", err=True)
         sys.exit(2)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ieast.errors import IeastError
+from ieast.errors import IeastError, OutputError
 
 Item = TypeVar("Item")
 
@@ -25,6 +25,10 @@ def _read_umask() -> int:
 
 # Read once: reading it means setting it for a moment, which another thread would see.
 _UMASK = _read_umask()
+
+
+_SHORT = 40
+"""Letters of a name that a temporary one beside it begins with: all of them could make it too long."""
 
 
 class DiskFullError(IeastError):
@@ -42,15 +46,21 @@ def evenly(items: Sequence[Item], count: int | None) -> list[Item]:
 def atomic_write(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path` to write to, and move it into place once it is complete and on disk.
 
-    Whatever happens before that, an earlier file at `path` stays as it was and nothing is left behind.
+    Whatever happens before that, an earlier file at `path` stays as it was and nothing is left behind. A link is followed, as
+    it is by whatever else writes files: what it leads to is written, and it stays.
 
     Raises:
+        OutputError: There can be no file at `path`.
         DiskFullError: No space was left on the disk.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept because Pillow and others choose the format by it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix)
+    check_name(path)
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    with _explained(path), disk_full_explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix is kept because Pillow and others choose the format by it.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:_SHORT]}-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -60,9 +70,51 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
                 os.fsync(file.fileno())
             # mkstemp makes private files; what we write follows the user's umask like any other file.
             temporary.chmod(0o666 & ~_UMASK)
-            temporary.replace(path)
+            with _explained(path):
+                temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_name(path: Path) -> None:
+    """See that the file system can have a file of this name.
+
+    Raises:
+        OutputError: It cannot.
+    """
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise OutputError(
+                f"{path}: cannot be written, because the disk does not take names that long. Give a shorter one"
+            ) from error
+
+
+def _means_full(error: OSError) -> bool:
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def place_for(folder: Path) -> None:
+    """Make `folder` unless it is there.
+
+    Raises:
+        OutputError: Something else is in its place, or it must not be made.
+        DiskFullError: No space was left on the disk.
+    """
+    with _explained(folder), disk_full_explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what the system says when `path` cannot be into an `OutputError`, but for a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if _means_full(error):
+            raise
+        raise OutputError(f"{path}: cannot be written ({error.strerror}). Choose another place, or make room there") from error
 
 
 @contextmanager
@@ -71,7 +123,7 @@ def disk_full_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if _means_full(error):
             raise DiskFullError(
                 f"the disk is full: {path} was not written, and what was there before is unchanged. "
                 f"Free some space on {path.parent} and run the same command again."
@@ -82,7 +134,7 @@ def disk_full_explained(path: Path) -> Iterator[None]:
 @contextmanager
 def temporary_folder(beside: Path) -> Iterator[Path]:
     """Give an empty folder next to `beside`, on the same disk; whatever is still in it at the end is removed."""
-    temporary = Path(tempfile.mkdtemp(dir=beside.parent, prefix=f".{beside.name}-"))
+    temporary = Path(tempfile.mkdtemp(dir=beside.parent, prefix=f".{beside.name[:_SHORT]}-"))
     try:
         temporary.chmod(0o755)
         yield temporary
@@ -95,7 +147,7 @@ def replace_folder(new: Path, old: Path) -> None:
     if not old.exists():
         new.rename(old)
         return
-    aside = old.with_name(f".{old.name}-replaced-{os.getpid()}")
+    aside = old.with_name(f".{old.name[:_SHORT]}-replaced-{os.getpid()}")
     old.rename(aside)
     try:
         new.rename(old)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from ieast.errors import ImageError, TooManyPixelsError
-from ieast.io.files import atomic_write
+from ieast.io.files import atomic_write, check_name
 from ieast.io.opening import READ_FORMATS, opened
 from ieast.io.profiles import eight_bits, to_srgb
 
@@ -170,8 +170,10 @@ def check_writable_image_path(path: Path) -> None:
 
     Raises:
         ImageError: The suffix is not that of a format we write, `path` is a folder, or its folder cannot be written.
+        OutputError: Its name is too long.
     """
     _format_for(path)
+    check_name(path)
     if path.is_dir():
         raise ImageError(f"{path}: is a folder. Give the name of a file in it, such as {path / 'result.png'}")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
@@ -192,6 +194,7 @@ def write_image(image: Image.Image, path: Path, *, quality: int = 95) -> None:
 
     Raises:
         ImageError: The suffix is not that of a format we write, or the format cannot hold a picture of this size.
+        OutputError: There can be no file at `path`.
         DiskFullError: No space was left.
     """
     name = _format_for(path)

@@ -33,7 +33,7 @@ def opened(source: Path | io.BytesIO) -> Iterator[Image.Image]:
         ImageError: It is of a kind that something must be installed for, or of which only a preview could be read; the message
             does not begin with its name.
     """
-    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+    with nullcontext(source) if isinstance(source, io.BytesIO) else Path(source).open("rb") as file:
         if is_heif(file):
             with _heif(file) as image:
                 yield image

@@ -14,8 +14,8 @@ from typing import Any
 from PIL import Image
 
 from ieast.config import StylizeOptions
-from ieast.errors import ConfigError, ImageError, MemoryLimitError
-from ieast.io.files import atomic_write, sha256
+from ieast.errors import ConfigError, ImageError, MemoryLimitError, OutputError
+from ieast.io.files import atomic_write, place_for, sha256
 from ieast.io.images import (
     check_writable_image_path,
     decode_bytes,
@@ -92,7 +92,7 @@ class FolderResult:
     Attributes:
         made: Pictures made by this call.
         kept: Pictures that were there from an earlier, interrupted one.
-        failed: Contents and styles that could not be read or stylized, with the reason.
+        failed: Contents and styles that could not be read or stylized, and results that could not be written, with the reason.
         passed_over: What else lies in the folders and is not a picture.
     """
 
@@ -141,14 +141,15 @@ def stylize_folder(
     with bar:
         for style, style_name in style_names.items():
             targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
-            missing = {content: target for content, target in targets.items() if not target.exists()}
+            missing = {content: target for content, target in targets.items() if not _is_made(target)}
             kept += len(targets) - len(missing)
             bar.update(len(targets) - len(missing))
             if not missing:
                 continue
             try:
                 session = engine.open([read_style(style, options.style_size)], options, encode=True)
-            except (ImageError, MemoryLimitError) as error:  # one bad file among thousands must not lose the rest
+                place_for(output / style_name)
+            except (ImageError, MemoryLimitError, OutputError) as error:  # one bad file among thousands must not lose the rest
                 failed[style] = _about(style, error)
                 bar.update(len(missing))
                 continue
@@ -156,6 +157,8 @@ def stylize_folder(
                 try:
                     write_image(session.stylize(read_image(content)), target)
                     written += 1
+                except OutputError as error:
+                    failed[target] = str(error)
                 except (ImageError, MemoryLimitError) as error:
                     failed[content] = _about(content, error)
                 bar.update()
@@ -221,6 +224,13 @@ def _names(place: Path) -> tuple[dict[Path, str], list[Path]]:
     shared = {name for name in names.values() if count[name] > 1 or name in files}
     kept = {path: path.relative_to(place).as_posix() if name in shared else name for path, name in names.items()}
     return kept, found.others
+
+
+def _is_made(target: Path) -> bool:
+    try:
+        return target.is_file()
+    except OSError:  # such as a name that is too long, which writing will say
+        return False
 
 
 def _digests(names: dict[Path, str], failed: dict[Path, str]) -> dict[str, str]:
@@ -289,12 +299,11 @@ def _keep_settings(
     path = output / SETTINGS
     before: dict[str, Any] = {"options": chosen, "contents": {}, "styles": {}}
     if path.exists():
-        before = json.loads(path.read_text())
-        before["options"].setdefault("precision", "fp32")  # older results had no choice
+        before = _read_settings(path)
     all_contents, all_styles = before["contents"] | contents, before["styles"] | styles
     # A file that could not be read may be mended: only what has results, of this call or an earlier one, must stay.
     changed = [
-        *(name for name, value in chosen.items() if before["options"][name] != value),
+        *(name for name, value in chosen.items() if before["options"].get(name) != value),
         *(
             f"content {name}"
             for name in _changed(before["contents"], contents)
@@ -314,6 +323,22 @@ def _keep_settings(
     settings = {"options": chosen, "contents": all_contents, "styles": all_styles}
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(settings, indent=1) + "\n")
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text())
+        # older results had no choice of precision
+        return {
+            "options": {"precision": "fp32", **settings["options"]},
+            "contents": dict(settings["contents"]),
+            "styles": dict(settings["styles"]),
+        }
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error}), so that nothing is known of the results beside it. Give another folder, or "
+            "remove that one"
+        ) from error
 
 
 def _changed(before: dict[str, str], now: dict[str, str]) -> list[str]:

@@ -29,7 +29,7 @@ from ieast.models.pretrained import released_or_folder
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.stylizer.base import Stylizer
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress, StylizationGrids
-from ieast.training.folders import CHECKPOINT, DECISIVE, FREE_SETTINGS
+from ieast.training.folders import CHECKPOINT, DECISIVE, FREE_SETTINGS, PICTURES
 from ieast.training.loop import check_resumable, make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
 from ieast.training.provenance import provenance as make_provenance
@@ -122,7 +122,7 @@ def fit(
     return TrainingResult(
         model_folder=str(folder / "model"),
         checkpoint=str(checkpoint),
-        pictures=[str(path) for path in sorted((folder / "pictures").glob("*.jpg"))],
+        pictures=[str(path) for path in sorted((folder / PICTURES).glob("*.jpg"))],
         iterations=module.finished,
         started_at=started_at,
         seconds=time.perf_counter() - started,
@@ -247,7 +247,7 @@ def _callbacks(
     contents, styles = (_show(paths, cell) for paths in shown)
     return [
         Checkpoints(folder / CHECKPOINT, training.checkpoint_every),
-        StylizationGrids(folder / "pictures", contents, styles, training.picture_every, cell),
+        StylizationGrids(folder / PICTURES, contents, styles, training.picture_every, cell),
         Progress(total),
         OrderlyStop(),  # last, so that what others do after an iteration is done
     ]

@@ -16,6 +16,10 @@ log = logging.getLogger(__name__)
 CHECKPOINT = "last.ckpt"
 RECORD = "training.json"
 """In the folder of a retired training: which it was, and how long."""
+RUN = "run.json"
+"""In the folder of a training that MLflow knows of: the run that trained there last."""
+PICTURES = "pictures"
+"""In the folder of a training: what it looked like on the way."""
 
 # What decides the outcome of training; evaluation, promotion and names do not ...
 DECISIVE = ("method", "encoder", "model", "objective", "training")
@@ -45,6 +49,17 @@ def folder_of(parent: Path, identity: Mapping[str, Any]) -> Path:
     return earlier if earlier.exists() and not folder.exists() else folder
 
 
+def note_run(folder: Path, run: str) -> None:
+    """Note that the MLflow run `run` trains in `folder` now."""
+    with atomic_write(folder / RUN) as temporary:
+        temporary.write_text(json.dumps({"mlflow_run": run}))
+
+
+def noted_run(folder: Path) -> str | None:
+    """The MLflow run that trained in `folder` last, or None."""
+    return str(json.loads((folder / RUN).read_text())["mlflow_run"]) if (folder / RUN).exists() else None
+
+
 def take_up(folder: Path, iterations: int) -> None:
     """If nothing has been done in `folder` yet, begin there with the longest retired training that it is to go on from.
 
@@ -64,6 +79,7 @@ def take_up(folder: Path, iterations: int) -> None:
         log.info("going on from the finished training of %d iterations in %s", max(retired), source.parent)
         with atomic_write(folder / CHECKPOINT) as temporary:
             shutil.copyfile(source, temporary)
+        note_run(folder, source.parent.name)  # as `retire` names it
 
 
 def retire(folder: Path, run: str, iterations: int) -> Path:

@@ -153,6 +153,14 @@ def check_resumable(
     return Resumed(finished, schedules)
 
 
+def checkpoint_iterations(folder: Path) -> int:
+    """Iterations that the checkpoint in `folder` has behind it; 0 without one that training could go on from."""
+    try:
+        return int(AtomicCheckpointIO().load_checkpoint(folder / CHECKPOINT)["state_dict"]["iteration"])
+    except (FileNotFoundError, UnpicklingError, RuntimeError, KeyError, EOFError, TypeError, ValueError):
+        return 0
+
+
 def _settings(section: str, document: Mapping[str, Any]) -> dict[str, Any]:
     """What stands in `section` of `document`, by full name; the section may also be a single setting."""
     values = document.get(section, {})

@@ -17,7 +17,7 @@ from helpers.videos import NTSC, audio_of, audio_packets_of, draw_frame, stamps_
 from PIL import Image, ImageOps
 
 import ieast.io.video.stylizing as stylizing
-from ieast.errors import DataError, ImageError, VideoError
+from ieast.errors import DataError, ImageError, OutputError, VideoError
 from ieast.io.clips import list_clips, read_frames
 from ieast.io.files import DiskFullError
 from ieast.io.listing import list_frames
@@ -270,6 +270,27 @@ def test_frames_keep_their_names_and_come_in_counting_order(tmp_path):
     convert(source, tmp_path / "new", lambda image: seen.append(np.asarray(image)) or image)
     assert all((seen[index] == draw_frame(index, 64, 48)).all() for index in range(12))
     assert {path.name for path in list_frames(tmp_path / "new")} == {f"shot_{index}.png" for index in range(12)}
+
+
+@pytest.mark.parametrize("name", ["new.mp4", "new"])
+def test_a_link_as_destination_is_followed_and_stays(tmp_path, name):
+    source = make_frames(tmp_path / "source", 2)
+    (tmp_path / "far").mkdir()
+    (tmp_path / name).symlink_to(f"far/{name}")
+    for _ in range(2):
+        convert(source, tmp_path / name)
+    assert (tmp_path / name).is_symlink()
+    assert [path.name for path in (tmp_path / "far").iterdir()] == [name]
+
+
+def test_the_longest_names_can_be_written_and_longer_ones_are_refused(tmp_path):
+    source = make_frames(tmp_path / "source", 2)
+    long = "n" * 251 + ".mp4"
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, tmp_path / long, Counting(stop=1), segment_frames=1)
+    assert convert(source, tmp_path / long, Counting(), segment_frames=1).stylized == 1
+    assert left_behind(tmp_path) == []
+    refused("because the disk does not take names that long", source, tmp_path / f"n{long}", error=OutputError)
 
 
 def test_an_earlier_result_is_replaced(clip, tmp_path):

@@ -1,6 +1,7 @@
 """The pipeline as a user runs it: ZenML's command line, a real MLflow store, the repository's own DVC dataset."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,10 @@ QUICK = {
 
 class TrainingProject(Project):
     def train(self, name="run", check=True, **changes):
+        path = self.write(name, **changes)
+        return self.run("zenml", "pipeline", "run", "pipelines.training.training_pipeline", "-c", str(path), check=check)
+
+    def write(self, name, **changes):
         document = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text())
         config = document["parameters"]["config"]
         config["data"] = {"repository": str(ROOT)}
@@ -33,7 +38,7 @@ class TrainingProject(Project):
         document["run_name"] = name + "-{time}"
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(document))
-        return self.run("zenml", "pipeline", "run", "pipelines.training.training_pipeline", "-c", str(path), check=check)
+        return path
 
 
 @pytest.fixture(scope="module")
@@ -215,3 +220,44 @@ def test_no_clips_are_said_so_and_do_not_stop_the_run(project, first, tmp_path):
 def test_the_stack_is_registered_once(project):
     assert project.run(sys.executable, "-m", "pipelines.stack").stdout.splitlines()[-1] == project.store
     assert mlflow.get_tracking_uri() != project.store  # this process is left alone
+
+
+KILLED = """
+import os, signal
+from zenml.cli.cli import cli
+from ieast.training.callbacks import Progress
+
+after = Progress.on_train_batch_end
+
+def dies(self, trainer, module, *rest):
+    after(self, trainer, module, *rest)
+    if module.finished == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Progress.on_train_batch_end = dies
+cli(["pipeline", "run", "pipelines.training.training_pipeline", "-c", "config.yaml"])
+"""
+
+
+def test_a_killed_run_is_closed_and_the_next_holds_its_curves_from_the_start(project, first):
+    changes = {"training": {"seed": 7, "picture_every": 1}}
+    project.write("killed", **changes)
+    assert project.run(sys.executable, "-c", KILLED, check=False).returncode == -9
+    dead = run_named(first, "killed")
+    assert dead.info.status == "RUNNING"
+    assert [m.step for m in first.get_metric_history(dead.info.run_id, "train/total")] == [3, 4, 5]
+    project.train("after", **changes)
+    dead, run = run_named(first, "killed"), run_named(first, "after")
+    assert (dead.info.status, dead.data.tags["continued_by"]) == ("KILLED", run.info.run_id)
+    assert (run.info.status, run.data.tags["continues"]) == ("FINISHED", dead.info.run_id)
+    # The checkpoint had four iterations behind it.
+    for name, count in (("train/total", 2), ("learning_rate/decoder", 4)):
+        before, now = (first.get_metric_history(each.info.run_id, name) for each in (dead, run))
+        assert [m.step for m in now] == [m.step for m in before]
+        assert [(m.step, m.value, m.timestamp) for m in now][:count] == [(m.step, m.value, m.timestamp) for m in before][:count]
+        assert now[count].timestamp > before[-1].timestamp
+    paths = [artifact.path for artifact in first.list_artifacts(run.info.run_id, "images")]
+    assert {int(re.search(r"stylizations\Wstep\W(\d+)", path)[1]) for path in paths} == {1, 2, 3, 4, 5}
+    code = "from zenml.client import Client; print(Client().list_pipeline_runs(name='startswith:killed-').items[0].status)"
+    assert project.run(sys.executable, "-c", code).stdout.splitlines()[-1] == "failed"
+    assert not (project.folder / ".work" / "runs" / f"{dead.info.run_id}.json").exists()

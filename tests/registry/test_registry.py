@@ -441,10 +441,11 @@ def test_a_style_as_large_as_a_telephone_takes_it_is_shrunk(model, exported):
 
 def test_contents_beyond_four_megapixels_are_bounded_by_memory_alone(model, monkeypatch):
     needs = re.escape("row 0: stylizing 1 x 4000x3000 pixels needs up to ")
+    frame = rows((large_jpeg(4000, 3000), ART))
     with monkeypatch.context() as patch:
         patch.setattr("ieast.stylizer.memory.available_bytes", lambda device: 50_000_000)
         with pytest.raises(MlflowException, match=needs):
-            model.predict(None, rows((large_jpeg(4000, 3000), ART)))
+            model.predict(None, frame)
     thin = model.predict(None, rows((encode_png(picture(4, 1, 40)), ART)))
     assert Image.open(io.BytesIO(thin["stylized"][0])).size == (1, 40)
 

@@ -309,6 +309,37 @@ def test_what_is_no_picture_is_named_and_what_is_one_is_taken_whatever_its_name(
     assert set(files(output)) == {"x/a.png", "x/sub/b.png", "y/a.png", "y/sub/b.png", SETTINGS}
 
 
+def test_each_output_is_judged_by_itself(engine, folders):
+    contents, styles, output = folders
+    (output / "y" / "a.png").mkdir(parents=True)
+    (output / "x").write_text("in the way")
+    result = stylize_folder(engine, contents, styles, output, StylizeOptions())
+    assert (result.made, list(result.failed)) == (1, [styles / "x.png", output / "y" / "a.png"])
+    assert result.failed[styles / "x.png"] == (
+        f"{styles / 'x.png'}: {output / 'x'}: cannot be written (File exists). Choose another place, or make room there"
+    )
+    assert result.failed[output / "y" / "a.png"].startswith(f"{output / 'y' / 'a.png'}: cannot be written (Is a directory).")
+    assert (output / "x").read_text() == "in the way"
+
+
+def test_a_result_whose_name_is_too_long_does_not_lose_the_rest(engine, folders):
+    contents, styles, output = folders
+    long = "n" * 255  # a picture by its content, to which .png does not fit
+    (contents / "a.png").rename(contents / long)
+    result = stylize_folder(engine, contents, styles / "x.png", output, StylizeOptions())
+    assert (result.made, list(result.failed)) == (1, [output / "x" / f"{long}.png"])
+    assert "because the disk does not take names that long" in result.failed[output / "x" / f"{long}.png"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"options": {}}', b"\xff\xfe", None])
+def test_settings_that_cannot_be_read_are_named(engine, folders, content):
+    contents, styles, output = folders
+    output.mkdir()
+    (output / SETTINGS).mkdir() if content is None else (output / SETTINGS).write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"^{output / SETTINGS}: cannot be read \(.*\), so that nothing is known of"):
+        stylize_folder(engine, contents, styles, output, StylizeOptions())
+
+
 def test_a_picture_too_large_for_memory_does_not_lose_the_rest(stylizer, engine, folders, monkeypatch):
     contents, styles, output = folders
     draw_picture(0, 640, 640).save(contents / "huge.png")

@@ -1,5 +1,6 @@
 """Stylizing a clip frame by frame, so that it can be stopped at any time and continued by the same command."""
 
+import hashlib
 import json
 import logging
 import os
@@ -18,8 +19,8 @@ from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm import tqdm
 
-from ieast.errors import VideoError
-from ieast.io.files import atomic_write, disk_full_explained
+from ieast.errors import OutputError, VideoError
+from ieast.io.files import atomic_write, check_name, disk_full_explained
 from ieast.io.images import write_image
 from ieast.io.progress import progress_bar
 from ieast.io.video.audio import AudioPlan, plan_audio
@@ -92,6 +93,7 @@ def stylize_clip(
         progress: Whether to show a bar.
 
     Raises:
+        OutputError: The destination's name is too long.
         VideoError: The source cannot be read, the destination cannot be written or must not be replaced, or another process
             is at work on it.
         ImageError: A frame of a folder cannot be read.
@@ -104,7 +106,7 @@ def stylize_clip(
     clip = _open_source(source, frame_rate)
     names = frame_names(clip) if isinstance(clip, FolderSource) else None
     place = destination.resolve()
-    work = place.with_name(f".{place.name}.partial")
+    work = _work_place(place)
     kept = {
         "source": _describe(source, clip),
         "identity": identity,
@@ -145,6 +147,7 @@ def _check_destination(source: Path, destination: Path) -> Target | None:
     """The kind of file to write, None for a folder of frames."""
     suffix = destination.suffix.lower()
     known = ", ".join(sorted(TARGETS))
+    check_name(destination)
     if destination.exists() and source.exists() and destination.samefile(source):
         raise VideoError(f"{destination}: is the source itself. Choose another name for the result")
     if destination.is_dir():
@@ -161,6 +164,16 @@ def _check_destination(source: Path, destination: Path) -> Target | None:
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise VideoError(f"{destination}: cannot be written, because {folder} is not a folder you may write to. Choose another")
     return None if destination.is_dir() else TARGETS.get(suffix)
+
+
+def _work_place(place: Path) -> Path:
+    work = place.with_name(f".{place.name}.partial")
+    try:
+        check_name(work)
+    except OutputError:  # the destination's own name is just short enough
+        digest = hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]
+        return place.with_name(f".{digest}.partial")
+    return work
 
 
 def _open_source(source: Path, frame_rate: Fraction | None) -> VideoSource | FolderSource:
