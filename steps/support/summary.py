@@ -34,6 +34,7 @@ def write_summary(config: ExperimentConfig, verdict: Verdict, scores: Mapping[st
     if not any(metric.startswith("temporal_") for metric in scores):
         lines += ["Note", "  The dataset has no clips, so temporal stability was not scored."]
     version, alias = verdict.version, "champion" if verdict.decision.promote else "challenger"
+    follow = f" --follow models:/{name}@champion" if verdict.decision.promote else ""
     lines += [
         "Where to look",
         f"  MLflow run          {run.info.run_id} ({run.info.run_name}) in {store}",
@@ -42,6 +43,7 @@ def write_summary(config: ExperimentConfig, verdict: Verdict, scores: Mapping[st
         f"  checkpoint, model   {folder}",
         f"  picture             {grid}",
         f"  stylize with it     ieast stylize CONTENT STYLE -o OUT --model {folder / 'model'}",
+        f"  serve it            ieast serve models:/{name}@{alias}{follow}",
         f"  in a browser        make ui, or: mlflow ui --backend-store-uri {store}",
     ]
     return keep_summary(work, lines)
