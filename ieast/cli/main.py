@@ -3,7 +3,6 @@
 import logging
 import sys
 from fractions import Fraction
-from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +14,8 @@ from ieast.cli.registry import connect_registry, list_versions, promote, registe
 from ieast.cli.streams import tolerant_streams
 from ieast.cli.study import study_app
 from ieast.errors import ConfigError, IeastError, ImageError
+from ieast.installation import extras, install_with
+from ieast.installation import version as installed_version
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,21 @@ app.command()(promote)
 app.command()(register)
 app.command()(rollback)
 app.command("models")(list_versions)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ieast {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """The command `ieast`."""
 
 
 @app.command()
@@ -240,10 +256,9 @@ def _main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "ieast").split(".")[0] == "ieast":
             raise
-        extras = ", ".join(sorted(set(metadata("ieast").get_all("Provides-Extra") or []) - {"dev"}))
         typer.echo(
-            f"ieast: this command needs {error.name}, which is not installed: pip install 'ieast[EXTRA]', where EXTRA is one "
-            f"of {extras}",
+            f"ieast: this command needs {error.name}, which is not installed: {install_with('EXTRA')}, where EXTRA is one of "
+            + ", ".join(extras()),
             err=True,
         )
         sys.exit(2)
