@@ -6,6 +6,7 @@ from zenml import pipeline
 from zenml.enums import ExecutionMode
 
 from ieast.experiment import AblationConfig
+from pipelines.quiet import quieten
 from pipelines.refusal import check_data, check_weights, refused_plainly
 from steps.conclude_ablation import conclude_ablation
 from steps.load_data import load_data
@@ -28,6 +29,7 @@ def ablation_pipeline(config: dict[str, Any]) -> None:
     Raises:
         RefusalError: An unknown key or an unusable value, or a file or a revision that is not there, before anything runs.
     """
+    quieten()
     with refused_plainly():
         settings = AblationConfig.parse(config, "parameters.config")
         check_data(settings.experiment.data, settings.work_folder)

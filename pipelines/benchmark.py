@@ -6,6 +6,7 @@ from zenml import pipeline
 from zenml.enums import ExecutionMode
 
 from ieast.experiment import BenchmarkConfig
+from pipelines.quiet import quieten
 from pipelines.refusal import check_data, refused_plainly
 from steps.benchmark_method import benchmark_method
 from steps.conclude_benchmark import conclude_benchmark
@@ -28,6 +29,7 @@ def benchmark_pipeline(config: dict[str, Any]) -> None:
     Raises:
         RefusalError: An unknown key or an unusable value, or a file or a revision that is not there, before anything runs.
     """
+    quieten()
     with refused_plainly():
         settings = BenchmarkConfig.parse(config, "parameters.config")
         shared = settings.cell(settings.methods[0])

@@ -5,6 +5,7 @@ from typing import Any
 from zenml import pipeline
 
 from ieast.config import DistillationConfig
+from pipelines.quiet import quieten
 from pipelines.refusal import check_data, refused_plainly
 from steps.distill_encoder import distill_encoder
 from steps.load_data import load_data
@@ -21,6 +22,7 @@ def distillation_pipeline(config: dict[str, Any]) -> None:
     Raises:
         RefusalError: An unknown key or an unusable value, or a file or a revision that is not there, before anything runs.
     """
+    quieten()
     with refused_plainly():
         settings = DistillationConfig.parse(config, "parameters.config")
         check_data(settings.data, settings.work_folder)

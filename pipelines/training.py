@@ -5,6 +5,7 @@ from typing import Any
 from zenml import Model, pipeline
 
 from ieast.experiment import ExperimentConfig
+from pipelines.quiet import quieten
 from pipelines.refusal import check_data, check_weights, refused_plainly
 from steps.evaluate_model import evaluate_model
 from steps.load_data import load_data
@@ -24,6 +25,7 @@ def training_pipeline(config: dict[str, Any]) -> None:
     Raises:
         RefusalError: An unknown key or an unusable value, or a file or a revision that is not there, before anything runs.
     """
+    quieten()
     with refused_plainly():
         settings = ExperimentConfig.parse(config, "parameters.config")
         check_data(settings.data, settings.work_folder)
