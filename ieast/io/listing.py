@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from ieast.errors import ImageError
-from ieast.io.opening import READ_FORMATS, is_heif
+from ieast.io.opening import READ_FORMATS, is_heif, quietly, signed_as
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm"}
@@ -75,10 +75,10 @@ def is_picture(path: Path) -> bool:
         return True
     try:
         with path.open("rb") as file:
-            if is_heif(file):
+            if is_heif(file) or signed_as(file) is not None:
                 return True
-        with Image.open(path, formats=READ_FORMATS):
-            return True
+            with quietly(), Image.open(file, formats=READ_FORMATS):
+                return True
     except UnidentifiedImageError:
         return False
     except Exception:  # of the system, or of a decoder on a header that is broken: reading it will say what is wrong
