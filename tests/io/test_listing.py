@@ -89,7 +89,9 @@ def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(tmp_path), "iterdir", refuses)
     assert names(list_files(tmp_path), tmp_path) == ["a.png", "closed"]
-    assert names(find_pictures(tmp_path).others, tmp_path) == ["closed"]
+    assert names(find_pictures(tmp_path).pictures, tmp_path) == ["a.png", "closed"]
+    with pytest.raises(ImageError, match=r"closed: may not be looked into, and could hold frames\. Check its permissions"):
+        list_frames(tmp_path)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
