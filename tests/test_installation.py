@@ -12,7 +12,7 @@ import ieast.installation as installation
 from ieast.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[1]
-CLONE = '{"url": "file:///home/me/a%20clone", "dir_info": {"editable": true}}'
+CLONE = '{"url": "file:///srv/me/a%20clone", "dir_info": {"editable": true}}'
 WHEEL = '{"url": "file:///tmp/ieast-0.1.0-py3-none-any.whl", "archive_info": {}}'
 FAR = '{"url": "git+ssh://host/ieast", "vcs_info": {"vcs": "git", "commit_id": "0"}}'
 
@@ -38,8 +38,8 @@ def test_a_wheel_holds_no_names_that_anyone_may_have():
 @pytest.mark.parametrize(
     ("origin", "command"),
     [
-        (CLONE, "pip install --editable '/home/me/a clone[train]'"),
-        (CLONE.replace("true", "false"), "pip install '/home/me/a clone[train]'"),
+        (CLONE, "pip install --editable '/srv/me/a clone[train]'"),
+        (CLONE.replace("true", "false"), "pip install '/srv/me/a clone[train]'"),
         (WHEEL, "pip install '/tmp/ieast-0.1.0-py3-none-any.whl[train]'"),
         (FAR, "pip install 'ieast[train] @ git+ssh://host/ieast'"),
         (None, "pip install 'ieast[train]'"),

@@ -41,6 +41,8 @@ def root(monkeypatch):
     before = logging.getLogger("mlflow").level
     root.addHandler(handler)
     monkeypatch.setattr(root, "level", logging.INFO)
+    for name in ("lightning.pytorch", "mlflow"):  # which keep to handlers of their own once another test has imported them
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
     yield heard
     root.removeHandler(handler)
     for other in root.handlers:
