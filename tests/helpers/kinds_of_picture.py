@@ -123,6 +123,35 @@ def moving(kind: str, **options: object) -> bytes:
     return encoded(first, kind, save_all=True, append_images=[second], **options)
 
 
+def four_bytes_bitmap(samples: np.ndarray, *, alpha: bool) -> bytes:
+    """A BMP of four bytes a pixel, the last of which is the alpha or, as in older ones, says nothing."""
+    height, width, _ = samples.shape
+    body = samples[::-1, :, [2, 1, 0, 3]].tobytes()
+    info = struct.pack("<IiiHHIIiiII", 108 if alpha else 40, width, height, 1, 32, 3 if alpha else 0, len(body), 0, 0, 0, 0)
+    if alpha:
+        info += struct.pack("<4I4s", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs") + bytes(48)
+    start = 14 + len(info)
+    return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + info + body
+
+
+def interlaced_png(samples: np.ndarray) -> bytes:
+    """Adam7: seven pictures, each of some of the rows and columns."""
+    height, width, _ = samples.shape
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    rows = [row for y, x, down, right in passes for row in samples[y::down, x::right]]
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def white_is_zero_tiff() -> bytes:
+    data = encoded(255 - GREY, "TIFF")
+    meaning = struct.pack("<HHIHH", 262, 3, 1, 1, 0)
+    assert data.count(meaning) == 1
+    return data.replace(meaning, struct.pack("<HHIHH", 262, 3, 1, 0, 0))
+
+
 def palette_image() -> Image.Image:
     image = Image.fromarray((red_and_blue()[..., 2] > 0).astype(np.uint8), mode="P")
     image.putpalette([255, 0, 0, 0, 0, 255])
@@ -187,6 +216,10 @@ KINDS = [
     Kind("grey-16.tif", encoded((GREY.astype(np.uint16) * 257).astype(">u2"), "TIFF"), np.dstack([GREY] * 3)),
     Kind("runs.bmp", rle_bitmap(), red_and_blue()),
     Kind("plain.bmp", encoded(DRAWN, "BMP"), DRAWN),
+    Kind("alpha.bmp", four_bytes_bitmap(RGBA, alpha=True), LAID, ROUNDED),
+    Kind("padded.bmp", four_bytes_bitmap(np.dstack([DRAWN, np.zeros_like(GREY)]), alpha=False), DRAWN),
+    Kind("interlaced.png", interlaced_png(DRAWN), DRAWN),
+    Kind("white-is-zero.tif", white_is_zero_tiff(), np.dstack([GREY] * 3)),
     Kind("portable.ppm", encoded(DRAWN, "PPM"), DRAWN),
     Kind("portable-16.pgm", b"P5 48 36 65535\n" + (GREY.astype(">u2") * 257).astype(">u2").tobytes(), np.dstack([GREY] * 3)),
     Kind("no suffix", encoded(DRAWN, "PNG"), DRAWN),
@@ -194,6 +227,14 @@ KINDS = [
     Kind("thin.png", encoded(DRAWN[:, :1], "PNG"), DRAWN[:, :1]),
     Kind("flat.png", encoded(DRAWN[:1], "PNG"), DRAWN[:1]),
     Kind("truncated.jpg", JPEG[: len(JPEG) // 2], says=r"is damaged or truncated \(.*\)\. Fetch it again from where it came"),
+    Kind(
+        "truncated-packed.tif", encoded(DRAWN, "TIFF", compression="tiff_lzw")[:-200], says=r"has the signature of TIFF, but is"
+    ),
+    Kind(
+        "truncated-header.gif",
+        encoded(GREY, "GIF")[:20],
+        says=r"has the signature of GIF, but is damaged or truncated, or of a",
+    ),
     Kind("empty.png", b"", says=r"is not an image in a known format \(JPEG, PNG.*Save it as PNG or JPEG, or remove it"),
     Kind("text.png", b"this is text\n", says=r"is not an image in a known format"),
     Kind("floating.tif", encoded(GREY.astype(np.float32), "TIFF"), says=r"holds floating-point samples.*Convert it to 8 or 16"),
