@@ -18,7 +18,6 @@ export GIT_PYTHON_REFRESH := quiet
 demo: environment stack ## the training pipeline on the sample data
 	dvc pull --quiet
 	zenml pipeline run pipelines.training.training_pipeline -c configs/quickstart.yaml
-	@ieast last-run
 
 gallery: environment ## the pictures of the README
 	ieast gallery -o docs/images
@@ -53,7 +52,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	touch $@
 
 stack: environment ## the local ZenML stack with MLflow
-	python -m pipelines.stack
+	@ZENML_LOGGING_VERBOSITY=ERROR python -m pipelines.stack >/dev/null
 
 ui: stack ## MLflow and ZenML in a browser, on this machine only
 	python -m pipelines.ui

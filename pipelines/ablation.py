@@ -6,6 +6,8 @@ from zenml import pipeline
 from zenml.enums import ExecutionMode
 
 from ieast.experiment import AblationConfig
+from pipelines.quiet import quieten
+from pipelines.refusal import check_data, check_weights, refused_plainly
 from steps.conclude_ablation import conclude_ablation
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
@@ -25,9 +27,13 @@ def ablation_pipeline(config: dict[str, Any]) -> None:
         config: The section `parameters: config:` of configs/ablation.yaml, see `ieast.config.AblationConfig`.
 
     Raises:
-        ConfigError: An unknown key or an unusable value, before anything runs.
+        RefusalError: An unknown key or an unusable value, or a file or a revision that is not there, before anything runs.
     """
-    settings = AblationConfig.parse(config, "parameters.config")
+    quieten()
+    with refused_plainly():
+        settings = AblationConfig.parse(config, "parameters.config")
+        check_data(settings.experiment.data, settings.work_folder)
+        check_weights(settings.experiment)
     data = load_data(settings.experiment.data, settings.work_folder)
     prepared = prepare_images(data, settings.experiment.prepare, settings.work_folder)
     trained = []

@@ -6,6 +6,8 @@ from zenml import pipeline
 from zenml.enums import ExecutionMode
 
 from ieast.experiment import BenchmarkConfig
+from pipelines.quiet import quieten
+from pipelines.refusal import check_data, refused_plainly
 from steps.benchmark_method import benchmark_method
 from steps.conclude_benchmark import conclude_benchmark
 from steps.load_data import load_data
@@ -25,10 +27,13 @@ def benchmark_pipeline(config: dict[str, Any]) -> None:
         config: The section `parameters: config:` of configs/benchmark.yaml, see `ieast.config.BenchmarkConfig`.
 
     Raises:
-        ConfigError: An unknown key or an unusable value, before anything runs.
+        RefusalError: An unknown key or an unusable value, or a file or a revision that is not there, before anything runs.
     """
-    settings = BenchmarkConfig.parse(config, "parameters.config")
-    shared = settings.cell(settings.methods[0])
+    quieten()
+    with refused_plainly():
+        settings = BenchmarkConfig.parse(config, "parameters.config")
+        shared = settings.cell(settings.methods[0])
+        check_data(shared.data, settings.work_folder)
     data = load_data(shared.data, settings.work_folder)
     prepared = prepare_images(data, shared.prepare, settings.work_folder)
     for entry in settings.methods:

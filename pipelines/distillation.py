@@ -5,6 +5,8 @@ from typing import Any
 from zenml import pipeline
 
 from ieast.config import DistillationConfig
+from pipelines.quiet import quieten
+from pipelines.refusal import check_data, refused_plainly
 from steps.distill_encoder import distill_encoder
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
@@ -18,9 +20,12 @@ def distillation_pipeline(config: dict[str, Any]) -> None:
         config: The section `parameters: config:` of a file in configs/, see `ieast.config.DistillationConfig`.
 
     Raises:
-        ConfigError: An unknown key or an unusable value, before anything runs.
+        RefusalError: An unknown key or an unusable value, or a file or a revision that is not there, before anything runs.
     """
-    settings = DistillationConfig.parse(config, "parameters.config")
+    quieten()
+    with refused_plainly():
+        settings = DistillationConfig.parse(config, "parameters.config")
+        check_data(settings.data, settings.work_folder)
     data = load_data(settings.data, settings.work_folder)
     prepared = prepare_images(data, settings.prepare, settings.work_folder)
     distill_encoder(prepared, data, settings)

@@ -5,6 +5,8 @@ from typing import Any
 from zenml import Model, pipeline
 
 from ieast.experiment import ExperimentConfig
+from pipelines.quiet import quieten
+from pipelines.refusal import check_data, check_weights, refused_plainly
 from steps.evaluate_model import evaluate_model
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
@@ -21,9 +23,13 @@ def training_pipeline(config: dict[str, Any]) -> None:
         config: The section `parameters: config:` of a file in configs/, see `ieast.config.ExperimentConfig`.
 
     Raises:
-        ConfigError: An unknown key or an unusable value, before anything runs.
+        RefusalError: An unknown key or an unusable value, or a file or a revision that is not there, before anything runs.
     """
-    settings = ExperimentConfig.parse(config, "parameters.config")
+    quieten()
+    with refused_plainly():
+        settings = ExperimentConfig.parse(config, "parameters.config")
+        check_data(settings.data, settings.work_folder)
+        check_weights(settings)
     data = load_data(settings.data, settings.work_folder)
     prepared = prepare_images(data, settings.prepare, settings.work_folder)
     model = train_model(prepared, data, settings)

@@ -5,7 +5,6 @@ import logging
 import sys
 from collections.abc import Mapping
 from fractions import Fraction
-from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
@@ -23,6 +22,8 @@ from ieast.cli.sheet import sheet
 from ieast.cli.streams import tolerant_streams
 from ieast.cli.study import study_app
 from ieast.errors import ConfigError, IeastError, ImageError, WeightsError
+from ieast.installation import extras, install_with
+from ieast.installation import version as installed_version
 
 if TYPE_CHECKING:
     from ieast.stylization.engine import Engine
@@ -37,6 +38,21 @@ app.command("models")(list_versions)
 app.command()(serve)
 app.command()(sheet)
 app.command()(doctor)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ieast {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """The command `ieast`."""
 
 
 @app.command()
@@ -298,10 +314,9 @@ def _main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "ieast").split(".")[0] == "ieast":
             raise
-        extras = ", ".join(sorted(set(metadata("ieast").get_all("Provides-Extra") or []) - {"dev"}))
         typer.echo(
-            f"ieast: this command needs {error.name}, which is not installed: pip install 'ieast[EXTRA]', where EXTRA is one "
-            f"of {extras}",
+            f"ieast: this command needs {error.name}, which is not installed: {install_with('EXTRA')}, where EXTRA is one of "
+            + ", ".join(extras()),
             err=True,
         )
         sys.exit(2)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ieast.errors import ConfigError
+from ieast.installation import install_with
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,7 @@ def connect_registry(what: str) -> str:
         RegistryError: There is no such store.
     """
     if importlib.util.find_spec("mlflow") is None:
-        raise ConfigError(f"{what} needs MLflow, which is not installed: pip install 'ieast[pipelines]'")
+        raise ConfigError(f"{what} needs MLflow, which is not installed: {install_with('pipelines')}")
     from ieast.registry.store import connect
 
     return connect(Path(os.environ.get("IEAST_WORK", ".work")))

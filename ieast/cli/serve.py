@@ -11,6 +11,7 @@ import typer
 from ieast.cli.models import device_called, model_folder
 from ieast.cli.registry import connect_registry
 from ieast.errors import ConfigError
+from ieast.installation import install_with
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +50,7 @@ def serve(
     needed = ("cachetools", "fastapi", "fastapi_swagger", "prometheus_client", "python_multipart", "uvicorn")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(f"ieast serve needs {' and '.join(missing)}: pip install 'ieast[serve]'")
+        raise ConfigError(f"ieast serve needs {' and '.join(missing)}: {install_with('serve')}")
     import torch
 
     from ieast.io.ports import listen

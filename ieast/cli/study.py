@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ieast.errors import ConfigError
+from ieast.installation import install_with
 from ieast.study.plan import MOST, Plan
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def serve(
     store = Store(study)
     missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(f"ieast study serve needs {' and '.join(missing)}: pip install 'ieast[study]'")
+        raise ConfigError(f"ieast study serve needs {' and '.join(missing)}: {install_with('study')}")
     from ieast.io.ports import listen
     from ieast.study import web
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ieast.config import DataConfig
 from ieast.errors import DataError
+from ieast.installation import install_with
 from ieast.io.files import DiskFullError
 from ieast.io.progress import refresh_seconds
 
@@ -48,7 +49,7 @@ def require_dvc() -> None:
         import dvc.repo  # noqa: F401
     except ImportError as error:
         raise DataError(
-            f"datasets are versioned with DVC, which is not installed ({error}). Type: pip install 'ieast[pipelines]'"
+            f"datasets are versioned with DVC, which is not installed ({error}). Type: {install_with('pipelines')}"
         ) from error
 
 

@@ -39,7 +39,7 @@ QUARANTINE = "quarantine.csv"
 """What becomes the manifest if enough files are usable, and otherwise stays to say which are not."""
 
 # Part of the key: to be raised when the same settings lead to other pictures or another manifest.
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 
 # Pictures submitted to the workers together: enough to keep them busy, few enough to take no memory to speak of.
 _BATCH = 1024

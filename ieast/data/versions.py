@@ -53,6 +53,19 @@ class DataRef(BaseModel):
     source: str  # URL of the repository, or its folder when it has none, without credentials
 
 
+def check_version(config: DataConfig, work_folder: Path) -> None:
+    """See that a repository on this disk has the dataset at `config.revision`; others are asked when it is loaded.
+
+    Raises:
+        DataError: No such repository, revision or data.dvc; or data/ on disk has changes DVC does not know.
+    """
+    require_dvc()
+    if Path(config.repository).exists():
+        repository = without_credentials(config.repository)
+        with explained(f"reading {config.path} at {config.revision} of {repository}"), opened(config, Path(work_folder)):
+            pass
+
+
 def load_dataset(config: DataConfig, work_folder: Path) -> DataRef:
     """Materialise one version of the dataset in `work_folder/datasets/<md5>`; instant when it is already there.
 

@@ -1,12 +1,15 @@
 """Files that are either complete or absent, and a choice of them."""
 
 import errno
+import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +32,14 @@ _UMASK = _read_umask()
 
 _SHORT = 40
 """Letters of a name that a temporary one beside it begins with: all of them could make it too long."""
+
+_MARK = "-ieast-"
+_TEMPORARY = re.compile(rf"\..*{_MARK}[a-z0-9_]{{8}}(\..*)?", re.DOTALL)
+"""Names of temporary files and folders, which nothing else has."""
+
+# Folders in which this process has looked for what killed ones left: once is enough, and folders can be large.
+_swept: set[Path] = set()
+_sweeping = threading.Lock()
 
 
 class DiskFullError(IeastError):
@@ -60,9 +71,8 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
     with _explained(path), disk_full_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix is kept because Pillow and others choose the format by it.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:_SHORT]}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+        _sweep(path.parent)
+        temporary, handle = _held(lambda: tempfile.mkstemp(dir=path.parent, prefix=_prefix(path.stem), suffix=path.suffix))
     try:
         with disk_full_explained(path):
             yield temporary
@@ -74,6 +84,40 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
                 temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _prefix(name: str) -> str:
+    return f".{name[:_SHORT]}{_MARK}"
+
+
+def _held(make: Callable[[], tuple[int, str]]) -> tuple[Path, int]:
+    """What `make` makes, and a handle on it whose lock says that this process lives."""
+    while True:
+        handle, name = make()
+        with suppress(OSError):  # a file system without locks, where nothing is swept either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if Path(name).exists():
+            return Path(name), handle
+        os.close(handle)  # swept by another process before it was locked
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files and folders of processes that were killed, the first time that this process writes there."""
+    with _sweeping:
+        if folder in _swept:
+            return
+        _swept.add(folder)
+    for path in folder.iterdir():
+        if not _TEMPORARY.fullmatch(path.name):
+            continue
+        with suppress(OSError):  # in use, gone meanwhile, or somebody else's
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(handle)
 
 
 def check_name(path: Path) -> None:
@@ -134,12 +178,19 @@ def disk_full_explained(path: Path) -> Iterator[None]:
 @contextmanager
 def temporary_folder(beside: Path) -> Iterator[Path]:
     """Give an empty folder next to `beside`, on the same disk; whatever is still in it at the end is removed."""
-    temporary = Path(tempfile.mkdtemp(dir=beside.parent, prefix=f".{beside.name[:_SHORT]}-"))
+
+    def make() -> tuple[int, str]:
+        name = tempfile.mkdtemp(dir=beside.parent, prefix=_prefix(beside.name))
+        return os.open(name, os.O_RDONLY), name
+
+    _sweep(beside.parent)
+    temporary, handle = _held(make)
     try:
         temporary.chmod(0o755)
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
 
 
 def replace_folder(new: Path, old: Path) -> None:

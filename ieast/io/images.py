@@ -16,7 +16,7 @@ from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from ieast.errors import ImageError, TooManyPixelsError
 from ieast.io.files import atomic_write, check_name
-from ieast.io.opening import READ_FORMATS, opened
+from ieast.io.opening import READ_FORMATS, opened, quietly
 from ieast.io.profiles import eight_bits, to_srgb
 
 if TYPE_CHECKING:
@@ -341,6 +341,8 @@ def _check_size(size: tuple[int, int], name: str, min_side: int, max_pixels: int
 
 def _turn_upright(image: Image.Image) -> None:
     try:
+        with quietly():
+            image.getexif()  # kept, so that what follows does not parse it again
         ImageOps.exif_transpose(image, in_place=True)
     except MemoryError:
         raise

@@ -1,14 +1,14 @@
 """Which files of a folder are pictures: by their content, whatever they are called, and nothing passed over unsaid."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from ieast.errors import ImageError
-from ieast.io.opening import READ_FORMATS, is_heif
+from ieast.io.opening import READ_FORMATS, is_heif, quietly, signed_as
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm"}
@@ -24,7 +24,8 @@ class Found:
     """What a folder holds.
 
     Attributes:
-        pictures: Files whose name or content is that of a picture, whether or not it can be read.
+        pictures: Files whose name or content is that of a picture, whether or not it can be read, and folders that may not be
+            looked into: whoever reads them learns what is wrong.
         others: Everything else, but for what is hidden.
     """
 
@@ -43,7 +44,8 @@ def list_files(folder: Path) -> list[Path]:
 
 def find_pictures(folder: Path) -> Found:
     """The pictures below `folder`, and what else is there, sorted."""
-    return _sorted_out(sorted(_walk(folder, frozenset())))
+    paths = sorted(_walk(folder, frozenset()))
+    return _sorted_out(paths, {path for path in paths if _is_folder(path)})
 
 
 def find_frames(folder: Path) -> Found:
@@ -55,11 +57,16 @@ def list_frames(folder: Path) -> list[Path]:
     """The pictures of `find_frames`, if they are all that is below `folder`.
 
     Raises:
-        ImageError: A folder in `folder` holds pictures, too, so that these would be a part of the clip only.
+        ImageError: A folder in `folder` holds pictures, too, so that these would be a part of the clip only, or may not be
+            looked into.
     """
     found = find_frames(folder)
     for path in found.others if found.pictures else ():
         if _is_folder(path) and (deeper := find_pictures(path).pictures):
+            if deeper[0] == path:
+                raise ImageError(
+                    f"{path}: may not be looked into, and could hold frames. Check its permissions, or move it elsewhere"
+                )
             raise ImageError(
                 f"{folder}: holds frames, and so does the folder {path.name} in it ({deeper[0].name}, for one). Put all frames "
                 "of a clip into one folder, and those of another clip elsewhere"
@@ -75,10 +82,10 @@ def is_picture(path: Path) -> bool:
         return True
     try:
         with path.open("rb") as file:
-            if is_heif(file):
+            if is_heif(file) or signed_as(file) is not None:
                 return True
-        with Image.open(path, formats=READ_FORMATS):
-            return True
+            with quietly(), Image.open(file, formats=READ_FORMATS):
+                return True
     except UnidentifiedImageError:
         return False
     except Exception:  # of the system, or of a decoder on a header that is broken: reading it will say what is wrong
@@ -91,8 +98,8 @@ def some(names: Sequence[str | Path]) -> str:
     return ", ".join(map(str, names[:_NAMED])) + more
 
 
-def _sorted_out(paths: list[Path]) -> Found:
-    pictures = [path for path in paths if is_picture(path)]
+def _sorted_out(paths: list[Path], closed: Set[Path] = frozenset()) -> Found:
+    pictures = [path for path in paths if path in closed or is_picture(path)]
     taken = set(pictures)
     return Found(pictures, [path for path in paths if path not in taken])
 

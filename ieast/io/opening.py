@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ieast.errors import ImageError
 from ieast.io.png import is_png, sifted
@@ -18,6 +18,9 @@ READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "JPEG2000",
 
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
+
+# Theirs are two letters of text, with which what is no picture can begin, too.
+_BRIEF_SIGNATURES = frozenset({"BMP", "PPM"})
 
 _NEW_SUBFILE_TYPE, _DNG_VERSION = 254, 50706
 
@@ -30,8 +33,9 @@ def opened(source: Path | io.BytesIO) -> Iterator[Image.Image]:
     """Open a picture without decoding it; its colour profile is in `info["icc_profile"]`.
 
     Raises:
-        ImageError: It is of a kind that something must be installed for, or of which only a preview could be read; the message
-            does not begin with its name.
+        ImageError: It is of a kind that something must be installed for, or of which only a preview could be read, or nothing
+            behind its signature can be read; the message does not begin with its name.
+        UnidentifiedImageError: It has not even the signature of a format that is read.
     """
     with nullcontext(source) if isinstance(source, io.BytesIO) else Path(source).open("rb") as file:
         if is_heif(file):
@@ -39,8 +43,16 @@ def opened(source: Path | io.BytesIO) -> Iterator[Image.Image]:
                 yield image
             return
         profile, stream = sifted(file) if is_png(file) else (None, file)
-        with _quietly():
-            image = Image.open(stream, formats=READ_FORMATS)
+        try:
+            with quietly():
+                image = Image.open(stream, formats=READ_FORMATS)
+        except UnidentifiedImageError as error:
+            if (name := signed_as(file)) is None:
+                raise
+            raise ImageError(
+                f"has the signature of {name}, but is damaged or truncated, or of a kind of {name} that is not read. Fetch it "
+                "again from where it came, save it as PNG or JPEG, or remove it"
+            ) from error
         with image:
             if image.format == "TIFF":
                 _refuse_raw(image, file)
@@ -60,6 +72,19 @@ def is_heif(file: BinaryIO) -> bool:
     return bool(brands & _HEIF_BRANDS) and not brands & _AVIF_BRANDS
 
 
+def signed_as(file: BinaryIO) -> str | None:
+    """The format that `file` begins like, whether or not the rest of it can be read; leaves it at its beginning."""
+    file.seek(0)
+    head = file.read(16)
+    file.seek(0)
+    Image.init()
+    for name in READ_FORMATS:
+        _, accepts = Image.OPEN[name]
+        if name not in _BRIEF_SIGNATURES and accepts is not None and accepts(head):
+            return name
+    return None
+
+
 def _heif(file: BinaryIO) -> Image.Image:
     try:
         from pillow_heif import HeifImageFile
@@ -72,10 +97,10 @@ def _heif(file: BinaryIO) -> Image.Image:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep Pillow's own word on large pictures back: which are too large is said here, and below that they are welcome."""
+def quietly() -> Iterator[None]:
+    """Keep Pillow's own warnings back: what is too large is said here, and broken metadata do not make a picture unreadable."""
     with _WARNINGS, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")
         yield
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ieast.data.sample import draw_artwork, draw_photograph
 from ieast.errors import DataError
+from ieast.installation import install_with
 from ieast.io.contact_sheet import Cell, sheet
 from ieast.io.images import resize_smallest_side, to_image, to_tensor, write_image
 from ieast.io.progress import progress_bar
@@ -59,7 +60,7 @@ def photographs() -> list[Image.Image]:
     try:
         from skimage import data
     except ImportError:
-        raise DataError("the gallery's photographs come with scikit-image: pip install 'ieast[gallery]'") from None
+        raise DataError(f"the gallery's photographs come with scikit-image: {install_with('gallery')}") from None
     return [Image.fromarray(np.asarray(getattr(data, name)())) for name in PHOTOGRAPHS]
 
 

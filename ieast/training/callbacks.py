@@ -112,7 +112,7 @@ class StylizationGrids(Callback):
 
 
 class Progress(Callback):
-    """A progress bar over iterations, and images per second for the logger."""
+    """A progress bar over iterations with the loss, and images per second there and for the logger."""
 
     def __init__(self, total: int):
         self.total = total
@@ -126,14 +126,15 @@ class Progress(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, module: StyleTransferModule, *_: Any) -> None:
         assert self.bar is not None
-        self.bar.update()
         if module.finished % module.config.training.log_every == 0:
             iteration, then = self._since
             now = time.perf_counter()
-            images = (module.finished - iteration) * module.config.training.batch_size * trainer.world_size
+            images = (module.finished - iteration) * module.config.training.batch_size * trainer.world_size / (now - then)
             if trainer.logger is not None:
-                trainer.logger.log_metrics({"train/images_per_second": images / (now - then)}, step=module.finished)
+                trainer.logger.log_metrics({"train/images_per_second": images}, step=module.finished)
+            self.bar.set_postfix_str(f"loss {module.loss:.4g}, {images:.1f} images/s", refresh=False)
             self._since = (module.finished, now)
+        self.bar.update()
 
     def on_exception(self, *_: Any) -> None:
         self.teardown()  # which Lightning calls only after a training that ends well

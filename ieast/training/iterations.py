@@ -30,6 +30,8 @@ class IterationModule(L.LightningModule):
         self.finished = 0  # `iteration` as a number, so that reading it does not wait for the GPU
         self.schedules = [{"from": 0, "iterations": config.training.iterations}]
         """Which length rates were scheduled for, from which iteration on: more than one where a training was made longer."""
+        self.loss = torch.tensor(float("nan"))
+        """Of the iteration that was logged last; not a number, so that only who shows it waits for the GPU."""
         self._bad_terms: dict[str, Tensor] = {}
 
     def _optimizers(self) -> list[Any]:
@@ -63,6 +65,7 @@ class IterationModule(L.LightningModule):
         if due or self.device.type == "cpu":
             self.stop_if_not_finite()
         if due or self.finished == 1:
+            self.loss = values["total"] if "total" in values else torch.stack([*values.values()]).sum()
             self.log_terms(values)
 
     def length(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from ieast.checkpoint import save_model
 from ieast.cli.main import app, main
 from ieast.config import PromotionConfig
 from ieast.errors import IeastError
+from ieast.installation import install_with
 from ieast.models.pretrained import MODELS
 from ieast.registry.store import STORE, note_store
 
@@ -330,7 +331,7 @@ def test_a_store_with_a_password_is_not_written_down(registry, tmp_path):
 def test_without_mlflow_the_commands_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     for command in (["models"], ["rollback", "ieast"], ["promote", "ieast", "1", "--force", "--reason", "x"]):
-        assert refusal(*command) == f"ieast {command[0]} needs MLflow, which is not installed: pip install 'ieast[pipelines]'"
+        assert refusal(*command) == f"ieast {command[0]} needs MLflow, which is not installed: {install_with('pipelines')}"
 
 
 def test_the_gate_says_no_with_exit_code_3_and_errors_are_2(registry, sources, config, monkeypatch, capsys):

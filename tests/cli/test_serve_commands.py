@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from ieast.cli.main import app
 from ieast.errors import ConfigError, IeastError, ImageError
+from ieast.installation import install_with
 from ieast.styles import shipped_styles
 
 
@@ -69,7 +70,7 @@ def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "fastapi" else name)
     error = run("serve").exception
     assert isinstance(error, ConfigError)
-    assert str(error) == "ieast serve needs fastapi: pip install 'ieast[serve]'"
+    assert str(error) == f"ieast serve needs fastapi: {install_with('serve')}"
 
 
 def test_one_photo_in_every_style_of_a_folder(tmp_path):

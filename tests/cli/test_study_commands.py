@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from ieast.cli.main import app
 from ieast.errors import ConfigError, IeastError, StudyError
 from ieast.evaluation.preference import read_scorer
+from ieast.installation import install_with
 from ieast.study.store import Store
 
 SIZES = ("--participants", 3, "--pairs", 2, "--per-method", 1, "--real", 1)
@@ -125,7 +126,7 @@ def test_without_the_extra_serve_says_what_to_install(study, monkeypatch):
 
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "uvicorn" else find(name))
-    assert str(refusal("serve", study)) == "ieast study serve needs uvicorn: pip install 'ieast[study]'"
+    assert str(refusal("serve", study)) == f"ieast study serve needs uvicorn: {install_with('study')}"
 
 
 def test_importing_the_commands_loads_nothing_heavy():

@@ -18,11 +18,21 @@ def draw_frame(index, width, height):
 
 
 def write_video(
-    path, frames=30, size=(64, 48), rate=NTSC, *, codec="libx264", audio="aac", stamps=None, container=None, **context
+    path,
+    frames=30,
+    size=(64, 48),
+    rate=NTSC,
+    *,
+    codec="libx264",
+    audio="aac",
+    stamps=None,
+    container=None,
+    muxer=None,
+    **context,
 ):
-    """`stamps` are milliseconds; `context` are attributes of the encoder, such as `sample_aspect_ratio`."""
+    """`stamps` are milliseconds, `muxer` its options; `context` are attributes of the encoder, as `sample_aspect_ratio`."""
     width, height = size
-    with av.open(str(path), "w", format=container) as output:
+    with av.open(str(path), "w", format=container, container_options=muxer) as output:
         video = output.add_stream(codec, rate=rate)
         video.width, video.height = size
         video.pix_fmt = "yuv444p" if codec == "libx264" and (width % 2 or height % 2) else "yuv420p"

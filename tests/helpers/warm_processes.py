@@ -27,6 +27,8 @@ LIBRARIES = (
 )
 
 SETTINGS = {
+    # Pipelines and their steps lie in the repository alone, and run from it.
+    "PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]),
     "ZENML_ANALYTICS_OPT_IN": "false",
     "AUTO_OPEN_DASHBOARD": "false",
     "DVC_NO_ANALYTICS": "1",

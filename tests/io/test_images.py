@@ -302,7 +302,7 @@ class TestOrientation:
             stored = noise(16, 32) if name == "a.tif" else np.asarray(image)  # Pillow itself turns TIFFs
         assert (pixels(read_image(tmp_path / name)) == self.UPRIGHT[orientation](stored)).all()
 
-    @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+    @pytest.mark.filterwarnings("error")
     def test_broken_exif_is_ignored(self, tmp_path):
         Image.fromarray(noise(8, 8)).save(tmp_path / "a.png", exif=b"Exif\0\0II*\0broken")
         assert (pixels(read_image(tmp_path / "a.png")) == noise(8, 8)).all()
@@ -379,7 +379,7 @@ class TestErrors:
         with pytest.raises(ImageError, match=r"is damaged or truncated .*Fetch it again"):
             read_image(path)
 
-    @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+    @pytest.mark.filterwarnings("error")
     @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".gif", ".webp", ".bmp", ".avif", ".jp2"])
     def test_damaged_data_never_raises_anything_else(self, suffix):
         buffer = io.BytesIO()

@@ -42,7 +42,17 @@ def test_a_picture_is_known_by_its_content(tmp_path, kind, name):
     assert is_picture(picture(tmp_path / name, kind))
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"%PDF-1.7", b"\0\0\0\x18ftypisom\0\0\0\0isommp42", b"PK\3\4"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF", "JPEG2000"])
+@pytest.mark.parametrize("kept", [16, 0.5])
+def test_a_picture_of_which_little_is_left_is_taken_so_that_reading_names_it(tmp_path, kind, kept):
+    whole = picture(tmp_path / "whole", kind).read_bytes()
+    (tmp_path / "cut").write_bytes(whole[: kept if kept > 1 else int(len(whole) * kept)])
+    assert is_picture(tmp_path / "cut")
+    with pytest.raises(ImageError, match=r"cut: (is|has the signature of \w+, but is) damaged or truncated"):
+        read_image(tmp_path / "cut")
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"BMW", b"%PDF-1.7", b"\0\0\0\x18ftypisom\0\0\0\0isommp42", b"PK\3\4"])
 def test_what_has_another_content_is_none(tmp_path, content):
     (tmp_path / "file").write_bytes(content)
     assert not is_picture(tmp_path / "file")
@@ -79,7 +89,9 @@ def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(tmp_path), "iterdir", refuses)
     assert names(list_files(tmp_path), tmp_path) == ["a.png", "closed"]
-    assert names(find_pictures(tmp_path).others, tmp_path) == ["closed"]
+    assert names(find_pictures(tmp_path).pictures, tmp_path) == ["a.png", "closed"]
+    with pytest.raises(ImageError, match=r"closed: may not be looked into, and could hold frames\. Check its permissions"):
+        list_frames(tmp_path)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -64,3 +66,28 @@ def test_files_follow_the_umask(tmp_path):
     mask = os.umask(0)
     os.umask(mask)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ieast.io.files import atomic_write, temporary_folder
+folder = Path(sys.argv[1])
+with temporary_folder(beside=folder / "model") as unfinished, atomic_write(folder / "a.png") as temporary:
+    (unfinished / "weights").write_bytes(b"half")
+    temporary.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_goes_with_the_next_that_writes_there_and_what_is_in_use_stays(tmp_path, monkeypatch):
+    (tmp_path / ".mine-12345678.png").touch()
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False)
+    assert len(list(tmp_path.iterdir())) == 3
+    with atomic_write(tmp_path / "b.png") as temporary:
+        assert sorted(tmp_path.iterdir()) == sorted([tmp_path / ".mine-12345678.png", temporary])
+        monkeypatch.setattr("ieast.io.files._swept", set())  # as another process would find it
+        with atomic_write(tmp_path / "c.png"):
+            pass
+        assert temporary.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mine-12345678.png", "b.png", "c.png"]

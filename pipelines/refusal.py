@@ -1,0 +1,60 @@
+"""What cannot work is refused before anything runs, in the one line that matters."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from click import ClickException
+from zenml.client import Client
+
+from ieast.checkpoint import read_card
+from ieast.config import DataConfig
+from ieast.data.versions import check_version
+from ieast.errors import ConfigError, IeastError
+from ieast.evaluation.evaluate import require_evaluation_weights
+from ieast.experiment import ExperimentConfig
+from ieast.models.encoder_weights import build_encoder
+from ieast.models.pretrained import released_or_folder
+
+
+class RefusalError(ClickException, ConfigError):
+    """A configuration that cannot work; `zenml pipeline run` shows its message where it shows other errors with a traceback."""
+
+
+@contextmanager
+def refused_plainly() -> Iterator[None]:
+    """Turn what a user can mend into a `RefusalError`."""
+    try:
+        yield
+    except IeastError as error:
+        raise RefusalError(str(error)) from error
+
+
+def check_data(config: DataConfig, work_folder: str) -> None:
+    """See that there is such a version of the dataset, if steps run on this machine; others may have another.
+
+    Raises:
+        DataError: There is not.
+    """
+    if _runs_here():
+        check_version(config, Path(work_folder))
+
+
+def check_weights(config: ExperimentConfig) -> None:
+    """See that the files which training and scoring begin with are there, if steps run on this machine.
+
+    Raises:
+        WeightsError: Names the one that is missing.
+    """
+    if not _runs_here():
+        return
+    require_evaluation_weights(config.evaluation)
+    build_encoder(config.promotion.encoder)
+    if config.model.start is None:
+        build_encoder(config.encoder)
+    else:
+        read_card(released_or_folder(config.model.start))
+
+
+def _runs_here() -> bool:
+    return bool(Client().active_stack.orchestrator.config.is_local)
