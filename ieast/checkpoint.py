@@ -3,6 +3,8 @@
 config.json           method, encoder, provenance, and a digest for each file
 model.safetensors     what was trained: transform and decoder, or what else the method has
 encoder.safetensors   the encoder they were trained on; left out where that is the one the package ships
+
+`import_published` makes such a folder of the published `.pth` files.
 """
 
 import json

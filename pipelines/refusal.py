@@ -14,7 +14,7 @@ from ieast.errors import ConfigError, IeastError
 from ieast.evaluation.evaluate import require_evaluation_weights
 from ieast.experiment import ExperimentConfig
 from ieast.models.encoder_weights import build_encoder
-from ieast.models.pretrained import released_or_folder
+from ieast.models.references import released_or_folder
 
 
 class RefusalError(ClickException, ConfigError):

@@ -35,7 +35,7 @@ def model_folder(model: str) -> Path:
         ConfigError: MLflow is not installed.
         RegistryError: There is no such model.
     """
-    from ieast.models.pretrained import is_uri, released_or_folder
+    from ieast.models.references import is_uri, released_or_folder
 
     if is_uri(model):
         connect_registry(f"--model {model}")

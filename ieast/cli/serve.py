@@ -54,7 +54,7 @@ def serve(
     import torch
 
     from ieast.io.ports import listen
-    from ieast.models.pretrained import is_uri
+    from ieast.models.references import is_uri
     from ieast.service.app import Service, make_app
     from ieast.service.limits import Limits
     from ieast.service.models import load_registered, load_served

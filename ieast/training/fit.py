@@ -25,7 +25,7 @@ from ieast.io.images import read_image, resize_smallest_side, to_tensor
 from ieast.methods import find, new_model, split_name
 from ieast.models.encoder import Encoder
 from ieast.models.encoder_weights import build_encoder
-from ieast.models.pretrained import released_or_folder
+from ieast.models.references import released_or_folder
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.stylizer.base import Stylizer
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress, StylizationGrids
