@@ -116,12 +116,12 @@ def stylize(
     started = monotonic()
     loaded, method = _load_engine(model_folder(model), engine, device)
     failed: Mapping[Path, str] = {}
-    made: dict[str, Any]
+    counts: dict[str, Any]
     notes = ""
     if is_clip:
         clip = stylize_video(loaded, content, style, output, options, masks, rate)
         sound = clip.audio_copied + clip.audio_encoded
-        made, words = (
+        counts, words = (
             {"frames": clip.frames, "audio_tracks": sound},
             f"{clip.frames} frames" + f", {sound} audio tracks" * bool(sound),
         )
@@ -129,7 +129,7 @@ def stylize(
         done = stylize_folder(loaded, content, style[0], output, options, suffix)
         failed = done.failed
         passed_over = [str(path) for path in done.passed_over]
-        made = {
+        counts = {
             "made": done.made,
             "kept": done.kept,
             "failed": {str(path): reason for path, reason in failed.items()},
@@ -141,8 +141,8 @@ def stylize(
         )
     else:
         width, height = stylize_picture(loaded, content, style, output, options, masks, suffix)
-        made, words = {"width": width, "height": height}, f"{width}x{height}"
-    facts = {"output": str(output), **made, "method": method, "seconds": round(monotonic() - started, 3)}
+        counts, words = {"width": width, "height": height}, f"{width}x{height}"
+    facts = {"output": str(output), **counts, "method": method, "seconds": round(monotonic() - started, 3)}
     typer.echo(json.dumps(facts) if as_json else f"{output}  {words}, {method}{notes}", err=output == STANDARD)
     if failed:
         reasons = "\n".join(f"  {reason}" for reason in failed.values())

@@ -42,8 +42,8 @@ def sheet(
     keep_freed_memory()
     stylizer, card = load_model(model_folder(model))
     options = StylizeOptions(alpha, style_size=style_size, preserve_colour=preserve_colour)
-    made, failed = stylize_sheet(stylizer.to(device_called(device)), picture, named, options, cell)
-    write_image(made, output)
+    contact_sheet, failed = stylize_sheet(stylizer.to(device_called(device)), picture, named, options, cell)
+    write_image(contact_sheet, output)
     typer.echo(f"{output}  {len(named) - len(failed)} styles, {card.method}")
     if failed:
         reasons = "\n".join(f"  {reason}" for reason in failed.values())

@@ -10,7 +10,7 @@ from ieast.config.base import (
     merge,
 )
 from ieast.config.comparison import (
-    SWITCHES,
+    VARIANT_SWITCHES,
     MethodEntry,
     ShowcaseConfig,
     SpeedConfig,
@@ -48,7 +48,7 @@ __all__ = [
     "PRESERVE_COLOUR",
     "SMALLEST_ARTFID_SIDE",
     "SMALLEST_CROP",
-    "SWITCHES",
+    "VARIANT_SWITCHES",
     "DataConfig",
     "DistillationConfig",
     "DistillationTrainingConfig",

@@ -121,7 +121,7 @@ def _sweep(folder: Path) -> None:
 
 
 def check_name(path: Path) -> None:
-    """See that the file system can have a file of this name.
+    """Raise unless the file system can have a file of this name.
 
     Raises:
         OutputError: It cannot.

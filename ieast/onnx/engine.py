@@ -68,8 +68,8 @@ class OnnxEngine:
         options.check(len(styles), len(masks))
         wants = [("masks", bool(masks)), ("preserve_colour coral", options.preserve_colour == "coral")]
         wants.append((f"precision {options.precision}", options.precision != "fp32"))
-        for name, wanted in wants:
-            if wanted:
+        for name, asked in wants:
+            if asked:
                 raise ConfigError(
                     f"{name}: ONNX Runtime's engine does not have it. Install ieast with its extra `torch` for it"
                 )

@@ -28,7 +28,7 @@ from starlette.requests import ClientDisconnect
 from ieast import __version__
 from ieast.config.stylization import Precision
 from ieast.errors import ConfigError, ImageError, MemoryLimitError, TooManyPixelsError
-from ieast.service.frame import GONE, Frame
+from ieast.service.frame import GONE, RequestFrame
 from ieast.service.gate import ClientGoneError, Gate
 from ieast.service.limits import Limits, RefusalError
 from ieast.service.metrics import Measures
@@ -118,7 +118,7 @@ def make_app(service: Service, follower: Follower | None = None) -> FastAPI:
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
     app.mount("/docs/static", StaticFiles(directory=_SWAGGER))
-    app.add_middleware(Frame, measures=service.measures, body_bytes=service.limits.body_bytes)
+    app.add_middleware(RequestFrame, measures=service.measures, body_bytes=service.limits.body_bytes)
     app.add_exception_handler(RefusalError, _refuse)
     app.add_exception_handler(HTTPException, _explain)
     return app

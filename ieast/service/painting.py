@@ -58,16 +58,16 @@ class StyleCache:
     def get(self, key: tuple[object, ...], make: Callable[[], EncodedStyle]) -> tuple[EncodedStyle, bool]:
         """The style of `key`, and whether it was there; otherwise what `make` returns."""
         with self._lock:
-            found = self._kept.get(key)
-        self._measures.lookups.labels("hit" if found is not None else "miss").inc()
-        if found is not None:
-            return found, True
-        made = make()
+            kept = self._kept.get(key)
+        self._measures.lookups.labels("hit" if kept is not None else "miss").inc()
+        if kept is not None:
+            return kept, True
+        encoded = make()
         with self._lock:
-            if _bytes_of(made) <= self._kept.maxsize:
-                self._kept[key] = made
+            if _bytes_of(encoded) <= self._kept.maxsize:
+                self._kept[key] = encoded
             self._measures.cached_bytes.set(self._kept.currsize)
-        return made, False
+        return encoded, False
 
 
 def paint(order: Order, model: ServedModel, cache: StyleCache, limits: Limits) -> Painted:
@@ -84,13 +84,13 @@ def paint(order: Order, model: ServedModel, cache: StyleCache, limits: Limits) -
         content, original = _content(order, limits)
         masks = [_mask(number, data, content, original, limits) for number, data in enumerate(order.masks)]
     with watch("styles"):
-        found = [_style(number, style, order.options, model, cache, limits) for number, style in enumerate(order.styles)]
-        session = StyleSession(model.stylizer, [style for style, _ in found], order.options, masks)
+        styles = [_style(number, style, order.options, model, cache, limits) for number, style in enumerate(order.styles)]
+        session = StyleSession(model.stylizer, [style for style, _ in styles], order.options, masks)
     with watch("stylizing"):
         picture = session.stylize(content)
     with watch("encoding"):
         data = _ENCODERS[order.format](picture)
-    return Painted(data, *picture.size, sum(hit for _, hit in found), watch.seconds)
+    return Painted(data, *picture.size, sum(hit for _, hit in styles), watch.seconds)
 
 
 class _Watch:

@@ -213,8 +213,8 @@ def _names(place: Path) -> tuple[dict[Path, str], list[Path]]:
     """The pictures in `place` by what each is called in the results, its path without its suffix; and what else is there."""
     if not place.is_dir():
         return {place: place.stem}, []
-    found = find_pictures(place)
-    paths = found.pictures
+    listing = find_pictures(place)
+    paths = listing.pictures
     if not paths:
         raise ImageError(f"{place}: holds no pictures. Give a folder of pictures, or one picture")
     names = {path: path.relative_to(place).with_suffix("").as_posix() for path in paths}
@@ -223,7 +223,7 @@ def _names(place: Path) -> tuple[dict[Path, str], list[Path]]:
     # a.png and a.jpg side by side keep their suffixes, or one would overwrite the other; and so does a.png.gif beside them.
     shared = {name for name in names.values() if count[name] > 1 or name in files}
     kept = {path: path.relative_to(place).as_posix() if name in shared else name for path, name in names.items()}
-    return kept, found.others
+    return kept, listing.others
 
 
 def _is_made(target: Path) -> bool:

@@ -18,7 +18,7 @@ def scaled_down(style: Image.Image, size: int) -> Image.Image:
 
 
 def check_mask(name: str, mask: Image.Image, content: str, size: tuple[int, int]) -> None:
-    """See that the mask called `name` fits `content`, which is `size` (width, height) pixels when upright.
+    """Raise unless the mask called `name` fits `content`, which is `size` (width, height) pixels when upright.
 
     Raises:
         ImageError: It does not.
