@@ -54,6 +54,7 @@ SIGNATURE = ModelSignature(
             ParamSpec("style_size", DataType.long, StylizeOptions.style_size),
             ParamSpec("preserve_colour", DataType.string, StylizeOptions.preserve_colour),
             ParamSpec("precision", DataType.string, StylizeOptions.precision),
+            ParamSpec("keep_alpha", DataType.boolean, False),
         ]
     ),
 )
@@ -69,7 +70,8 @@ class StylizerModel(PythonModel):
     NaN. Pictures may also be base64 text, which is how they come as JSON.
 
     Parameters: `alpha` in [0, 1], the strength of the style; `style_size`, the smallest side in pixels at which styles are
-    looked at; and `preserve_colour`, as for `Stylizer.stylize`.
+    looked at; `preserve_colour`, as for `Stylizer.stylize`; and `keep_alpha`, whether a content's transparency is kept or laid
+    on white.
     """
 
     def load_context(self, context: Any) -> None:
@@ -87,14 +89,16 @@ class StylizerModel(PythonModel):
         """
         del context
         try:
-            options = _checked(StylizeOptions(**(params or {})))
+            chosen = dict(params or {})
+            keep_alpha = bool(chosen.pop("keep_alpha", False))
+            options = _checked(StylizeOptions(**chosen))
         except IeastError as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
         stylized: list[bytes | None] = []
         errors: list[IeastError | None] = []
         for number, row in enumerate(model_input.to_dict("records")):
             try:
-                stylized.append(self._stylize(number, row, options))
+                stylized.append(self._stylize(number, row, options, keep_alpha))
                 errors.append(None)
             except IeastError as error:
                 stylized.append(None)
@@ -105,9 +109,9 @@ class StylizerModel(PythonModel):
         said = [None if error is None else str(error) for error in errors]
         return pd.DataFrame({"stylized": stylized, "error": said}, dtype=object)
 
-    def _stylize(self, number: int, row: dict[Any, Any], options: StylizeOptions) -> bytes:
+    def _stylize(self, number: int, row: dict[Any, Any], options: StylizeOptions, keep_alpha: bool) -> bytes:
         with _named(f"row {number}, content"):
-            content = _picture(row.get("content"), self.max_pixels)
+            content = _picture(row.get("content"), self.max_pixels, behind=None if keep_alpha else "white")
         styles = _styles(number, row, options.style_size, self.max_pixels)
         with _named(f"row {number}, weights"):
             options = replace(options, weights=_weights(row.get("weights")))
@@ -168,7 +172,7 @@ def _weights(cell: object) -> tuple[float, ...]:
     return tuple(weights)
 
 
-def _picture(cell: object, max_pixels: int, smallest_side: int | None = None, behind: Behind = "white") -> Image.Image:
+def _picture(cell: object, max_pixels: int, smallest_side: int | None = None, behind: Behind | None = "white") -> Image.Image:
     if isinstance(cell, str):
         try:
             cell = base64.b64decode(re.sub(r"\s", "", cell), validate=True)

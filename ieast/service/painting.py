@@ -12,7 +12,7 @@ from PIL import Image
 
 from ieast.config.stylization import StylizeOptions
 from ieast.errors import ConfigError, ImageError, TooManyPixelsError
-from ieast.io.images import decode_bytes, encode_jpeg, encode_png, encode_webp
+from ieast.io.images import Behind, decode_bytes, encode_jpeg, encode_png, encode_webp
 from ieast.models.vgg19 import SMALLEST_SIDE
 from ieast.service.limits import Limits
 from ieast.service.metrics import Measures
@@ -106,7 +106,8 @@ class _Watch:
 
 def _content(order: Order, limits: Limits) -> tuple[Image.Image, tuple[int, int]]:
     """The content as it is stylized, and its size as it came."""
-    image = decode_bytes(order.content, name="content", min_side=SMALLEST_SIDE, max_pixels=limits.decoded_pixels)
+    behind: Behind | None = None if order.keep_alpha else "white"
+    image = decode_bytes(order.content, name="content", min_side=SMALLEST_SIDE, max_pixels=limits.decoded_pixels, behind=behind)
     original = image.size
     if order.longest_side is not None and max(original) > order.longest_side:
         width, height = (max(SMALLEST_SIDE, round(side * order.longest_side / max(original))) for side in original)

@@ -17,6 +17,7 @@ from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, ImageError, MemoryLimitError, OutputError
 from ieast.io.files import atomic_write, place_for, sha256
 from ieast.io.images import (
+    Behind,
     check_writable_image_path,
     decode_bytes,
     encode_image,
@@ -27,6 +28,7 @@ from ieast.io.images import (
 )
 from ieast.io.listing import find_pictures
 from ieast.io.progress import progress_bar
+from ieast.io.transparency import check_keeps_alpha
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.stylization.engine import Engine
 from ieast.stylization.inputs import check_mask, read_style
@@ -46,6 +48,8 @@ def stylize_picture(
     options: StylizeOptions,
     masks: Sequence[Path] = (),
     suffix: str = ".png",
+    *,
+    keep_alpha: bool = False,
 ) -> tuple[int, int]:
     """Stylize one picture.
 
@@ -57,22 +61,29 @@ def stylize_picture(
         options: Options.
         masks: One a style, white where the style applies, of exactly the content's size; or none.
         suffix: Of the format that is written to standard output.
+        keep_alpha: Whether the result is as transparent as the content, which is otherwise laid on white; PNG and WebP only.
 
     Returns:
         Width and height of the result, which are the content's.
 
     Raises:
         ConfigError: An option does not fit.
-        ImageError: A picture cannot be read, the output's name says no format, or the output is one of the inputs.
+        ImageError: A picture cannot be read, the output's name says no format or one without transparency that is to be kept,
+            or the output is one of the inputs.
         MemoryLimitError: There is not enough memory.
     """
-    if output == STANDARD:
-        check_writable_image_path(Path(f"standard output{suffix}"))
-    else:
-        check_writable_image_path(output)
+    named = Path(f"standard output{suffix}") if output == STANDARD else output
+    check_writable_image_path(named)
+    if keep_alpha:
+        check_keeps_alpha(named)
+    if output != STANDARD:
         _check_not_an_input(output, (content, *styles, *masks))
     options.check(len(styles), len(masks))
-    picture = read_image(content) if content != STANDARD else decode_bytes(sys.stdin.buffer.read(), name="standard input")
+    behind: Behind | None = None if keep_alpha else "white"
+    if content == STANDARD:
+        picture = decode_bytes(sys.stdin.buffer.read(), name="standard input", behind=behind)
+    else:
+        picture = read_image(content, behind=behind)
     mask_pictures = [read_mask(mask) for mask in masks]
     _check_masks(masks, mask_pictures, content, picture.size)
     session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures)
@@ -103,7 +114,14 @@ class FolderResult:
 
 
 def stylize_folder(
-    engine: Engine, contents: Path, styles: Path, output: Path, options: StylizeOptions, suffix: str = ".png"
+    engine: Engine,
+    contents: Path,
+    styles: Path,
+    output: Path,
+    options: StylizeOptions,
+    suffix: str = ".png",
+    *,
+    keep_alpha: bool = False,
 ) -> FolderResult:
     """Stylize every picture in `contents` in every style in `styles`; either may also be a single picture.
 
@@ -117,6 +135,7 @@ def stylize_folder(
         output: A folder outside of these.
         options: Options; a folder of styles is not blended, so there are no weights.
         suffix: What kind of files to write.
+        keep_alpha: As for `stylize_picture`.
 
     Raises:
         ConfigError: An option does not fit, or `output` holds results of other settings.
@@ -127,6 +146,8 @@ def stylize_folder(
         raise ConfigError("weights blend the styles of one picture; with a folder of styles each is applied alone")
     options.check(1)
     check_writable_image_path(output / f"x{suffix}")
+    if keep_alpha:
+        check_keeps_alpha(Path(f"x{suffix}"))
     _check_outside(output, (contents, styles))
     (content_names, other_contents), (style_names, other_styles) = _names(contents), _names(styles)
     _check_apart(content_names, style_names)
@@ -136,7 +157,7 @@ def stylize_folder(
     content_names, style_names = (
         {path: name for path, name in names.items() if path not in failed} for names in (content_names, style_names)
     )
-    _keep_settings(engine, options, suffix, content_digests, style_digests, output)
+    _keep_settings(engine, options, suffix, keep_alpha, content_digests, style_digests, output)
     bar = progress_bar(total=len(content_names) * len(style_names), desc="stylizing", unit="picture")
     with bar:
         for style, style_name in style_names.items():
@@ -155,7 +176,7 @@ def stylize_folder(
                 continue
             for content, target in missing.items():
                 try:
-                    write_image(session.stylize(read_image(content)), target)
+                    write_image(session.stylize(read_image(content, behind=None if keep_alpha else "white")), target)
                     written += 1
                 except OutputError as error:
                     failed[target] = str(error)
@@ -282,7 +303,13 @@ def _identity(engine: Engine, files: Sequence[Path], options: StylizeOptions) ->
 
 
 def _keep_settings(
-    engine: Engine, options: StylizeOptions, suffix: str, contents: dict[str, str], styles: dict[str, str], output: Path
+    engine: Engine,
+    options: StylizeOptions,
+    suffix: str,
+    keep_alpha: bool,
+    contents: dict[str, str],
+    styles: dict[str, str],
+    output: Path,
 ) -> None:
     """Note in `output` what its results are made with, and see that those that are there were made with the same.
 
@@ -295,6 +322,7 @@ def _keep_settings(
         "preserve_colour": options.preserve_colour,
         "precision": options.precision,
         "suffix": suffix,
+        "keep_alpha": keep_alpha,
     }
     path = output / SETTINGS
     before: dict[str, Any] = {"options": chosen, "contents": {}, "styles": {}}
@@ -328,9 +356,9 @@ def _keep_settings(
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text())
-        # older results had no choice of precision
+        # older results had no choice of precision, nor of transparency
         return {
-            "options": {"precision": "fp32", **settings["options"]},
+            "options": {"precision": "fp32", "keep_alpha": False, **settings["options"]},
             "contents": dict(settings["contents"]),
             "styles": dict(settings["styles"]),
         }

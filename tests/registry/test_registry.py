@@ -431,6 +431,15 @@ def large_jpeg(width: int, height: int) -> bytes:
 TOO_LARGE = header(15_001, 10_000)
 
 
+def test_a_contents_transparency_is_kept_when_asked(model):
+    layer = CONTENT.copy()
+    layer.putalpha(picture(2, *CONTENT.size).convert("L"))
+    frame = rows((encode_png(layer), encode_png(STYLE)))
+    kept = Image.open(io.BytesIO(model.predict(None, frame, {"keep_alpha": True})["stylized"][0]))
+    np.testing.assert_array_equal(kept.getchannel("A"), layer.getchannel("A"))
+    assert Image.open(io.BytesIO(model.predict(None, frame)["stylized"][0])).mode == "RGB"
+
+
 def test_a_style_as_large_as_a_telephone_takes_it_is_shrunk(model, exported):
     photo = large_jpeg(4000, 3000)
     found = model.predict(None, row(style=photo), {"style_size": 64})

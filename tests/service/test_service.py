@@ -1,5 +1,6 @@
 """What the service answers, on a real port by a real model with random weights."""
 
+import io
 import itertools
 import json
 import logging
@@ -92,6 +93,17 @@ def test_coral_recolours_the_style_for_each_content(client, stylizer):
 def test_words_with_commas_are_several_and_empty_parts_none(client):
     answer = client.stylize(CONTENT, ("style_name", "swirls, comic"), ("weight", "2,1"), ("alpha", ""), ("style_size", "48"))
     assert answer.picture.size == PHOTO.size
+
+
+def test_transparency_is_kept_when_asked_and_laid_on_white_otherwise(client):
+    layer = PHOTO.copy()
+    layer.putalpha(PAINTING.convert("L").resize(PHOTO.size))
+    content = ("content", file_of(layer))
+    kept = Image.open(io.BytesIO(client.stylize(content, STYLE, ("keep_alpha", "true"), ("format", "png")).body))
+    np.testing.assert_array_equal(kept.getchannel("A"), layer.getchannel("A"))
+    assert Image.open(io.BytesIO(client.stylize(content, STYLE, ("format", "png")).body)).mode == "RGB"
+    assert "JPEG holds no transparency" in client.stylize(content, STYLE, ("keep_alpha", "true")).detail
+    assert "it must be true or false" in client.stylize(content, STYLE, ("keep_alpha", "yes")).detail
 
 
 def test_a_larger_photo_is_made_smaller_when_asked(client):
