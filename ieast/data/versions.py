@@ -19,6 +19,7 @@ from ieast.data.dvc_repository import (
     clone_of,
     count,
     explained,
+    full_disks_noticed,
     is_committed,
     missing,
     opened,
@@ -131,8 +132,11 @@ def _pull(repo: Any, file: str, remote: str) -> None:
     from dvc.exceptions import DownloadError
 
     try:
-        repo.fetch(targets=[repo.fs.join(repo.root_dir, file)])
+        with full_disks_noticed() as full:
+            repo.fetch(targets=[repo.fs.join(repo.root_dir, file)])
     except DownloadError:
+        if full:
+            raise full[0] from None
         logger.warning("not every file of %s could be fetched from %s", file, remote)  # DVC has logged each with its reason
     except Exception as error:  # each kind of storage has its own
         raise DataError(

@@ -246,8 +246,8 @@ def _callbacks(
     shown = (prepared.scoring_paths("content"), sorted({*known}) if known else prepared.scoring_paths("style"))
     contents, styles = (_show(paths, cell) for paths in shown)
     return [
+        StylizationGrids(folder / PICTURES, contents, styles, training.picture_every, total, cell),
         Checkpoints(folder / CHECKPOINT, training.checkpoint_every),
-        StylizationGrids(folder / PICTURES, contents, styles, training.picture_every, cell),
         Progress(total),
         OrderlyStop(),  # last, so that what others do after an iteration is done
     ]
