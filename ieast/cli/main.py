@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ieast.cli.adapt import adapt
 from ieast.cli.data import data_app
 from ieast.cli.doctor import doctor
+from ieast.cli.measure_styles import measure_styles
 from ieast.cli.models import device_called, model_folder
+from ieast.cli.novelty import describe_novelty
 from ieast.cli.options import Output
 from ieast.cli.registry import list_versions, promote, register, rollback
 from ieast.cli.serve import serve
 from ieast.cli.sheet import sheet
 from ieast.cli.streams import tolerant_streams
 from ieast.cli.study import study_app
+from ieast.cli.texture import texture
 from ieast.errors import ConfigError, IeastError, ImageError, WeightsError
 from ieast.installation import extras, install_with
 from ieast.installation import version as installed_version
@@ -37,6 +41,9 @@ app.command()(rollback)
 app.command("models")(list_versions)
 app.command()(serve)
 app.command()(sheet)
+app.command()(adapt)
+app.command()(texture)
+app.command("measure-styles")(measure_styles)
 app.command()(doctor)
 
 
@@ -81,6 +88,9 @@ def stylize(
         typer.Option(help="PyTorch, or ONNX Runtime, which needs less and can do less; auto takes PyTorch where it is."),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Say what was made as one line of JSON.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say how far each style is from those that the model was trained on.")
+    ] = False,
 ) -> None:
     """Stylize a picture, a folder of pictures, or a video; results have exactly the content's width and height.
 
@@ -114,7 +124,9 @@ def stylize(
         raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
     rate = _fraction(frame_rate)
     started = monotonic()
-    loaded, method = _load_engine(model_folder(model), engine, device)
+    folder = model_folder(model)
+    loaded, method = _load_engine(folder, engine, device)
+    told, novelty = describe_novelty(folder, getattr(loaded, "stylizer", None), style) if verbose else ("", {})
     failed: Mapping[Path, str] = {}
     made: dict[str, Any]
     notes = ""
@@ -143,6 +155,9 @@ def stylize(
         width, height = stylize_picture(loaded, content, style, output, options, masks, suffix)
         made, words = {"width": width, "height": height}, f"{width}x{height}"
     facts = {"output": str(output), **made, "method": method, "seconds": round(monotonic() - started, 3)}
+    if verbose:
+        facts["novelty"] = novelty
+        notes += told
     typer.echo(json.dumps(facts) if as_json else f"{output}  {words}, {method}{notes}", err=output == STANDARD)
     if failed:
         reasons = "\n".join(f"  {reason}" for reason in failed.values())
