@@ -118,7 +118,7 @@ def test_adapting_writes_a_model_that_stylizes(tmp_path, monkeypatch):
         "-o",
         tmp_path / "o.png",
     )
-    assert Image.open(made).size == (160, 144)
+    assert Image.open(tmp_path / "o.png").size == (160, 144)
     refused(OutputError, "is there and is no model", *words[:3], "-o", tmp_path / "photos")
     refused(ConfigError, "learning_rate", *words, "--learning-rate", "0")
 
