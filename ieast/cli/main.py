@@ -11,16 +11,20 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ieast.cli.adapt import adapt
 from ieast.cli.data import data_app
 from ieast.cli.doctor import doctor
 from ieast.cli.engines import EngineOption, load_engine
+from ieast.cli.measure_styles import measure_styles
 from ieast.cli.models import model_folder
+from ieast.cli.novelty import describe_novelty
 from ieast.cli.options import Output
 from ieast.cli.registry import list_versions, promote, register, rollback
 from ieast.cli.serve import serve
 from ieast.cli.sheet import sheet
 from ieast.cli.streams import tolerant_streams
 from ieast.cli.study import study_app
+from ieast.cli.texture import texture
 from ieast.cli.webcam import webcam
 from ieast.errors import ConfigError, IeastError, ImageError
 from ieast.installation import extras, install_with
@@ -36,6 +40,9 @@ app.command("models")(list_versions)
 app.command()(serve)
 app.command()(sheet)
 app.command()(webcam)
+app.command()(adapt)
+app.command()(texture)
+app.command("measure-styles")(measure_styles)
 app.command()(doctor)
 
 
@@ -80,6 +87,9 @@ def stylize(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
     engine: EngineOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Say what was made as one line of JSON.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say how far each style is from those that the model was trained on.")
+    ] = False,
 ) -> None:
     """Stylize a picture, a folder of pictures, or a video; results have exactly the content's width and height.
 
@@ -115,7 +125,9 @@ def stylize(
         raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
     rate = _fraction(frame_rate)
     started = monotonic()
-    loaded, method = load_engine(model_folder(model), engine, device)
+    folder = model_folder(model)
+    loaded, method = load_engine(folder, engine, device)
+    told, novelty = describe_novelty(folder, getattr(loaded, "stylizer", None), style) if verbose else ("", {})
     failed: Mapping[Path, str] = {}
     counts: dict[str, Any]
     notes = ""
@@ -144,6 +156,9 @@ def stylize(
         width, height = stylize_picture(loaded, content, style, output, options, masks, suffix, keep_alpha=keep_alpha)
         counts, words = {"width": width, "height": height}, f"{width}x{height}"
     facts = {"output": str(output), **counts, "method": method, "seconds": round(monotonic() - started, 3)}
+    if verbose:
+        facts["novelty"] = novelty
+        notes += told
     typer.echo(json.dumps(facts) if as_json else f"{output}  {words}, {method}{notes}", err=output == STANDARD)
     if failed:
         reasons = "\n".join(f"  {reason}" for reason in failed.values())

@@ -3,6 +3,7 @@
 Settings alone: whole experiments, which know methods and presets, stand in `ieast.experiment`.
 """
 
+from ieast.config.adaptation import AdaptationConfig
 from ieast.config.base import (
     Document,
     Settings,
@@ -49,6 +50,7 @@ __all__ = [
     "SMALLEST_ARTFID_SIDE",
     "SMALLEST_CROP",
     "VARIANT_SWITCHES",
+    "AdaptationConfig",
     "DataConfig",
     "DistillationConfig",
     "DistillationTrainingConfig",

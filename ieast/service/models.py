@@ -18,6 +18,7 @@ from ieast.models.encoder import weights_digest
 from ieast.models.pretrained import MODELS
 from ieast.stylization.session import StyleSession
 from ieast.stylizer.base import Stylizer
+from ieast.stylizer.novelty import StyleRange
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class ServedModel:
         digest: SHA-256 over all weights.
         metrics: Scores that were recorded of it.
         licence: Of the weights, where it is known.
+        styles: Where its training styles lie, where that is known.
     """
 
     stylizer: Stylizer
@@ -47,6 +49,7 @@ class ServedModel:
     digest: str
     metrics: dict[str, float] = field(default_factory=dict)
     licence: str | None = None
+    styles: StyleRange | None = None
 
     @property
     def title(self) -> str:
@@ -111,7 +114,9 @@ def _ready(
     grey = Image.new("RGB", (64, 64), "grey")
     StyleSession(stylizer, [grey], StylizeOptions(precision=precision), encode=True).stylize(grey)
     digest = weights_digest(stylizer.state_dict())
-    return ServedModel(stylizer, name, version, aliases, card.method, card.encoder.name, digest, metrics or {}, licence)
+    return ServedModel(
+        stylizer, name, version, aliases, card.method, card.encoder.name, digest, metrics or {}, licence, card.styles
+    )
 
 
 def _scores(tags: dict[str, str]) -> dict[str, float]:

@@ -24,12 +24,14 @@ import ieast.stylizer.base
 from benchmarks.bad_requests import encode_form
 from ieast.config.stylization import StylizeOptions
 from ieast.errors import MemoryLimitError
+from ieast.io.images import to_tensor
 from ieast.service.app import Service
 from ieast.service.frame import GONE
 from ieast.service.schema import CURL
 from ieast.styles import shipped_styles
 from ieast.stylization.inputs import read_style, scaled_down
 from ieast.stylization.session import StyleSession
+from ieast.stylizer.novelty import StyleRange, style_vector
 
 PHOTO, PAINTING, OTHER = draw_picture(1, 72, 56), draw_picture(2, 64, 80), draw_picture(3, 90, 60)
 CONTENT, STYLE = ("content", file_of(PHOTO)), ("style", file_of(PAINTING))
@@ -83,6 +85,25 @@ def test_several_styles_weights_masks_and_all_options(client, stylizer):
     options = {"alpha": 0.7, "weights": (3.0, 1.0), "style_size": 48, "preserve_colour": "luminance"}
     styles = [read_style(shipped_styles()["swirls"], 48), scaled_down(PAINTING, 48)]
     np.testing.assert_array_equal(answer.pixels, expected(stylizer, styles, masks, **options))
+
+
+def test_the_answer_says_how_new_each_style_is(client, service, stylizer):
+    assert "x-style-novelty" not in client.stylize(CONTENT, STYLE).headers  # the model does not know
+    assert client.ask("/v1/model").json["training_styles"] is None
+    vectors = [style_vector(stylizer.encoder, to_tensor(draw_picture(seed, 64, 64))) for seed in range(20, 28)]
+    known = StyleRange.of(vectors)
+    service.use(replace(model_of(stylizer, "3"), styles=known))
+    try:
+        two = [file_of(PAINTING), file_of(OTHER)]
+        new = [known.novelty(style_vector(stylizer.encoder, to_tensor(picture))).distance for picture in (PAINTING, OTHER)]
+        expected = ", ".join(f"{distance:.2f}" for distance in new)
+        for options in ([], [], [("preserve_colour", "coral")]):  # at once, from the cache, and where nothing is kept
+            answer = client.stylize(CONTENT, *[("style", style) for style in two], *options)
+            assert answer.headers["x-style-novelty"] == expected
+        said = client.ask("/v1/model").json["training_styles"]
+        assert said == {"count": 8, "median": known.quantile(0.5), "most": known.quantile(0.95)}
+    finally:
+        service.use(model_of(stylizer))
 
 
 def test_coral_recolours_the_style_for_each_content(client, stylizer):
