@@ -14,7 +14,7 @@ import typer
 from ieast.cli.adapt import adapt
 from ieast.cli.data import data_app
 from ieast.cli.doctor import doctor
-from ieast.cli.engines import EngineOption, load_engine
+from ieast.cli.engines import EngineOption
 from ieast.cli.measure_styles import measure_styles
 from ieast.cli.models import model_folder
 from ieast.cli.novelty import describe_novelty
@@ -86,6 +86,7 @@ def stylize(
     suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures, or standard output, becomes.")] = ".png",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
     engine: EngineOption = "auto",
+    processes: Annotated[int, typer.Option(min=1, help="That share a folder's pictures, by Ray.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was made as one line of JSON.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Say how far each style is from those that the model was trained on.")
@@ -99,6 +100,7 @@ def stylize(
     from ieast.io.images import check_writable_image_path
     from ieast.io.listing import some
     from ieast.stylization.files import STANDARD, is_video, stylize_folder, stylize_picture, stylize_video
+    from ieast.stylization.loading import EngineSource
 
     masks = tuple(mask or ())
     options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision)
@@ -113,6 +115,8 @@ def stylize(
             raise ConfigError("-: only the content comes from standard input; give styles and masks as files")
         if path != STANDARD and not path.exists():
             raise ImageError(f"{path}: there is no such file or folder. Check the path")
+    if processes > 1 and not is_folder:
+        raise ConfigError("--processes is for folders of pictures or styles; one picture or clip is made by one. Leave it out")
     if keep_alpha and is_clip:
         raise ConfigError("--keep-alpha is for pictures; clips are written without transparency. Leave it out")
     if frame_rate is not None and not is_clip:
@@ -126,7 +130,8 @@ def stylize(
     rate = _fraction(frame_rate)
     started = monotonic()
     folder = model_folder(model)
-    loaded, method = load_engine(folder, engine, device)
+    source = EngineSource(folder, engine, device)
+    loaded, method = source.load()
     told, novelty = describe_novelty(folder, getattr(loaded, "stylizer", None), style) if verbose else ("", {})
     failed: Mapping[Path, str] = {}
     counts: dict[str, Any]
@@ -139,7 +144,17 @@ def stylize(
             f"{clip.frames} frames" + f", {sound} audio tracks" * bool(sound),
         )
     elif is_folder:
-        done = stylize_folder(loaded, content, style[0], output, options, suffix, keep_alpha=keep_alpha)
+        done = stylize_folder(
+            loaded,
+            content,
+            style[0],
+            output,
+            options,
+            suffix,
+            keep_alpha=keep_alpha,
+            source=source,
+            processes=processes,
+        )
         failed = done.failed
         passed_over = [str(path) for path in done.passed_over]
         counts = {

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ieast.cli.models import device_called, model_folder
+from ieast.cli.models import model_folder
 from ieast.cli.registry import connect_registry
 from ieast.errors import ConfigError
 from ieast.installation import install_with
+from ieast.stylization.loading import device_called
 
 if TYPE_CHECKING:
     import torch

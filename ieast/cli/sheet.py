@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from ieast.cli.models import device_called, model_folder
+from ieast.cli.models import model_folder
 from ieast.cli.options import Output
 from ieast.errors import ImageError
+from ieast.stylization.loading import device_called
 
 
 def sheet(

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ieast.cli.engines import EngineOption, load_engine
+from ieast.cli.engines import EngineOption
 from ieast.cli.models import model_folder
 from ieast.errors import ConfigError, ImageError
 from ieast.installation import install_with
+from ieast.stylization.loading import EngineSource
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -63,7 +64,7 @@ def webcam(
             raise ImageError(f"{path}: there is no such file. Check the path")
     # What is wrong with camera or display is said before seconds go by in which the model is loaded.
     with Camera(camera) as opened, closing(Window("ieast webcam")) if output is None else nullcontext() as window:
-        loaded, method = load_engine(model_folder(model), engine, device)
+        loaded, method = EngineSource(model_folder(model), engine, device).load()
         session = loaded.open([read_style(path, style_size) for path in style], options, encode=True)
         stylized = islice(_stylized(opened, session, size), frames)
         started = monotonic()

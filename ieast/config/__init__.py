@@ -10,6 +10,7 @@ from ieast.config.base import (
     describe,
     merge,
 )
+from ieast.config.batch import BatchConfig
 from ieast.config.comparison import (
     VARIANT_SWITCHES,
     MethodEntry,
@@ -51,6 +52,7 @@ __all__ = [
     "SMALLEST_CROP",
     "VARIANT_SWITCHES",
     "AdaptationConfig",
+    "BatchConfig",
     "DataConfig",
     "DistillationConfig",
     "DistillationTrainingConfig",

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from ieast.config import StylizeOptions
-from ieast.errors import ConfigError, ImageError, MemoryLimitError, OutputError
+from ieast.errors import ConfigError, ImageError, OutputError
 from ieast.io.files import atomic_write, place_for, sha256
 from ieast.io.images import (
     Behind,
@@ -32,6 +32,8 @@ from ieast.io.transparency import check_keeps_alpha
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.stylization.engine import Engine
 from ieast.stylization.inputs import check_mask, read_style
+from ieast.stylization.jobs import Job, about, carry_out
+from ieast.stylization.loading import EngineSource
 
 SETTINGS = "stylization.json"
 """In a folder of results: what they were made with."""
@@ -122,6 +124,8 @@ def stylize_folder(
     suffix: str = ".png",
     *,
     keep_alpha: bool = False,
+    source: EngineSource | None = None,
+    processes: int = 1,
 ) -> FolderResult:
     """Stylize every picture in `contents` in every style in `styles`; either may also be a single picture.
 
@@ -136,9 +140,11 @@ def stylize_folder(
         options: Options; a folder of styles is not blended, so there are no weights.
         suffix: What kind of files to write.
         keep_alpha: As for `stylize_picture`.
+        source: What `processes` load the model from.
+        processes: How many share the work, as for `ieast.stylization.jobs.carry_out`.
 
     Raises:
-        ConfigError: An option does not fit, or `output` holds results of other settings.
+        ConfigError: An option does not fit, `output` holds results of other settings, or Ray is not installed.
         ImageError: There are no pictures, two results would have the same name, the suffix is not a format, or `output` cannot
             be written or lies in one of the others.
     """
@@ -151,38 +157,34 @@ def stylize_folder(
     _check_outside(output, (contents, styles))
     (content_names, other_contents), (style_names, other_styles) = _names(contents), _names(styles)
     _check_apart(content_names, style_names)
-    written, kept = 0, 0
     failed: dict[Path, str] = {}
     content_digests, style_digests = (_digests(names, failed) for names in (content_names, style_names))
     content_names, style_names = (
         {path: name for path, name in names.items() if path not in failed} for names in (content_names, style_names)
     )
     _keep_settings(engine, options, suffix, keep_alpha, content_digests, style_digests, output)
-    bar = progress_bar(total=len(content_names) * len(style_names), desc="stylizing", unit="picture")
-    with bar:
-        for style, style_name in style_names.items():
-            targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
-            missing = {content: target for content, target in targets.items() if not _is_made(target)}
-            kept += len(targets) - len(missing)
-            bar.update(len(targets) - len(missing))
-            if not missing:
-                continue
-            try:
-                session = engine.open([read_style(style, options.style_size)], options, encode=True)
+    jobs, kept, unusable = [], 0, 0
+    for style, style_name in style_names.items():
+        targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
+        missing = [Job(content, style, target) for content, target in targets.items() if not _is_made(target)]
+        kept += len(targets) - len(missing)
+        try:
+            if missing:
                 place_for(output / style_name)
-            except (ImageError, MemoryLimitError, OutputError) as error:  # one bad file among thousands must not lose the rest
-                failed[style] = _about(style, error)
-                bar.update(len(missing))
-                continue
-            for content, target in missing.items():
-                try:
-                    write_image(session.stylize(read_image(content, behind=None if keep_alpha else "white")), target)
-                    written += 1
-                except OutputError as error:
-                    failed[target] = str(error)
-                except (ImageError, MemoryLimitError) as error:
-                    failed[content] = _about(content, error)
-                bar.update()
+        except OutputError as error:
+            failed[style] = about(style, error)
+            unusable += len(missing)
+        else:
+            jobs += missing
+    written = 0
+    total = len(content_names) * len(style_names)
+    with progress_bar(total=total, initial=kept + unusable, desc="stylizing", unit="picture") as bar:
+        for outcome in carry_out(jobs, engine, options, keep_alpha=keep_alpha, source=source, processes=processes):
+            if outcome.error is None:
+                written += 1
+            else:
+                failed[outcome.culprit or outcome.job.content] = outcome.error
+            bar.update()
     return FolderResult(written, kept, failed, passed_over=(*other_contents, *other_styles))
 
 
@@ -382,8 +384,3 @@ def _check_not_an_input(output: Path, inputs: Sequence[Path]) -> None:
     for path in inputs:
         if output.resolve() == path.resolve():
             raise ImageError(f"{output}: is one of the inputs and would be overwritten. Give the result another name")
-
-
-def _about(path: Path, error: Exception) -> str:
-    text = str(error)
-    return text if text.startswith(str(path)) else f"{path}: {text}"

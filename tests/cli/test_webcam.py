@@ -70,7 +70,7 @@ def test_as_many_frames_as_asked_for(folder):
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_loaded(folder, monkeypatch, words, message):
-    monkeypatch.setattr("ieast.cli.webcam.load_engine", None)
+    monkeypatch.setattr("ieast.cli.webcam.EngineSource", None)
     with pytest.raises(Exception, match=message):
         runner.invoke(app, ["webcam", *words], catch_exceptions=False)
     assert not list(folder.glob("out.*"))
