@@ -6,8 +6,6 @@ from typing import Annotated, Any
 
 import mlflow
 import pandas as pd
-from mlflow import MlflowClient
-from mlflow.entities import LoggedModelInput
 from zenml import log_metadata, step
 from zenml.types import HTMLString
 
@@ -55,17 +53,13 @@ def stylize_contents(
 
 
 def _model(name: str) -> tuple[Path, dict[str, str]]:
-    """The folder of the model called `name`, and what runs and manifests say of it; the run is linked to a registered one."""
+    """The folder of the model called `name`, and what runs and manifests say of it."""
     if not is_uri(name):
         return released_or_folder(name), {"model": name}
     folder = fetch_model(name)
     if not name.startswith("models:/"):
         return folder, {"model": name}
     version = look_up(name)
-    client = MlflowClient()
-    logged = getattr(client.get_model_version(version.name, version.version), "model_id", None)
-    if logged:
-        client.log_inputs(active_run().info.run_id, models=[LoggedModelInput(model_id=logged)])
     return folder, {"model": version.uri, "model_asked_for": name, "model_aliases": ", ".join(version.aliases)}
 
 

@@ -24,7 +24,10 @@ ROOMS = {
     "ieast.models": "torch",
     "ieast.onnx.export": "onnx",
     "ieast.stylization.session": "torch",
+    "ieast.stylization.batch": "pipelines",
     "ieast.stylization.gallery": "torch",
+    "ieast.stylization.ray_jobs": "ray",
+    "ieast.stylization.texture": "torch",
     "ieast.stylizer": "torch",
     "ieast.io.clips": "torch",
     "ieast.io.weights": "torch",
@@ -50,6 +53,7 @@ LATE = {
     ("ieast.cli", "study"),
     ("ieast.models", "train"),  # where ImageNet's weights are
     ("ieast.stylization", "gallery"),
+    ("ieast.stylization", "torch"),
     ("ieast.io", "heif"),
     ("ieast.io", "webcam"),
 }
@@ -156,6 +160,6 @@ def test_a_command_that_needs_more_says_which_extras_there_are(folder):
     assert answer.returncode == 2
     assert re.fullmatch(
         r"ieast: this command needs \w+, which is not installed: pip install .*\[EXTRA\]'.*, where EXTRA is one of gallery, "
-        r"heif, onnx, pipelines, serve, study, torch, train, webcam\n",
+        r"heif, onnx, pipelines, ray, serve, study, torch, train, webcam\n",
         answer.stderr,
     )

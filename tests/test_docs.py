@@ -9,7 +9,7 @@ import yaml
 from typer.main import get_command
 
 from ieast.cli.main import app
-from ieast.config import DistillationConfig
+from ieast.config import BatchConfig, DistillationConfig
 from ieast.experiment import AblationConfig, BenchmarkConfig, ExperimentConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +31,7 @@ COMMANDS = [(document.name, line) for document in DOCUMENTS for line in commands
 @pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_configuration_is_valid(config):
     sections = yaml.safe_load(config.read_text())["parameters"]["config"]
-    kinds = {"teacher": DistillationConfig, "methods": BenchmarkConfig, "experiment": AblationConfig}
+    kinds = {"settings": BatchConfig, "teacher": DistillationConfig, "methods": BenchmarkConfig, "experiment": AblationConfig}
     kind = next((kind for section, kind in kinds.items() if section in sections), ExperimentConfig)
     assert kind.load(config)
 

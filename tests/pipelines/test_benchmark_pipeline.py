@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 import yaml
-from helpers.zenml_projects import Project
+from helpers.zenml_projects import SMALL_ABLATION, Project
 from mlflow import MlflowClient
 from PIL import Image
-from test_ablation_pipeline import ROOT, SMALL
+from test_ablation_pipeline import ROOT
 
 from ieast.evaluation.published import TABLE_2
 
@@ -28,7 +28,7 @@ def benchmark(project):
         "speed": {"sizes": [32, 64], "repeats": 1, "limit": 60},
         "showcase": {"contents": 2, "styles": 2, "artworks": 3, "size": 64},
     }
-    for section, values in SMALL.items():
+    for section, values in SMALL_ABLATION.items():
         config["experiment"].setdefault(section, {}).update(values)
     config["experiment"]["model"].pop("attention_start")
     document["parameters"]["config"] = config

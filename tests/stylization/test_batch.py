@@ -109,9 +109,7 @@ def test_a_dataset_has_its_clips_stylized_too(folders):
     (folders / "styles").rename(folders / "style")
     for number in range(2):
         picture(folders / "clips" / "walk" / f"{number}.png", 20 + number)
-    config = BatchConfig.parse(
-        {"data": {}, "most_styles": 1, "output": str(folders / "out"), "settings": {"style_size": 32}}
-    )
+    config = BatchConfig.parse({"data": {}, "most_styles": 1, "output": str(folders / "out"), "settings": {"style_size": 32}})
     batch = stylize_batch(config, SOURCE, folders)
     assert sorted(batch.manifest["content"]) == ["0", "1", "clips/walk"]
     assert len(list((batch.folder / "s0" / "clips" / "walk").iterdir())) == 2
