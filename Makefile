@@ -13,7 +13,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: demo gallery web-demo test bench lint format stack ui environment clean
+.PHONY: demo gallery hunt web-demo test bench lint format stack ui environment clean
 
 demo: environment stack ## the training pipeline on the sample data
 	dvc pull --quiet
@@ -26,6 +26,9 @@ gallery: environment ## the pictures of the README
 # folders, because files with the fewest tests, which would come last, are the pipelines', which take longest.
 test: environment
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+hunt: environment ## processes killed at random points, full disks: minutes to hours; HUNT_TRIALS says how many of each kind
+	HUNT_TRIALS=$${HUNT_TRIALS:-20} OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests/hunt
 
 web-demo: environment ## a static folder that stylizes in the visitor's own browser; needs npm
 	npm install --prefix web --no-fund --no-audit --silent
