@@ -135,7 +135,8 @@ def test_onnx_runtime_gives_the_same_picture(model, pictures, tmp_path):
 
 
 def test_shells_can_complete_the_command(tmp_path):
-    script = runner.invoke(app, ["--show-completion", "bash"], prog_name="ieast").stdout
+    # What `--install-completion` has the shell run; `--show-completion` prints it for whatever shell called it.
+    script = runner.invoke(app, [], prog_name="ieast", env={"_IEAST_COMPLETE": "source_bash"}).stdout
     asked = 'complete -p ieast; COMP_WORDS=(ieast sty); COMP_CWORD=1; _ieast_completion ieast; echo "${COMPREPLY[@]}"'
     (tmp_path / "ieast").write_text(f"#!{sys.executable}\nfrom ieast.cli.main import main\nmain()\n")
     (tmp_path / "ieast").chmod(0o755)
