@@ -1,0 +1,24 @@
+# The service by default: docker build -t ieast . && docker run -p 8000:8000 ieast
+# Training on GPUs:       docker build --build-arg EXTRAS=train -t ieast-train .
+FROM python:3.11-slim-bookworm AS build
+# Of pyproject.toml, with commas: what is installed beside stylizing.
+ARG EXTRAS=serve
+WORKDIR /source
+RUN python -m venv /opt/ieast
+# Dependencies are a layer of their own, of gigabytes, which a change of code leaves as it is.
+COPY pyproject.toml requirements.lock README.md LICENSE ./
+RUN mkdir ieast && touch ieast/__init__.py \
+    && /opt/ieast/bin/pip install --no-cache-dir --constraint requirements.lock ".[${EXTRAS}]"
+COPY ieast ieast
+RUN /opt/ieast/bin/pip install --no-cache-dir --no-deps --force-reinstall .
+
+FROM python:3.11-slim-bookworm
+RUN useradd --uid 10001 --create-home ieast
+COPY --from=build /opt/ieast /opt/ieast
+WORKDIR /home/ieast
+COPY configs configs
+ENV PATH=/opt/ieast/bin:$PATH PYTHONUNBUFFERED=1
+USER 10001
+EXPOSE 8000
+ENTRYPOINT ["ieast"]
+CMD ["serve", "--host", "0.0.0.0"]
