@@ -15,9 +15,9 @@ export GIT_PYTHON_REFRESH := quiet
 
 .PHONY: demo gallery web-demo test bench lint format stack ui environment clean
 
-demo: environment stack ## the training pipeline on the sample data
+demo: environment ## the training pipeline on the sample data, on the project's own stack whatever stack is active
 	dvc pull --quiet
-	zenml pipeline run pipelines.training.training_pipeline -c configs/quickstart.yaml
+	@python -m pipelines.stack zenml pipeline run pipelines.training.training_pipeline -c configs/quickstart.yaml
 
 gallery: environment ## the pictures of the README
 	ieast gallery -o docs/images

@@ -69,11 +69,7 @@ def score_pairs(
         watch: Given each stylized picture and its style, (1, 3, H, W) in [0, 1], and the perceptual distance.
         scorer: Of preference; without it there is no such score.
     """
-    random = np.random.default_rng(config.seed)
-    contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared, config)
-    chosen = [
-        (contents[random.integers(len(contents))], styles[int(random.integers(len(styles)))]) for _ in range(config.pairs)
-    ]
+    chosen = draw_pairs(prepared.scoring_paths("content"), scoring_styles(stylizer, prepared, config), config)
     device = encoder.conv0.weight.device
     rows: dict[str, list[dict[str, object]]] = {name: [] for name in (MODEL, CONTENT, STYLE)}
     features: dict[str, list[Array]] = {name: [] for name in rows}
@@ -94,6 +90,16 @@ def score_pairs(
             watch(stylized, style, float(rows[MODEL][-1][f"content_{distance.name}"]))  # type: ignore[arg-type]
     tables = {name: pd.DataFrame(found) for name, found in rows.items()}
     return PairScores(tables.pop(MODEL), tables, {name: np.stack(found) for name, found in features.items()})
+
+
+def draw_pairs(contents: Sequence[Path], styles: Sequence[Path], config: EvaluationConfig) -> list[tuple[Path, Path]]:
+    """`config.pairs` of all pairs of a content and a style, no pair twice; all of them where there are no more.
+
+    The same seed and pictures give the same pairs.
+    """
+    count = len(contents) * len(styles)
+    numbers = np.random.default_rng(config.seed).choice(count, size=min(config.pairs, count), replace=False)
+    return [(contents[number // len(styles)], styles[number % len(styles)]) for number in numbers.tolist()]
 
 
 def score_picture(
