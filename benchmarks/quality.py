@@ -31,7 +31,7 @@ from ieast.io.images import read_image, resize_smallest_side, to_image, to_tenso
 from ieast.metrics import with_arrow
 from ieast.models.encoder import Encoder
 from ieast.models.encoder_weights import build_encoder
-from ieast.models.pretrained import released_or_folder
+from ieast.models.references import released_or_folder
 from ieast.stylizer.base import Stylizer
 
 Maker = Callable[[Tensor, Tensor, Path], Tensor]

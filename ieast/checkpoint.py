@@ -1,8 +1,10 @@
 """Exported models: a folder of safetensors and a JSON that says what they are and proves that they belong together.
 
-config.json           method, encoder, provenance, and a digest for each file
+config.json           method, encoder, provenance, where the training styles lie, and a digest for each file
 model.safetensors     what was trained: transform and decoder, or what else the method has
 encoder.safetensors   the encoder they were trained on; left out where that is the one the package ships
+
+`import_published` makes such a folder of the published `.pth` files.
 """
 
 import json
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 
 from ieast.config import describe
 from ieast.errors import ConfigError, WeightsError
-from ieast.io.files import disk_full_explained, replace_folder, sha256, temporary_folder
+from ieast.io.files import atomic_write, disk_full_explained, replace_folder, sha256, temporary_folder
 from ieast.io.weights import read_weights
 from ieast.methods import build
 from ieast.methods.sanet import Sanet
@@ -27,8 +29,9 @@ from ieast.models.encoder import Encoder, weights_digest
 from ieast.models.encoder_weights import read_encoder_file
 from ieast.models.vgg19 import WIDTHS
 from ieast.stylizer.base import Stylizer
+from ieast.stylizer.novelty import StyleRange
 
-FORMAT = 2
+FORMAT = 3
 CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"
 
 # Index of each convolution in the published decoder's Sequential, in the order they are applied.
@@ -58,6 +61,8 @@ class ModelCard(BaseModel):
     encoder: EncoderCard
     files: dict[str, str]
     provenance: dict[str, Any]
+    styles: StyleRange | None = None
+    """Of the training styles; formats below 3 held nothing of them."""
 
 
 def save_model(
@@ -67,6 +72,7 @@ def save_model(
     method: str,
     encoder_source: str,
     provenance: dict[str, Any],
+    styles: StyleRange | None = None,
     compact: bool = False,
 ) -> ModelCard:
     """Write `stylizer` to `folder`, which appears complete or not at all; a model that was there is replaced.
@@ -77,6 +83,7 @@ def save_model(
         method: The method's name, as in the training configuration.
         encoder_source: Where the encoder's weights came from, for people.
         provenance: Whatever tells how the model came to be: data version, seed, configuration, library versions.
+        styles: Where its training styles lie, if that is known.
         compact: Save in half precision, and without the encoder if it is the one the package ships.
 
     Raises:
@@ -98,8 +105,9 @@ def save_model(
             encoder=EncoderCard(name=stylizer.encoder.name, digest=digest, source=encoder_source),
             files={name: sha256(temporary / name) for name in files},
             provenance=provenance,
+            styles=styles,
         )
-        (temporary / CONFIG).write_text(card.model_dump_json(indent=2) + "\n")
+        (temporary / CONFIG).write_text(_json(card))
         replace_folder(temporary, folder)
     return card
 
@@ -184,6 +192,7 @@ def export_compact(source: Path, folder: Path) -> ModelCard:
         method=card.method,
         encoder_source=card.encoder.source,
         provenance=card.provenance,
+        styles=card.styles,
         compact=True,
     )
 
@@ -224,6 +233,32 @@ def _decoder_names(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         }
     except KeyError as error:
         raise WeightsError(f"{path} is not a published decoder: it has no {error}") from None
+
+
+def note_styles(folder: Path, styles: StyleRange) -> ModelCard:
+    """Write into the card of the model in `folder` where its training styles lie, in the place of what it said of them.
+
+    Raises:
+        WeightsError: There is no model, or it is on another encoder than `styles` were seen by.
+    """
+    card = read_card(folder)
+    if 2 * sum(WIDTHS[card.encoder.name]) != len(styles.middle):
+        raise WeightsError(
+            f"{folder} is on the encoder {card.encoder.name}, which did not see these styles; measure them by it"
+        )
+    card = card.model_copy(update={"format": FORMAT, "styles": styles})
+    with atomic_write(folder / CONFIG) as temporary:
+        temporary.write_text(_json(card))
+    return card
+
+
+def _json(card: ModelCard) -> str:
+    """The card's text; the long lists of numbers stand in a line each."""
+    text = json.dumps(card.model_dump(mode="json", exclude={"styles"}), indent=2)
+    if card.styles is None:
+        return text + "\n"
+    numbers = ",\n".join(f'    "{name}": {json.dumps(value)}' for name, value in card.styles.model_dump(mode="json").items())
+    return text.removesuffix("\n}") + ',\n  "styles": {\n' + numbers + "\n  }\n}\n"
 
 
 def _shipped_encoder_digest() -> str | None:

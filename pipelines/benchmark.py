@@ -27,7 +27,7 @@ def benchmark_pipeline(config: dict[str, Any]) -> None:
         config: The section `parameters: config:` of configs/benchmark.yaml, see `ieast.config.BenchmarkConfig`.
 
     Raises:
-        RefusalError: An unknown key or an unusable value, or a file or a revision that is not there, before anything runs.
+        ConfigRefusedError: An unknown key or an unusable value, or a file or revision that is not there, before anything runs.
     """
     quieten()
     with refused_plainly():

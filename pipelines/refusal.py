@@ -14,20 +14,20 @@ from ieast.errors import ConfigError, IeastError
 from ieast.evaluation.evaluate import require_evaluation_weights
 from ieast.experiment import ExperimentConfig
 from ieast.models.encoder_weights import build_encoder
-from ieast.models.pretrained import released_or_folder
+from ieast.models.references import released_or_folder
 
 
-class RefusalError(ClickException, ConfigError):
+class ConfigRefusedError(ClickException, ConfigError):
     """A configuration that cannot work; `zenml pipeline run` shows its message where it shows other errors with a traceback."""
 
 
 @contextmanager
 def refused_plainly() -> Iterator[None]:
-    """Turn what a user can mend into a `RefusalError`."""
+    """Turn what a user can mend into a `ConfigRefusedError`."""
     try:
         yield
     except IeastError as error:
-        raise RefusalError(str(error)) from error
+        raise ConfigRefusedError(str(error)) from error
 
 
 def check_data(config: DataConfig, work_folder: str) -> None:

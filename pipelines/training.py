@@ -23,7 +23,7 @@ def training_pipeline(config: dict[str, Any]) -> None:
         config: The section `parameters: config:` of a file in configs/, see `ieast.config.ExperimentConfig`.
 
     Raises:
-        RefusalError: An unknown key or an unusable value, or a file or a revision that is not there, before anything runs.
+        ConfigRefusedError: An unknown key or an unusable value, or a file or revision that is not there, before anything runs.
     """
     quieten()
     with refused_plainly():

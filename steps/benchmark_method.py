@@ -19,7 +19,7 @@ from ieast.evaluation.speed import measure_speed
 from ieast.experiment import BenchmarkConfig
 from ieast.io.images import write_image
 from ieast.models.encoder_weights import build_encoder
-from ieast.models.pretrained import is_uri, released_or_folder
+from ieast.models.references import is_uri, released_or_folder
 from ieast.registry.register import fetch_model, log_model
 from ieast.training.folders import retire
 from steps.support.scoring import log_evaluation

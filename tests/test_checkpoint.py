@@ -5,12 +5,13 @@ import stat
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from ieast import checkpoint
-from ieast.checkpoint import ModelCard, import_published, load_model, read_card, save_model
+from ieast.checkpoint import ModelCard, export_compact, import_published, load_model, note_styles, read_card, save_model
 from ieast.config import EncoderConfig, ModelConfig
 from ieast.errors import WeightsError
 from ieast.io.files import DiskFullError, sha256
@@ -18,6 +19,7 @@ from ieast.methods import new_model
 from ieast.methods.sanet import Sanet
 from ieast.models.encoder import Encoder
 from ieast.models.encoder_weights import build_encoder
+from ieast.stylizer.novelty import StyleRange
 from reference import plain as reference
 
 PROVENANCE = {"seed": 3, "data": {"revision": "abc"}, "versions": ["torch 2"]}
@@ -67,12 +69,13 @@ def test_folder_holds_three_files_that_anyone_may_read(model):
 
 def test_card_says_what_the_model_is(model):
     card = read_card(model)
-    assert (card.format, card.method) == (2, "ieast")
+    assert (card.format, card.method) == (3, "ieast")
     assert (card.encoder.name, card.encoder.source) == ("vgg19-compact", "drawn")
     assert card.encoder.digest == make_stylizer().encoder.digest()
     assert card.provenance == PROVENANCE
     assert card.files == {name: sha256(model / name) for name in ("model.safetensors", "encoder.safetensors")}
-    assert json.loads((model / "config.json").read_text()) == card.model_dump()
+    assert card.styles is None
+    assert json.loads((model / "config.json").read_text()) == card.model_dump(exclude={"styles"})
 
 
 def test_model_file_holds_no_encoder(model):
@@ -208,8 +211,8 @@ def test_json_that_is_no_card(model, text):
 
 def test_newer_format(model):
     # What a newer format adds must not be reported as a misspelt key.
-    change_card(model, format=3, quantized=True)
-    with pytest.raises(WeightsError, match=r"config\.json is of format 3; this version reads up to 2: update ieast"):
+    change_card(model, format=4, quantized=True)
+    with pytest.raises(WeightsError, match=r"config\.json is of format 4; this version reads up to 3: update ieast"):
         load_model(model)
 
 
@@ -417,3 +420,37 @@ def test_full_disk_while_exporting_keeps_the_old_model(tmp_path, monkeypatch):
         save_model(stylizer, tmp_path / "model", **arguments)
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def drawn_styles(seed=0):
+    random = np.random.default_rng(seed)
+    return StyleRange.of(random.normal(size=(5, 736)))
+
+
+def test_where_training_styles_lie_is_kept_through_saving_and_exporting(tmp_path):
+    styles = drawn_styles()
+    save_model(make_stylizer(), tmp_path / "a", method="ieast", encoder_source="drawn", provenance=PROVENANCE, styles=styles)
+    assert read_card(tmp_path / "a").styles == styles
+    assert export_compact(tmp_path / "a", tmp_path / "b").styles == styles
+    assert load_model(tmp_path / "b")[1].styles == styles
+    lines = (tmp_path / "b" / "config.json").read_text().splitlines()
+    assert len(lines) < 60  # a number a line would be thousands
+
+
+def test_a_model_of_before_loads_without_it_and_can_be_told(model):
+    change_card(model, format=2)
+    before, old = load_model(model)
+    assert (old.format, old.styles) == (2, None)
+    noted = note_styles(model, drawn_styles())
+    again, card = load_model(model)
+    assert card == noted
+    assert (card.format, card.styles) == (3, drawn_styles())
+    assert card.model_copy(update={"format": 2, "styles": None}) == old
+    assert torch.equal(again.transform.merge_conv.weight, before.transform.merge_conv.weight)
+
+
+def test_styles_seen_by_another_encoder_are_not_noted(model):
+    other = StyleRange.of(np.random.default_rng(0).normal(size=(3, 2 * (64 + 128 + 256 + 512 + 512))))
+    with pytest.raises(WeightsError, match="is on the encoder vgg19-compact, which did not see these styles"):
+        note_styles(model, other)
+    assert read_card(model).styles is None

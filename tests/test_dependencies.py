@@ -51,6 +51,7 @@ LATE = {
     ("ieast.models", "train"),  # where ImageNet's weights are
     ("ieast.stylization", "gallery"),
     ("ieast.io", "heif"),
+    ("ieast.io", "webcam"),
 }
 """Rooms that import from a further extra inside functions, where that is asked for."""
 
@@ -155,6 +156,6 @@ def test_a_command_that_needs_more_says_which_extras_there_are(folder):
     assert answer.returncode == 2
     assert re.fullmatch(
         r"ieast: this command needs \w+, which is not installed: pip install .*\[EXTRA\]'.*, where EXTRA is one of gallery, "
-        r"heif, onnx, pipelines, serve, study, torch, train\n",
+        r"heif, onnx, pipelines, serve, study, torch, train, webcam\n",
         answer.stderr,
     )

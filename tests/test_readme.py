@@ -31,6 +31,9 @@ def folder(tmp_path, monkeypatch):
     """Everything that the section names."""
     for number, name in enumerate(("photo", "painting", "a", "b")):
         draw_picture(number, 72 + 8 * (name != "photo"), 56).save(tmp_path / f"{name}.jpg")
+    logo = draw_picture(7, 72, 56)
+    logo.putalpha(Image.linear_gradient("L").resize(logo.size))
+    logo.save(tmp_path / "logo.png")
     left = np.zeros((56, 72), np.uint8)
     left[:, :36] = 255
     Image.fromarray(left).save(tmp_path / "sky.png")

@@ -57,8 +57,8 @@ def examine() -> dict[str, dict[str, Any]]:
 
 
 def _versions() -> dict[str, str]:
-    found = {"ieast": _version("ieast"), "python": platform.python_version(), "system": platform.platform()}
-    return found | {name: _version(name) for name in _PACKAGES}
+    versions = {"ieast": _version("ieast"), "python": platform.python_version(), "system": platform.platform()}
+    return versions | {name: _version(name) for name in _PACKAGES}
 
 
 def _version(package: str) -> str:
@@ -106,7 +106,7 @@ def _weights() -> dict[str, str]:
             facts[name] = f"loads: {card.method} on {card.encoder.name}"
         except (IeastError, ImportError, OSError) as error:
             facts[name] = f"does not load: {error}"
-    return facts | {name: "at hand" if found else "not at hand" for name, found in _downloads().items()}
+    return facts | {name: "at hand" if versions else "not at hand" for name, versions in _downloads().items()}
 
 
 def _downloads() -> dict[str, bool]:

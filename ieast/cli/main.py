@@ -5,30 +5,32 @@ import logging
 import sys
 from collections.abc import Mapping
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from ieast.cli.adapt import adapt
 from ieast.cli.data import data_app
 from ieast.cli.doctor import doctor
-from ieast.cli.models import device_called, model_folder
+from ieast.cli.engines import EngineOption
+from ieast.cli.measure_styles import measure_styles
+from ieast.cli.models import model_folder
+from ieast.cli.novelty import describe_novelty
 from ieast.cli.options import Output
 from ieast.cli.registry import list_versions, promote, register, rollback
 from ieast.cli.serve import serve
 from ieast.cli.sheet import sheet
 from ieast.cli.streams import tolerant_streams
 from ieast.cli.study import study_app
-from ieast.errors import ConfigError, IeastError, ImageError, WeightsError
+from ieast.cli.texture import texture
+from ieast.cli.webcam import webcam
+from ieast.errors import ConfigError, IeastError, ImageError
 from ieast.installation import extras, install_with
 from ieast.installation import version as installed_version
 
-if TYPE_CHECKING:
-    from ieast.stylization.engine import Engine
-
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")
 app.command()(promote)
@@ -37,6 +39,10 @@ app.command()(rollback)
 app.command("models")(list_versions)
 app.command()(serve)
 app.command()(sheet)
+app.command()(webcam)
+app.command()(adapt)
+app.command()(texture)
+app.command("measure-styles")(measure_styles)
 app.command()(doctor)
 
 
@@ -74,13 +80,17 @@ def stylize(
     precision: Annotated[
         Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
     ] = "fp32",
+    keep_alpha: Annotated[
+        bool, typer.Option("--keep-alpha", help="Keep a picture's transparency, as PNG or WebP; it is laid on white otherwise.")
+    ] = False,
     suffix: Annotated[str, typer.Option(help="Kind of files that a folder of pictures, or standard output, becomes.")] = ".png",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
-    engine: Annotated[
-        Literal["auto", "torch", "onnx"],
-        typer.Option(help="PyTorch, or ONNX Runtime, which needs less and can do less; auto takes PyTorch where it is."),
-    ] = "auto",
+    engine: EngineOption = "auto",
+    processes: Annotated[int, typer.Option(min=1, help="That share a folder's pictures, by Ray.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Say what was made as one line of JSON.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say how far each style is from those that the model was trained on.")
+    ] = False,
 ) -> None:
     """Stylize a picture, a folder of pictures, or a video; results have exactly the content's width and height.
 
@@ -90,6 +100,7 @@ def stylize(
     from ieast.io.images import check_writable_image_path
     from ieast.io.listing import some
     from ieast.stylization.files import STANDARD, is_video, stylize_folder, stylize_picture, stylize_video
+    from ieast.stylization.loading import EngineSource
 
     masks = tuple(mask or ())
     options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision)
@@ -104,6 +115,10 @@ def stylize(
             raise ConfigError("-: only the content comes from standard input; give styles and masks as files")
         if path != STANDARD and not path.exists():
             raise ImageError(f"{path}: there is no such file or folder. Check the path")
+    if processes > 1 and not is_folder:
+        raise ConfigError("--processes is for folders of pictures or styles; one picture or clip is made by one. Leave it out")
+    if keep_alpha and is_clip:
+        raise ConfigError("--keep-alpha is for pictures; clips are written without transparency. Leave it out")
     if frame_rate is not None and not is_clip:
         raise ConfigError("--frame-rate is for a folder of frames; say --frames, or give a video's name as --output")
     if is_folder and len(style) > 1:
@@ -114,22 +129,35 @@ def stylize(
         raise ConfigError("a folder of styles is applied to pictures one by one; give artworks to blend, or one folder alone")
     rate = _fraction(frame_rate)
     started = monotonic()
-    loaded, method = _load_engine(model_folder(model), engine, device)
+    folder = model_folder(model)
+    source = EngineSource(folder, engine, device)
+    loaded, method = source.load()
+    told, novelty = describe_novelty(folder, getattr(loaded, "stylizer", None), style) if verbose else ("", {})
     failed: Mapping[Path, str] = {}
-    made: dict[str, Any]
+    counts: dict[str, Any]
     notes = ""
     if is_clip:
         clip = stylize_video(loaded, content, style, output, options, masks, rate)
         sound = clip.audio_copied + clip.audio_encoded
-        made, words = (
+        counts, words = (
             {"frames": clip.frames, "audio_tracks": sound},
             f"{clip.frames} frames" + f", {sound} audio tracks" * bool(sound),
         )
     elif is_folder:
-        done = stylize_folder(loaded, content, style[0], output, options, suffix)
+        done = stylize_folder(
+            loaded,
+            content,
+            style[0],
+            output,
+            options,
+            suffix,
+            keep_alpha=keep_alpha,
+            source=source,
+            processes=processes,
+        )
         failed = done.failed
         passed_over = [str(path) for path in done.passed_over]
-        made = {
+        counts = {
             "made": done.made,
             "kept": done.kept,
             "failed": {str(path): reason for path, reason in failed.items()},
@@ -140,41 +168,16 @@ def stylize(
             f"\n{len(passed_over)} files passed over, because they are no pictures: {some(passed_over)}" if passed_over else ""
         )
     else:
-        width, height = stylize_picture(loaded, content, style, output, options, masks, suffix)
-        made, words = {"width": width, "height": height}, f"{width}x{height}"
-    facts = {"output": str(output), **made, "method": method, "seconds": round(monotonic() - started, 3)}
+        width, height = stylize_picture(loaded, content, style, output, options, masks, suffix, keep_alpha=keep_alpha)
+        counts, words = {"width": width, "height": height}, f"{width}x{height}"
+    facts = {"output": str(output), **counts, "method": method, "seconds": round(monotonic() - started, 3)}
+    if verbose:
+        facts["novelty"] = novelty
+        notes += told
     typer.echo(json.dumps(facts) if as_json else f"{output}  {words}, {method}{notes}", err=output == STANDARD)
     if failed:
         reasons = "\n".join(f"  {reason}" for reason in failed.values())
         raise ImageError(f"{len(failed)} pictures could not be stylized; all others are there:\n{reasons}")
-
-
-def _load_engine(folder: Path, engine: Literal["auto", "torch", "onnx"], device: str) -> "tuple[Engine, str]":
-    """The model in `folder` on PyTorch or ONNX Runtime, and its method's name."""
-    from ieast.onnx.folder import CARD, INSIDE
-
-    if engine == "auto":
-        engine = "torch" if find_spec("torch") else "onnx"
-    if engine == "torch":
-        from ieast.checkpoint import load_model
-        from ieast.stylization.session import TorchEngine
-        from ieast.stylizer.allocator import keep_freed_memory
-
-        keep_freed_memory()
-        stylizer, card = load_model(folder)
-        return TorchEngine(stylizer.to(device_called(device))), card.method
-    from ieast.onnx.engine import OnnxEngine
-
-    if device not in ("auto", "cpu"):
-        raise ConfigError(f"--device {device}: ONNX Runtime's engine computes on the CPU. Install ieast with its extra `torch`")
-    place = folder if (folder / CARD).is_file() else folder / INSIDE
-    if not (place / CARD).is_file():
-        raise WeightsError(
-            f"{folder} has no form for ONNX Runtime. Install ieast with its extra `torch` to run it on PyTorch, or make one "
-            f"where PyTorch is: `ieast export-onnx {folder} -o {folder / INSIDE}`"
-        )
-    onnx = OnnxEngine(place)
-    return onnx, onnx.card.method
 
 
 def _fraction(text: str | None) -> Fraction | None:

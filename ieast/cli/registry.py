@@ -54,15 +54,22 @@ def promote(
 
 
 def register(
-    run: Annotated[str, typer.Argument(help="A variant's or method's MLflow run, as the ablation or benchmark named it last.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A variant's or method's MLflow run, as the ablation or benchmark named it last; or a model folder."
+        ),
+    ],
     name: Name,
 ) -> None:
-    """Make the model of an ablation's or a benchmark's run a version of NAME, the challenger."""
+    """Make the model of an ablation's or a benchmark's run, or that in a folder, a version of NAME, the challenger."""
     store = connect_registry("ieast register")
-    from ieast.registry.register import register_run
+    from ieast.registry.register import register_folder, register_run
 
-    version = register_run(run, name)
-    typer.echo(f"version {version} of {name}, alias challenger, is the model of run {run}")
+    is_folder = Path(model).is_dir()
+    version = register_folder(Path(model), name) if is_folder else register_run(model, name)
+    origin = f"in {model}" if is_folder else f"of run {model}"
+    typer.echo(f"version {version} of {name}, alias challenger, is the model {origin}")
     typer.echo(f"let the gate decide   ieast promote {name} {version} --config CONFIG")
     _say_where(name, version, store)
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ieast.cli.models import device_called, model_folder
+from ieast.cli.models import model_folder
 from ieast.cli.registry import connect_registry
 from ieast.errors import ConfigError
 from ieast.installation import install_with
+from ieast.stylization.loading import device_called
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,7 @@ def serve(
     import torch
 
     from ieast.io.ports import listen
-    from ieast.models.pretrained import is_uri
+    from ieast.models.references import is_uri
     from ieast.service.app import Service, make_app
     from ieast.service.limits import Limits
     from ieast.service.models import load_registered, load_served

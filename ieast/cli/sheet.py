@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from ieast.cli.models import device_called, model_folder
+from ieast.cli.models import model_folder
 from ieast.cli.options import Output
 from ieast.errors import ImageError
+from ieast.stylization.loading import device_called
 
 
 def sheet(
@@ -42,8 +43,8 @@ def sheet(
     keep_freed_memory()
     stylizer, card = load_model(model_folder(model))
     options = StylizeOptions(alpha, style_size=style_size, preserve_colour=preserve_colour)
-    made, failed = stylize_sheet(stylizer.to(device_called(device)), picture, named, options, cell)
-    write_image(made, output)
+    contact_sheet, failed = stylize_sheet(stylizer.to(device_called(device)), picture, named, options, cell)
+    write_image(contact_sheet, output)
     typer.echo(f"{output}  {len(named) - len(failed)} styles, {card.method}")
     if failed:
         reasons = "\n".join(f"  {reason}" for reason in failed.values())

@@ -116,9 +116,9 @@ def scorer(
         config = EncoderConfig.model_validate({"name": encoder, "weights": encoder_weights})
     except ValidationError as error:
         raise ConfigError(describe(error, "--encoder")) from None
-    made = make_scorer(study, build_encoder(config), config.source, seed)
-    save_scorer(made, output)
-    card = made.card
+    scorer = make_scorer(study, build_encoder(config), config.source, seed)
+    save_scorer(scorer, output)
+    card = scorer.card
     assert card is not None
     by = f" by {card.votes:.0f} answers" if card.source == VOTES else f"; fewer than {FEWEST_ANSWERS} preference answers"
     typer.echo(f"{output}  learnt from {card.comparisons} comparisons ({card.source}{by})")

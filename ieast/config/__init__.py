@@ -3,14 +3,16 @@
 Settings alone: whole experiments, which know methods and presets, stand in `ieast.experiment`.
 """
 
+from ieast.config.adaptation import AdaptationConfig
 from ieast.config.base import (
     Document,
     Settings,
     describe,
     merge,
 )
+from ieast.config.batch import BatchConfig
 from ieast.config.comparison import (
-    SWITCHES,
+    VARIANT_SWITCHES,
     MethodEntry,
     ShowcaseConfig,
     SpeedConfig,
@@ -48,7 +50,9 @@ __all__ = [
     "PRESERVE_COLOUR",
     "SMALLEST_ARTFID_SIDE",
     "SMALLEST_CROP",
-    "SWITCHES",
+    "VARIANT_SWITCHES",
+    "AdaptationConfig",
+    "BatchConfig",
     "DataConfig",
     "DistillationConfig",
     "DistillationTrainingConfig",

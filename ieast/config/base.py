@@ -17,15 +17,6 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-
-class Document(Settings):
-    """A whole configuration: what `parameters: config:` of a pipeline's YAML file holds."""
-
-    work_folder: str = Field(
-        default_factory=lambda: os.environ.get("IEAST_WORK", ".work"),
-        description="prepared datasets, checkpoints and models that are being made",
-    )
-
     @classmethod
     def parse(cls, values: Mapping[str, Any], source: str = "configuration") -> Self:
         """Check `values` and fill in defaults.
@@ -37,6 +28,15 @@ class Document(Settings):
             return cls.model_validate(values)
         except ValidationError as error:
             raise ConfigError(describe(error, source)) from None
+
+
+class Document(Settings):
+    """A whole configuration: what `parameters: config:` of a pipeline's YAML file holds."""
+
+    work_folder: str = Field(
+        default_factory=lambda: os.environ.get("IEAST_WORK", ".work"),
+        description="prepared datasets, checkpoints and models that are being made",
+    )
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

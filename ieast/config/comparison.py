@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from ieast.config.base import Settings
 
 VariantName = Literal["full", "no-el", "no-cl", "neither"]
-SWITCHES: dict[VariantName, dict[str, bool]] = {
+VARIANT_SWITCHES: dict[VariantName, dict[str, bool]] = {
     "full": {"external_learning": True, "contrastive_learning": True},
     "no-el": {"external_learning": False, "contrastive_learning": True},
     "no-cl": {"external_learning": True, "contrastive_learning": False},

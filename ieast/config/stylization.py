@@ -35,7 +35,7 @@ class StylizeOptions:
     precision: Precision = "fp32"
 
     def check(self, styles: int, masks: int = 0) -> None:
-        """See that this fits as many styles, and masks, of which there may also be none.
+        """Raise unless this fits so many styles, and so many masks, of which there may be none.
 
         Raises:
             ConfigError: Names the option that does not.
@@ -59,7 +59,7 @@ class StylizeOptions:
 
 
 def check_weights(weights: Sequence[float]) -> None:
-    """See that `weights` can be normalised.
+    """Raise unless `weights` can be normalized.
 
     Raises:
         ValueError: One is negative or not finite, or all are 0, or too large to add up.

@@ -1,14 +1,15 @@
 """A user's own pictures, put under DVC as the repository's dataset."""
 
+import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from ieast.data.dvc_repository import (
@@ -16,16 +17,20 @@ from ieast.data.dvc_repository import (
     DataCounts,
     count,
     explained,
+    full_disks_noticed,
     is_committed,
+    missing,
     place,
     remote_name,
     require_dvc,
     workspace_of,
 )
 from ieast.errors import DataError
+from ieast.io.files import atomic_write
 
 MIN_FILES = 3  # fewer than three styles cannot be contrasted
 MAX_COMMITTED_BYTES = 100_000_000  # beyond this a remote that is committed to git makes every clone suffer
+_JOURNAL = "journal.json"
 
 
 class AddedDataset(BaseModel):
@@ -46,6 +51,8 @@ def add_dataset(repository: Path, content: Path, style: Path, clips: Path | None
     would become objects of its cache, which an edit in place would corrupt. On a file system without reflinks,
     `dvc config cache.type hardlink` in the repository at least lets data/ and the cache share their storage.
 
+    What a killed process left half done is undone first, so that the same call then succeeds.
+
     Args:
         repository: Folder of a DVC repository.
         content: Pictures, in subfolders or not.
@@ -53,7 +60,8 @@ def add_dataset(repository: Path, content: Path, style: Path, clips: Path | None
         clips: One subfolder of frames per clip, or the frames of a single clip.
 
     Raises:
-        DataError: A folder is unfit, data/ holds changes that would be lost, or DVC failed; data/ is as it was.
+        DataError: A folder is unfit, data/ holds changes that would be lost, another process adds a dataset, or DVC failed;
+            data/ is as it was.
         DiskFullError: No space was left on the disk; data/ is as it was.
     """
     require_dvc()
@@ -64,12 +72,25 @@ def add_dataset(repository: Path, content: Path, style: Path, clips: Path | None
         data = Path(repo.root_dir) / "data"
         _refuse_overlaps(folders, data)
         files = {key: file for role, folder in folders.items() for key, file in _source_files(role, folder).items()}
-        _refuse_losses(repo, data)
         # Inside .dvc/tmp neither git nor DVC sees the unfinished folder, and moving it into place is a mere rename.
-        with tempfile.TemporaryDirectory(prefix="ieast-", dir=repo.tmp_dir, ignore_cleanup_errors=True) as temporary:
-            staging = Path(temporary) / "new"
-            place({staging.joinpath(*key): file for key, file in files.items()}, ["reflink", "copy"], "copying pictures")
-            output = _swap_in(repo, staging, data, backup=Path(temporary) / "old")
+        work = Path(repo.tmp_dir) / "ieast-add"
+        try:
+            held = FileLock(work.with_suffix(".lock")).acquire(timeout=0)
+        except Timeout:
+            raise DataError(f"another process is adding a dataset to {repo.root_dir}; wait for it or stop it") from None
+        with held:
+            _undo_interrupted(repo, work, data)
+            _refuse_losses(repo, data)
+            try:
+                place(
+                    {(work / "new").joinpath(*key): file for key, file in files.items()},
+                    ["reflink", "copy"],
+                    "copying pictures",
+                )
+                output = _swap_in(repo, work, data)
+            finally:
+                (work / _JOURNAL).unlink(missing_ok=True)  # first, because with it what lies beside it would count
+                shutil.rmtree(work, ignore_errors=True)
         counts = count(files)
         return AddedDataset(md5=output.hash_info.value, counts=counts, next_steps=_next_steps(repo, counts, output.meta.size))
 
@@ -123,36 +144,85 @@ def _refuse_losses(repo: Any, data: Path) -> None:
         raise DataError(f"{data} is a link to {data.readlink()}, and would be replaced by a folder; delete the link first")
     if not data.exists():
         return
-    file = data.with_suffix(".dvc")
-    status = repo.stage.load_one(str(file)).outs[0].status() if file.exists() else {"data": "untracked"}
-    if status:
+    if status := _unsaved(repo, data):
         raise DataError(
-            f"{data} has changes that DVC has not saved ({', '.join(status.values())}) and that would be lost. Type "
+            f"{data} has changes that DVC has not saved ({status}) and that would be lost. Type "
             "`dvc add data` to keep them as a version, or delete the folder to drop them"
         )
 
 
-def _swap_in(repo: Any, staging: Path, data: Path, backup: Path) -> Any:
-    """Put `staging` in the place of data/ and under DVC, or leave everything as it was."""
+def _swap_in(repo: Any, work: Path, data: Path) -> Any:
+    """Put the folder `new` in `work` in the place of data/ and under DVC, or leave everything as it was.
+
+    A process that is killed meanwhile leaves a journal in `work`, by which `_undo_interrupted` puts things back.
+    """
     touched = [data.with_suffix(".dvc"), data.with_name(".gitignore")]
-    before = {path: path.read_bytes() if path.exists() else None for path in touched}
+    before = {path.name: path.read_bytes().decode(errors="surrogateescape") if path.exists() else None for path in touched}
     had_data = data.exists()
+    journal = {"new": _state(work / "new"), "files": before, "had_data": had_data}
+    with atomic_write(work / _JOURNAL) as temporary:
+        temporary.write_text(json.dumps(journal))
     repo.scm_context.quiet = True  # the caller is told what to type next
     try:
         if had_data:
-            data.rename(backup)
-        staging.rename(data)
-        return repo.add(str(data))[0].outs[0]
+            data.rename(work / "old")
+        (work / "new").rename(data)
+        return _add(repo, data)
     except BaseException:  # Ctrl-C as well
-        if backup.exists() or not had_data:
-            shutil.rmtree(data, ignore_errors=True)
-        if backup.exists():
-            backup.rename(data)
-        for path, content in before.items():
-            path.unlink(missing_ok=True)
-            if content is not None:
-                path.write_bytes(content)
+        _put_back(work, data, journal)
         raise
+
+
+def _add(repo: Any, data: Path) -> Any:
+    with full_disks_noticed() as errors:
+        output = repo.add(str(data))[0].outs[0]
+    if errors:
+        raise errors[0]
+    if output.changed_cache():
+        raise DataError(f"{missing(output)}, though DVC reported no failure. Check the disk, then run the same command again")
+    return output
+
+
+def _put_back(work: Path, data: Path, journal: Mapping[str, Any]) -> None:
+    old = work / "old"
+    if old.exists() or not journal["had_data"]:
+        shutil.rmtree(data, ignore_errors=True)
+    if old.exists():
+        old.rename(data)
+    for name, content in journal["files"].items():
+        path = data.with_name(name)
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content.encode(errors="surrogateescape"))
+
+
+def _undo_interrupted(repo: Any, work: Path, data: Path) -> None:
+    """Put back what a process that was killed in `_swap_in` left, unless somebody has put data/ in order since."""
+    if (work / _JOURNAL).exists():
+        journal = json.loads((work / _JOURNAL).read_text())
+        is_half_done = data.is_dir() and _state(data) == journal["new"] and _unsaved(repo, data)
+        if is_half_done or not data.exists():
+            _put_back(work, data, journal)
+    # What is still in it is a copy of the user's folders, or a data/ that was in DVC's cache before it was moved here.
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _state(folder: Path) -> dict[str, list[int]]:
+    """Size and time of each file, which stay when the folder is moved."""
+    states = {path.relative_to(folder).as_posix(): path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {name: [state.st_size, state.st_mtime_ns] for name, state in sorted(states.items())}
+
+
+def _unsaved(repo: Any, data: Path) -> str:
+    """How data/ differs from what data.dvc says; empty if it does not."""
+    from dvc.exceptions import DvcException
+
+    file = data.with_suffix(".dvc")
+    try:
+        status = repo.stage.load_one(str(file)).outs[0].status() if file.exists() else {"data": "untracked"}
+    except DvcException:  # half written
+        return "unknown"
+    return ", ".join(status.values())
 
 
 def _next_steps(repo: Any, counts: DataCounts, size: int) -> list[str]:

@@ -1,6 +1,7 @@
 """DVC repositories opened at a revision, and what reading and adding datasets share."""
 
 import errno
+import logging
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,9 @@ from ieast.io.progress import refresh_seconds
 WORKSPACE = "workspace"
 CLIPS = "clips"
 REQUIRED = ("content", "style")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TRANSFERRING = ("dvc_data.hashfile.transfer", "dvc_data.index.fetch", "dvc_objects.fs.generic")
+"""Loggers of what copies files in DVC."""
 
 
 class DataCounts(BaseModel):
@@ -64,7 +68,7 @@ def explained(action: str) -> Iterator[None]:
     except (DvcException, SCMError) as error:
         raise DataError(f"{action} failed in DVC: {error}") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise DiskFullError(
                 f"the disk filled up while {action}; what was there before is unchanged. Free some space and run the "
                 "same command again."
@@ -207,6 +211,28 @@ def missing(output: Any) -> str:
         return f"the list of files {output.hash_info.value} is not in DVC's cache"
     absent = ["/".join(key) for key, _, file in tree if not output.cache.exists(file.value)]
     return f"{len(absent)} of {len(tree)} files, such as {absent[0]}, are not in DVC's cache"
+
+
+@contextmanager
+def full_disks_noticed() -> Iterator[list[OSError]]:
+    """Collect the errors of files for which there was no space, which DVC logs, each with a traceback, and goes on."""
+    errors: list[OSError] = []
+
+    def is_other(entry: logging.LogRecord) -> bool:
+        error = entry.exc_info[1] if entry.exc_info else None
+        if isinstance(error, OSError) and error.errno in _FULL:
+            errors.append(error)
+            return False
+        return True
+
+    loggers = [logging.getLogger(name) for name in _TRANSFERRING]
+    for logger in loggers:
+        logger.addFilter(is_other)
+    try:
+        yield errors
+    finally:
+        for logger in loggers:
+            logger.removeFilter(is_other)
 
 
 def remote_name(repo: Any) -> str | None:

@@ -19,6 +19,7 @@ from ieast.data.dvc_repository import (
     clone_of,
     count,
     explained,
+    full_disks_noticed,
     is_committed,
     missing,
     opened,
@@ -54,7 +55,7 @@ class DataRef(BaseModel):
 
 
 def check_version(config: DataConfig, work_folder: Path) -> None:
-    """See that a repository on this disk has the dataset at `config.revision`; others are asked when it is loaded.
+    """Raise unless a repository on this disk has the dataset at `config.revision`; others are asked when it is loaded.
 
     Raises:
         DataError: No such repository, revision or data.dvc; or data/ on disk has changes DVC does not know.
@@ -87,7 +88,7 @@ def load_dataset(config: DataConfig, work_folder: Path) -> DataRef:
         folder = work_folder / "datasets" / md5.removesuffix(".dir")
         if not folder.is_dir():
             _fetch(version, f"{config.path}.dvc")
-            _materialise(version.output, folder, where=f"{config.path} at {config.revision} of {repository}")
+            _materialize(version.output, folder, where=f"{config.path} at {config.revision} of {repository}")
         return DataRef(
             repository=repository,
             revision=config.revision,
@@ -131,8 +132,11 @@ def _pull(repo: Any, file: str, remote: str) -> None:
     from dvc.exceptions import DownloadError
 
     try:
-        repo.fetch(targets=[repo.fs.join(repo.root_dir, file)])
+        with full_disks_noticed() as full:
+            repo.fetch(targets=[repo.fs.join(repo.root_dir, file)])
     except DownloadError:
+        if full:
+            raise full[0] from None
         logger.warning("not every file of %s could be fetched from %s", file, remote)  # DVC has logged each with its reason
     except Exception as error:  # each kind of storage has its own
         raise DataError(
@@ -141,7 +145,7 @@ def _pull(repo: Any, file: str, remote: str) -> None:
         ) from error
 
 
-def _materialise(output: Any, folder: Path, where: str) -> None:
+def _materialize(output: Any, folder: Path, where: str) -> None:
     files = {key: output.cache.oid_to_path(file.value) for key, _, file in output.get_obj()}
     if any(".." in key for key in files):
         raise DataError(f"{where} names files outside its own folder; it was tampered with")

@@ -36,7 +36,7 @@ class Deception:
     Attributes:
         score: Share taken for real artworks; 0.5: indistinguishable, 0: always told apart. NaN where not measured.
         low: Of the 95 % bootstrap interval over styles.
-        high: Likewise.
+        high: Of the same interval.
         accuracy: The mean of the share of stylizations and the share of artworks that were told rightly: at 0.5 the classifier
             can tell nothing, and the score says nothing against it; near 1 it can.
         skipped: Why it was not measured, if so.
@@ -89,8 +89,8 @@ def deception(real: Array, artworks: Sequence[str], made: Made, seed: int = 0) -
     taken, kept = verdicts[~is_real], verdicts[is_real]
     groups = sorted(set(made.styles))
     own = [taken[styles[~is_real] == name] for name in groups]
-    found = ratio_interval([each.sum() for each in own], [len(each) for each in own], seed)
-    return Deception(found.mean, found.low, found.high, float((1 - taken.mean() + kept.mean()) / 2), tuple(taken))
+    share = ratio_interval([each.sum() for each in own], [len(each) for each in own], seed)
+    return Deception(share.mean, share.low, share.high, float((1 - taken.mean() + kept.mean()) / 2), tuple(taken))
 
 
 def splits(is_real: Flags, styles: Array, contents: Array, seed: int) -> list[tuple[Flags, Flags]]:
@@ -109,12 +109,12 @@ def splits(is_real: Flags, styles: Array, contents: Array, seed: int) -> list[tu
     dealt = [*random.permutation(np.array(used, dtype=object)), *random.permutation(np.array(others, dtype=object))]
     fold_of = {name: number % FOLDS for number, name in enumerate(dealt)}
     folds = np.array([fold_of[name] for name in styles])
-    found = []
+    splits = []
     for fold in range(FOLDS):
         test = folds == fold
         judged = {name for name in contents[test] if name is not None}
-        found.append((test, ~test & ~np.array([name in judged for name in contents])))
-    return found
+        splits.append((test, ~test & ~np.array([name in judged for name in contents])))
+    return splits
 
 
 def judge(features: Array, is_real: Flags, others: Array) -> Array:

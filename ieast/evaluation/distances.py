@@ -56,10 +56,10 @@ def style_mismatch(encoder: Encode, stylized: Tensor, style: Tensor) -> Tensor:
         stylized: (1, 3, H, W) in [0, 1].
         style: (1, 3, H', W') in [0, 1].
     """
-    taps, wanted = encoder(stylized), encoder(style)
+    taps, target_taps = encoder(stylized), encoder(style)
     shares = []
     for tap in STYLE_TAPS:
-        a, b = (torch.cat(mean_std(features[tap]), dim=1) for features in (taps, wanted))
+        a, b = (torch.cat(mean_std(features[tap]), dim=1) for features in (taps, target_taps))
         shares.append((a - b).square().sum() / (a.square().sum() + b.square().sum()))
     return torch.stack(shares).mean()
 

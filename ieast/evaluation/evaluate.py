@@ -158,8 +158,8 @@ def _score_deception(scored: PairScores, encoder: Encoder, prepared: PreparedDat
         return _Deceived(None, float("nan"), [f"deception was not scored: {model.skipped}"])
     scored.pairs["deception"] = model.taken
     for name, table in scored.references.items():
-        found = deception(real, names, Made(scored.features[name], styles, contents), config.seed)
-        table["deception"] = found.taken
+        judged = deception(real, names, Made(scored.features[name], styles, contents), config.seed)
+        table["deception"] = judged.taken
     return _Deceived(Interval(model.score, model.low, model.high, len(set(styles))), model.accuracy, [])
 
 

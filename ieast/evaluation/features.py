@@ -10,9 +10,9 @@ from torch import Tensor
 from ieast.evaluation.distances import Encode
 from ieast.evaluation.noise import fine_structure
 from ieast.io.images import to_image, to_tensor
-from ieast.layers.statistics import mean_std
 from ieast.models.encoder import Taps
 from ieast.models.vgg19 import STYLE_TAPS
+from ieast.stylizer.novelty import statistics_of
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,5 @@ def pooled_features(encoder: Encode, picture: Tensor, crop: int | None = None) -
         picture = picture[..., top : top + side, left : left + side]
         if torch.isfinite(picture).all():
             picture = to_tensor(to_image(picture)).to(picture)
-    taps = encoder(picture)
-    statistics = [part[0].double().cpu().numpy() for tap in STYLE_TAPS for part in mean_std(taps[tap])]
     fine = fine_structure(picture)
-    return np.log(np.concatenate([*statistics, [fine.detail, fine.noise]]) + 1e-3)
+    return np.log(np.concatenate([statistics_of(encoder(picture)), [fine.detail, fine.noise]]) + 1e-3)

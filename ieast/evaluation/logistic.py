@@ -41,6 +41,6 @@ def fit_logistic(x: Array, y: Array, ridge: float, weights: Array | None = None,
         share = expit(z @ w)
         return (z.T * (v * share * (1 - share))) @ z + np.diag(penalty)
 
-    found = minimize(value, np.zeros(z.shape[1]), jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-9})
-    w, b = (found.x[:-1], float(found.x[-1])) if intercept else (found.x, 0.0)
+    optimum = minimize(value, np.zeros(z.shape[1]), jac=True, hess=curvature, method="trust-exact", options={"gtol": 1e-9})
+    w, b = (optimum.x[:-1], float(optimum.x[-1])) if intercept else (optimum.x, 0.0)
     return w @ basis, b

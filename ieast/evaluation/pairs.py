@@ -88,8 +88,8 @@ def score_pairs(
         features[STYLE].append(pooled_features(encoder, read_native(style_path).to(device), crop=crop_side(config)))
         if watch is not None:
             watch(stylized, style, float(rows[MODEL][-1][f"content_{distance.name}"]))  # type: ignore[arg-type]
-    tables = {name: pd.DataFrame(found) for name, found in rows.items()}
-    return PairScores(tables.pop(MODEL), tables, {name: np.stack(found) for name, found in features.items()})
+    tables = {name: pd.DataFrame(table) for name, table in rows.items()}
+    return PairScores(tables.pop(MODEL), tables, {name: np.stack(each) for name, each in features.items()})
 
 
 def draw_pairs(contents: Sequence[Path], styles: Sequence[Path], config: EvaluationConfig) -> list[tuple[Path, Path]]:
@@ -135,8 +135,8 @@ def artwork_features(encoder: Encoder, paths: Sequence[Path], side: int, count: 
     """
     large = evenly([path for path in paths if min(read_size(path)) >= side], count)
     device = encoder.conv0.weight.device
-    found = [pooled_features(encoder, read_native(path).to(device), crop=side) for path in large]
-    return np.array(found), [path.name for path in large]
+    features = [pooled_features(encoder, read_native(path).to(device), crop=side) for path in large]
+    return np.array(features), [path.name for path in large]
 
 
 def crop_side(config: EvaluationConfig) -> int:

@@ -33,14 +33,14 @@ RIDGE = 0.01
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Preference:
     """One picture preferred to another, both of the same content and style.
 
     Attributes:
         better: Features (3D,), as `scorer_features` gives them.
-        worse: Likewise.
-        content: Names what may not be on both sides of a split.
-        style: Likewise.
+        worse: Features of the other, alike.
+        content: Its name; no content may be on both sides of a split.
+        style: Its name; no style may, either.
         votes: How many answers it stands for.
     """
 
@@ -64,7 +64,7 @@ class ScorerCard:
         agreement: Share of votes that a scorer agrees with which has seen neither their content nor their style; 0.5: chance.
             NaN where there are too few pictures to hold any out.
         low: Of the 95 % interval of `agreement` over pairs of a content and a style.
-        high: Likewise.
+        high: Of the same interval.
         pairs: Of a content and a style that were held out in turn.
     """
 
@@ -131,7 +131,7 @@ def scorer_features(encoder: Encode, picture: Tensor, style: Tensor | None = Non
     return np.concatenate([own, *away])
 
 
-def train_scorer(comparisons: Sequence[Comparison], ridge: float = RIDGE) -> PreferenceScorer:
+def train_scorer(comparisons: Sequence[Preference], ridge: float = RIDGE) -> PreferenceScorer:
     """Fit a scorer to `comparisons`, each weighing as much as it has votes."""
     both = np.stack([side for each in comparisons for side in (each.better, each.worse)])
     centre, spread = both.mean(axis=0), both.std(axis=0)
@@ -142,7 +142,7 @@ def train_scorer(comparisons: Sequence[Comparison], ridge: float = RIDGE) -> Pre
     return PreferenceScorer(weights, centre, spread)
 
 
-def held_out_agreement(comparisons: Sequence[Comparison], seed: int = 0) -> Interval:
+def held_out_agreement(comparisons: Sequence[Preference], seed: int = 0) -> Interval:
     """Share of votes that scorers agree with which have seen neither their content nor their style, and its interval.
 
     Contents and styles are dealt to folds, each on its own. Held out in turn are those pairs whose content and style lie in one

@@ -129,7 +129,7 @@ def score_clips(
         clips=table,
         flicker=pd.concat(flicker, ignore_index=True),
         differences=differences,
-        values={column: found for column, found in values.items() if found},
+        values={column: scores for column, scores in values.items() if scores},
         skipped=_too_short(values, len(clips), config),
     )
 

@@ -5,10 +5,18 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from ieast.config import SMALLEST_CROP, SWITCHES, Document, MethodEntry, ShowcaseConfig, SpeedConfig, VariantName, merge
+from ieast.config import (
+    SMALLEST_CROP,
+    VARIANT_SWITCHES,
+    Document,
+    MethodEntry,
+    ShowcaseConfig,
+    SpeedConfig,
+    VariantName,
+    merge,
+)
 from ieast.errors import ConfigError
 from ieast.experiment.experiment import ExperimentConfig
-
 
 # What a model that is taken as it is needs of an experiment, and what lets the rest of it pass: nothing is trained.
 _JUDGED = ("preset", "data", "prepare", "evaluation", "promotion")
@@ -22,7 +30,7 @@ class AblationConfig(Document):
     """The paper's ablation (section 4.4): one experiment with and without EL and CL, times seeds."""
 
     experiment: ExperimentConfig = Field(description="what all variants share; its two switches and its seed are overridden")
-    variants: tuple[VariantName, ...] = Field(tuple(SWITCHES), min_length=1)
+    variants: tuple[VariantName, ...] = Field(tuple(VARIANT_SWITCHES), min_length=1)
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
 
     @model_validator(mode="after")
@@ -37,7 +45,7 @@ class AblationConfig(Document):
     def cell(self, variant: VariantName, seed: int) -> ExperimentConfig:
         """The experiment of one variant and seed. Batches depend on the seed alone: every variant of a seed sees the same."""
         values = self.experiment.model_dump(mode="json")
-        values["objective"] |= SWITCHES[variant]
+        values["objective"] |= VARIANT_SWITCHES[variant]
         values["training"] |= {"seed": seed}
         return ExperimentConfig.parse(values | {"work_folder": self.work_folder}, f"variant {variant}, seed {seed}")
 

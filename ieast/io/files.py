@@ -37,6 +37,9 @@ _MARK = "-ieast-"
 _TEMPORARY = re.compile(rf"\..*{_MARK}[a-z0-9_]{{8}}(\..*)?", re.DOTALL)
 """Names of temporary files and folders, which nothing else has."""
 
+_ASIDE = "replaced"
+"""In a temporary folder: where another folder waits while its place is taken."""
+
 # Folders in which this process has looked for what killed ones left: once is enough, and folders can be large.
 _swept: set[Path] = set()
 _sweeping = threading.Lock()
@@ -115,13 +118,17 @@ def _sweep(folder: Path) -> None:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                if path.is_dir():
+                    _give_back(path)
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
             finally:
                 os.close(handle)
 
 
 def check_name(path: Path) -> None:
-    """See that the file system can have a file of this name.
+    """Raise unless the file system can have a file of this name.
 
     Raises:
         OutputError: It cannot.
@@ -198,14 +205,23 @@ def replace_folder(new: Path, old: Path) -> None:
     if not old.exists():
         new.rename(old)
         return
-    aside = old.with_name(f".{old.name[:_SHORT]}-replaced-{os.getpid()}")
-    old.rename(aside)
-    try:
-        new.rename(old)
-    except BaseException:  # Ctrl-C too must leave something whole at this path
-        aside.rename(old)
-        raise
-    shutil.rmtree(aside)
+    with temporary_folder(old) as temporary:
+        aside = temporary / _ASIDE / old.name
+        aside.parent.mkdir()
+        old.rename(aside)
+        try:
+            new.rename(old)
+        except BaseException:  # Ctrl-C too must leave something whole at this path
+            aside.rename(old)
+            raise
+
+
+def _give_back(temporary: Path) -> None:
+    """Put back what a process had moved into the folder `temporary` when it was killed before anything came in its place."""
+    for aside in temporary.glob(f"{_ASIDE}/*"):
+        place = temporary.with_name(aside.name)
+        if not place.exists():
+            aside.rename(place)
 
 
 def sha256(path: Path | str) -> str:

@@ -1,7 +1,7 @@
 """Reading pictures as they come, and writing them whole or not at all.
 
-Every picture becomes 8-bit sRGB without transparency, the right way up. A file that cannot become that is an
-`ImageError` whose message starts with the file's name and says what to do.
+Every picture becomes 8-bit sRGB, the right way up, and without transparency unless that is asked for. A file that cannot
+become that is an `ImageError` whose message starts with the file's name and says what to do.
 """
 
 import io
@@ -29,6 +29,7 @@ MAX_SIDE = 65_500
 """Longest side in pixels that a resized picture may have: what libjpeg encodes."""
 
 Behind = Literal["white", "black"]
+"""What is seen through transparency."""
 
 _WRITE_FORMATS = {
     ".bmp": "BMP",
@@ -57,7 +58,7 @@ def read_image(
     smallest_side: int | None = None,
     min_side: int = 1,
     max_pixels: int = MAX_PIXELS,
-    behind: Behind = "white",
+    behind: Behind | None = "white",
 ) -> Image.Image:
     """Read a picture as upright 8-bit sRGB; of an animation, the first frame.
 
@@ -71,10 +72,10 @@ def read_image(
         min_side: Pixels of the smaller side below which the picture is refused.
         max_pixels: Pixels above which it is refused; like `min_side` judged by the header, before decoding.
             Pillow has its own limit (`2 * PIL.Image.MAX_IMAGE_PIXELS`, 179 million), which this cannot lift.
-        behind: What is seen through transparency; `read_mask` has black.
+        behind: What is seen through transparency; `read_mask` has black. With None it is kept.
 
     Returns:
-        A picture in mode RGB without metadata.
+        A picture in mode RGB without metadata; in mode RGBA if `behind` is None and it is transparent anywhere.
 
     Raises:
         ImageError: The file is not there, is not an image, is damaged, too small or too large, or has samples
@@ -99,7 +100,7 @@ def decode_bytes(
     smallest_side: int | None = None,
     min_side: int = 1,
     max_pixels: int = MAX_PIXELS,
-    behind: Behind = "white",
+    behind: Behind | None = "white",
 ) -> Image.Image:
     """`read_image` for a file's content in memory; errors call it `name`.
 
@@ -182,7 +183,7 @@ def check_writable_image_path(path: Path) -> None:
 
 
 def write_image(image: Image.Image, path: Path, *, quality: int = 95) -> None:
-    """Write an RGB picture in the format that the suffix of `path` names, making missing folders.
+    """Write an RGB or RGBA picture in the format that the suffix of `path` names, making missing folders.
 
     An earlier file at `path` is replaced only once the new one is complete and on disk. JPEG keeps full colour
     resolution (4:4:4).
@@ -273,7 +274,7 @@ def _format_for(path: Path) -> str:
 
 
 def _read(
-    source: Path | io.BytesIO, name: str, smallest_side: int | None, min_side: int, max_pixels: int, behind: Behind
+    source: Path | io.BytesIO, name: str, smallest_side: int | None, min_side: int, max_pixels: int, behind: Behind | None
 ) -> Image.Image:
     with explained(name), opened(source) as image:
         _check_size(image.size, name, min_side, max_pixels)
@@ -283,8 +284,10 @@ def _read(
         _turn_upright(image)
         colour, alpha = _separated(image, name)
         rgb = to_srgb(colour, image.info.get("icc_profile"))
-        if alpha is not None:
+        if alpha is not None and behind is not None:
             rgb = lay(rgb, alpha, behind)
+        elif alpha is not None and alpha.getextrema() != (255, 255):
+            rgb.putalpha(alpha)
         # Writers would copy what is left, such as a colour profile that no longer applies.
         rgb.info.clear()
         return rgb

@@ -60,8 +60,8 @@ def list_frames(folder: Path) -> list[Path]:
         ImageError: A folder in `folder` holds pictures, too, so that these would be a part of the clip only, or may not be
             looked into.
     """
-    found = find_frames(folder)
-    for path in found.others if found.pictures else ():
+    frames = find_frames(folder)
+    for path in frames.others if frames.pictures else ():
         if _is_folder(path) and (deeper := find_pictures(path).pictures):
             if deeper[0] == path:
                 raise ImageError(
@@ -71,7 +71,7 @@ def list_frames(folder: Path) -> list[Path]:
                 f"{folder}: holds frames, and so does the folder {path.name} in it ({deeper[0].name}, for one). Put all frames "
                 "of a clip into one folder, and those of another clip elsewhere"
             )
-    return found.pictures
+    return frames.pictures
 
 
 def is_picture(path: Path) -> bool:

@@ -69,17 +69,17 @@ def sifted(file: BinaryIO) -> tuple[bytes | None, BinaryIO]:
 
 def _chunks(file: BinaryIO) -> list[tuple[int, bytes, int]]:
     """Where each chunk starts, its name, and how many bytes of data it has, as far as the file is well-formed."""
-    found: list[tuple[int, bytes, int]] = []
+    chunks: list[tuple[int, bytes, int]] = []
     start = len(_SIGNATURE)
     while True:
         file.seek(start)
         head = file.read(8)
         if len(head) < 8:
-            return found
+            return chunks
         length, kind = struct.unpack(">I4s", head)
-        found.append((start, kind, length))
+        chunks.append((start, kind, length))
         if kind == b"IEND":
-            return found
+            return chunks
         start += length + 12
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ieast.models.encoder import Encoder
     from ieast.stylizer.base import FittingPairs, Stylizer
 
-SWITCHES = {"el": "external_learning", "cl": "contrastive_learning"}
+NAME_SWITCHES = {"el": "external_learning", "cl": "contrastive_learning"}
 """What a method's name may end in, and what it switches on."""
 
 
@@ -43,9 +43,9 @@ def split_name(name: str) -> tuple[str, dict[str, bool]]:
         ConfigError: It is not written so.
     """
     base, *switches = name.split("+")
-    if not re.fullmatch(r"[a-z0-9-]+", base) or not set(switches) <= set(SWITCHES) or len(set(switches)) < len(switches):
+    if not re.fullmatch(r"[a-z0-9-]+", base) or not set(switches) <= set(NAME_SWITCHES) or len(set(switches)) < len(switches):
         raise ConfigError(f"method {name!r} is not a method's name, followed by +el, +cl or both")
-    return base, {SWITCHES[switch]: True for switch in switches}
+    return base, {NAME_SWITCHES[switch]: True for switch in switches}
 
 
 def full_name(base: str, *, external_learning: bool, contrastive_learning: bool) -> str:

@@ -12,6 +12,7 @@ from PIL import Image
 from ieast.config.stylization import StylizeOptions
 from ieast.errors import ConfigError, MemoryLimitError, WeightsError
 from ieast.io.memory import free_bytes, gigabytes
+from ieast.io.transparency import keeping_alpha
 from ieast.onnx.folder import GRAPHS, read_onnx_card
 
 Array = NDArray[np.float32]
@@ -68,8 +69,8 @@ class OnnxEngine:
         options.check(len(styles), len(masks))
         wants = [("masks", bool(masks)), ("preserve_colour coral", options.preserve_colour == "coral")]
         wants.append((f"precision {options.precision}", options.precision != "fp32"))
-        for name, wanted in wants:
-            if wanted:
+        for name, asked in wants:
+            if asked:
                 raise ConfigError(
                     f"{name}: ONNX Runtime's engine does not have it. Install ieast with its extra `torch` for it"
                 )
@@ -127,11 +128,14 @@ class OnnxSession:
         self.engine, self.styles, self.options = engine, styles, options
 
     def stylize(self, content: Image.Image) -> Image.Image:
-        """`content` stylized, at its own size.
+        """`content`, RGB or RGBA, stylized at its own size; as transparent as before.
 
         Raises:
             MemoryLimitError: There is not enough memory; nothing was computed yet.
         """
+        return keeping_alpha(self._stylize, content)
+
+    def _stylize(self, content: Image.Image) -> Image.Image:
         engine, alpha = self.engine, self.options.alpha
         weights = self.options.weights or (1.0,) * len(self.styles)
         shares = [alpha * weight / sum(weights) for weight in weights]

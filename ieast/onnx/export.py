@@ -129,10 +129,10 @@ def largest_difference(stylizer: Stylizer, engine: OnnxEngine) -> float:
         content, style = (torch.rand(1, 3, *size, generator=generator) for size in (content_size, style_size))
         taps = engine.encode(content.numpy(), engine.card.multiple, "a content")
         features = engine.transfer(taps, engine.encode(style.numpy(), 1, "a style"))
-        found = engine.decode(features, *content_size)
-        differences.append(np.abs(found - stylizer.stylize(content, style, tile=None).numpy()).max())
+        picture = engine.decode(features, *content_size)
+        differences.append(np.abs(picture - stylizer.stylize(content, style, tile=None).numpy()).max())
         colours = stylizer.stylize(content, style, preserve_colour="luminance", tile=None).numpy()
-        differences.append(np.abs(engine.in_colours_of(content.numpy(), found) - colours).max())
+        differences.append(np.abs(engine.in_colours_of(content.numpy(), picture) - colours).max())
     return float(max(differences))
 
 

@@ -1,4 +1,7 @@
-"""The gate at work: candidate and champion scored on the same pictures by the same encoder, and what a decision rests on."""
+"""What the gate decides on: scores of candidate and champion on the same pictures by the same encoder, and its record.
+
+The verdict itself is `ieast.registry.promotion.decide`.
+"""
 
 import getpass
 import json

@@ -37,10 +37,10 @@ def look_up(uri: str) -> RegisteredVersion:
     Raises:
         RegistryError: It is no such address, there is no such version or alias, or the registry cannot be reached.
     """
-    found = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))", uri)
-    if found is None:
+    match = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))", uri)
+    if match is None:
         raise RegistryError(f"{uri} is not the address of a registered model; write models:/NAME@ALIAS or models:/NAME/VERSION")
-    name, alias, number = found.groups()
+    name, alias, number = match.groups()
     client = MlflowClient()
     with explained(f"looking for {uri}"):
         version = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)

@@ -1,4 +1,7 @@
-"""The gate between challenger and champion: a pure decision from scores and declared thresholds."""
+"""Where the gate between challenger and champion decides: from scores and declared thresholds alone.
+
+`ieast.registry.gate` makes the scores and keeps the record.
+"""
 
 import math
 from collections.abc import Mapping, Sequence

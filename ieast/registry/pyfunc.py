@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from numbers import Real
 from typing import Any
 
@@ -25,6 +25,7 @@ from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, IeastError, ImageError, MemoryLimitError
 from ieast.io.images import MAX_PIXELS, Behind, decode_bytes, encode_png
 from ieast.stylization.inputs import check_mask, scaled_down
+from ieast.stylization.novelty import novelty_of
 from ieast.stylization.session import StyleSession
 from ieast.stylizer.allocator import keep_freed_memory
 
@@ -47,13 +48,21 @@ SIGNATURE = ModelSignature(
             *(ColSpec(AnyType(), name, required=False) for name in ("style", "styles", "weights", "masks")),
         ]
     ),
-    outputs=Schema([ColSpec(DataType.binary, "stylized", required=False), ColSpec(DataType.string, "error", required=False)]),
+    outputs=Schema(
+        [
+            ColSpec(DataType.binary, "stylized", required=False),
+            ColSpec(DataType.string, "error", required=False),
+            ColSpec(AnyType(), "novelty", required=False),
+        ]
+    ),
     params=ParamSchema(
         [
             ParamSpec("alpha", DataType.double, StylizeOptions.alpha),
             ParamSpec("style_size", DataType.long, StylizeOptions.style_size),
             ParamSpec("preserve_colour", DataType.string, StylizeOptions.preserve_colour),
             ParamSpec("precision", DataType.string, StylizeOptions.precision),
+            ParamSpec("keep_alpha", DataType.boolean, False),
+            ParamSpec("novelty", DataType.boolean, False),
         ]
     ),
 )
@@ -69,7 +78,10 @@ class StylizerModel(PythonModel):
     NaN. Pictures may also be base64 text, which is how they come as JSON.
 
     Parameters: `alpha` in [0, 1], the strength of the style; `style_size`, the smallest side in pixels at which styles are
-    looked at; and `preserve_colour`, as for `Stylizer.stylize`.
+    looked at; `preserve_colour`, as for `Stylizer.stylize`; and `keep_alpha`, whether a content's transparency is kept or laid
+    on white. With `novelty`, the answer has a column of this name: for each of the row's styles how far it is from those that
+    the model was trained on, and which share of them is nearer (`ieast.stylizer.novelty`); null where the model does not know,
+    or the row cannot be used.
     """
 
     def load_context(self, context: Any) -> None:
@@ -86,28 +98,44 @@ class StylizerModel(PythonModel):
                 its message, and of other errors only says that there was one.
         """
         del context
+        params = dict(params or {})
+        asked = bool(params.pop("novelty", False))
         try:
-            options = _checked(StylizeOptions(**(params or {})))
+            keep_alpha = bool(params.pop("keep_alpha", False))
+            options = _checked(StylizeOptions(**params))
         except IeastError as error:
             raise MlflowException(str(error), INVALID_PARAMETER_VALUE) from error
         stylized: list[bytes | None] = []
+        novelty: list[list[dict[str, float]] | None] = []
         errors: list[IeastError | None] = []
         for number, row in enumerate(model_input.to_dict("records")):
             try:
-                stylized.append(self._stylize(number, row, options))
+                png, styles = self._stylize(number, row, options, keep_alpha)
+                novelty.append(self._novelty(styles) if asked else None)
+                stylized.append(png)
                 errors.append(None)
             except IeastError as error:
                 stylized.append(None)
+                novelty.append(None)
                 errors.append(error)
         if errors and all(errors):
             code = RESOURCE_EXHAUSTED if isinstance(errors[0], MemoryLimitError) else INVALID_PARAMETER_VALUE
             raise MlflowException("\n".join(map(str, errors)), code) from errors[0]
         said = [None if error is None else str(error) for error in errors]
-        return pd.DataFrame({"stylized": stylized, "error": said}, dtype=object)
+        columns = {"stylized": stylized, "error": said} | ({"novelty": novelty} if asked else {})
+        return pd.DataFrame(columns, dtype=object)
 
-    def _stylize(self, number: int, row: dict[Any, Any], options: StylizeOptions) -> bytes:
+    def _novelty(self, styles: list[Image.Image]) -> list[dict[str, float]] | None:
+        if self.card.styles is None:
+            return None
+        return [asdict(novelty_of(style, self.stylizer.encoder, self.card.styles)) for style in styles]
+
+    def _stylize(
+        self, number: int, row: dict[Any, Any], options: StylizeOptions, keep_alpha: bool
+    ) -> tuple[bytes, list[Image.Image]]:
+        """The row's picture as PNG, and its styles."""
         with _named(f"row {number}, content"):
-            content = _picture(row.get("content"), self.max_pixels)
+            content = _picture(row.get("content"), self.max_pixels, behind=None if keep_alpha else "white")
         styles = _styles(number, row, options.style_size, self.max_pixels)
         with _named(f"row {number}, weights"):
             options = replace(options, weights=_weights(row.get("weights")))
@@ -121,7 +149,7 @@ class StylizerModel(PythonModel):
                 masks.append(_picture(cell, self.max_pixels, behind="black"))
             check_mask(f"row {number}, masks[{place}]", masks[-1], "the content", content.size)
         with _named(f"row {number}"):
-            return encode_png(StyleSession(self.stylizer, styles, options, masks).stylize(content))
+            return encode_png(StyleSession(self.stylizer, styles, options, masks).stylize(content)), styles
 
 
 def _checked(options: StylizeOptions) -> StylizeOptions:
@@ -168,7 +196,7 @@ def _weights(cell: object) -> tuple[float, ...]:
     return tuple(weights)
 
 
-def _picture(cell: object, max_pixels: int, smallest_side: int | None = None, behind: Behind = "white") -> Image.Image:
+def _picture(cell: object, max_pixels: int, smallest_side: int | None = None, behind: Behind | None = "white") -> Image.Image:
     if isinstance(cell, str):
         try:
             cell = base64.b64decode(re.sub(r"\s", "", cell), validate=True)

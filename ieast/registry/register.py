@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -14,12 +15,16 @@ from mlflow.models import Model
 from mlflow.models.model import ModelInfo
 from PIL import Image
 
+from ieast.checkpoint import ModelCard, load_model, read_card
 from ieast.errors import RegistryError
 from ieast.io.images import encode_png
 from ieast.registry.pyfunc import SIGNATURE
 from ieast.registry.store import explained, redacted
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+FOLDERS = "registered folders"
+"""The experiment that models are logged to which no pipeline's run made."""
+MOST_OF_A_TAG = 500
 PACKAGE = Path(__file__).resolve().parents[1]
 # What loading and stylizing import; training's libraries are not needed to serve.
 _REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors", "tqdm")
@@ -36,7 +41,19 @@ def log_model(model_folder: Path, name: str | None = None) -> ModelInfo:
         input_example=(_example(), {"alpha": 1.0, "style_size": 512, "preserve_colour": "none"}),
         pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
         registered_model_name=name,
+        metadata=style_metadata(read_card(model_folder)),
     )
+
+
+def style_metadata(card: ModelCard) -> dict[str, Any]:
+    """What a registered model says of its training styles: how many, and how far half and 95 % of them are at most."""
+    if card.styles is None:
+        return {}
+    return {
+        "training_styles": card.styles.count,
+        "novelty_median": card.styles.quantile(0.5),
+        "novelty_95": card.styles.quantile(0.95),
+    }
 
 
 def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
@@ -84,6 +101,30 @@ def register_run(run_id: str, name: str) -> str:
             client.set_model_version_tag(name, version.version, key, value)
         client.set_registered_model_alias(name, CHALLENGER, version.version)
     return str(version.version)
+
+
+def register_folder(folder: Path, name: str) -> str:
+    """Register the model in `folder`, in an MLflow run of its own, as `name`, and point the alias `challenger` at it.
+
+    Returns:
+        The new version's number.
+
+    Raises:
+        WeightsError: The folder holds no model that loads.
+        RegistryError: The registry cannot be reached.
+    """
+    _, card = load_model(folder)
+    tags = {"method": card.method, "encoder": card.encoder.name}
+    if isinstance(code := card.provenance.get("code"), str):
+        tags["code"] = code
+    if (adaptation := card.provenance.get("adaptation")) is not None:
+        tags["adapted_to"] = ", ".join(adaptation["artworks"])[:MOST_OF_A_TAG]
+    with explained(f"registering the model in {folder}"):
+        if mlflow.active_run() is None:
+            mlflow.set_experiment(FOLDERS)
+        with mlflow.start_run(run_name=folder.resolve().name, nested=True):
+            mlflow.set_tags(tags)
+            return register(folder, name, tags)
 
 
 def champion_version(name: str) -> str | None:

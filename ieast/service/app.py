@@ -7,7 +7,7 @@ is answered as `{"detail": a sentence, "request": the identity that the log has}
 import asyncio
 import hmac
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from starlette.requests import ClientDisconnect
 from ieast import __version__
 from ieast.config.stylization import Precision
 from ieast.errors import ConfigError, ImageError, MemoryLimitError, TooManyPixelsError
-from ieast.service.frame import GONE, Frame
+from ieast.service.frame import GONE, RequestFrame
 from ieast.service.gate import ClientGoneError, Gate
 from ieast.service.limits import Limits, RefusalError
 from ieast.service.metrics import Measures
@@ -37,6 +37,7 @@ from ieast.service.orders import read_order
 from ieast.service.painting import StyleCache, paint
 from ieast.service.schema import DESCRIPTION, ERRORS, stylize_schema
 from ieast.styles import shipped_styles
+from ieast.stylizer.novelty import Novelty
 
 _HERE = Path(__file__).parent
 _SWAGGER = Path(swagger.__path__[0])
@@ -81,6 +82,14 @@ class StyleEntry(BaseModel):
     thumbnail: str
 
 
+class TrainingStyles(BaseModel):
+    """The styles that a model was trained on: how many, and the novelty below which half and 95 % of them have theirs."""
+
+    count: int
+    median: float
+    most: float
+
+
 class ModelEntry(BaseModel):
     """The model that answers now."""
 
@@ -92,6 +101,7 @@ class ModelEntry(BaseModel):
     digest: str
     metrics: dict[str, float]
     licence: str | None
+    training_styles: TrainingStyles | None
 
 
 class State(BaseModel):
@@ -118,7 +128,7 @@ def make_app(service: Service, follower: Follower | None = None) -> FastAPI:
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
     app.mount("/docs/static", StaticFiles(directory=_SWAGGER))
-    app.add_middleware(Frame, measures=service.measures, body_bytes=service.limits.body_bytes)
+    app.add_middleware(RequestFrame, measures=service.measures, body_bytes=service.limits.body_bytes)
     app.add_exception_handler(RefusalError, _refuse)
     app.add_exception_handler(HTTPException, _explain)
     return app
@@ -196,6 +206,7 @@ async def stylize(request: Request, service: Shared) -> Response:
         "X-Model": quote(model.name),  # headers hold Latin-1 only, and folders may have any name
         "X-Model-Version": quote(model.version),
         "X-Model-Digest": model.digest,
+        **_novelty_header(painted.novelty),
         "Server-Timing": ", ".join(f"{stage};dur={1000 * value:.1f}" for stage, value in seconds.items()),
         "Content-Disposition": f'inline; filename="stylized.{order.format.replace("jpeg", "jpg")}"',
     }
@@ -245,6 +256,7 @@ async def describe_model(service: Shared) -> ModelEntry:
         digest=model.digest,
         metrics=model.metrics,
         licence=model.licence,
+        training_styles=_training_styles(model),
     )
 
 
@@ -296,10 +308,21 @@ async def icon() -> Response:
     return FileResponse(_HERE / "static" / "icon.svg", media_type="image/svg+xml", headers=_LASTING)
 
 
+def _training_styles(model: ServedModel) -> TrainingStyles | None:
+    known = model.styles
+    return None if known is None else TrainingStyles(count=known.count, median=known.quantile(0.5), most=known.quantile(0.95))
+
+
 async def _gone(request: Request) -> None:
     """Return when the client has left."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _novelty_header(styles: Sequence[Novelty | None]) -> dict[str, str]:
+    """One number a style, as `/v1/model` speaks of; absent where the model does not know its training styles."""
+    known = [style for style in styles if style is not None]
+    return {"X-Style-Novelty": ", ".join(f"{style.distance:.2f}" for style in known)} if known else {}
 
 
 @cache

@@ -34,7 +34,7 @@ _PATIENCE = 5.0
 _log = logging.getLogger("ieast.service.requests")
 
 
-class Frame:
+class RequestFrame:
     """ASGI middleware around the whole application.
 
     `scope["facts"]` is a dictionary to which handlers add what is to be logged, and never what is in pictures or their names.

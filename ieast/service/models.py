@@ -18,6 +18,7 @@ from ieast.models.encoder import weights_digest
 from ieast.models.pretrained import MODELS
 from ieast.stylization.session import StyleSession
 from ieast.stylizer.base import Stylizer
+from ieast.stylizer.novelty import StyleRange
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class ServedModel:
         digest: SHA-256 over all weights.
         metrics: Scores that were recorded of it.
         licence: Of the weights, where it is known.
+        styles: Where its training styles lie, where that is known.
     """
 
     stylizer: Stylizer
@@ -47,6 +49,7 @@ class ServedModel:
     digest: str
     metrics: dict[str, float] = field(default_factory=dict)
     licence: str | None = None
+    styles: StyleRange | None = None
 
     @property
     def title(self) -> str:
@@ -68,7 +71,7 @@ def load_served(folder: Path, device: torch.device, precision: Precision = "fp32
 
 
 def load_registered(uri: str, device: torch.device, precision: Precision = "fp32") -> ServedModel:
-    """The model that `uri` means in the registry now, ready likewise; nothing of it stays on disk.
+    """The model that `uri` means in the registry now, ready to answer; nothing of it stays on disk.
 
     Raises:
         RegistryError: There is none, or it cannot be fetched.
@@ -78,12 +81,20 @@ def load_registered(uri: str, device: torch.device, precision: Precision = "fp32
     from ieast.registry.lookup import look_up
     from ieast.registry.register import fetch_model
 
-    found = look_up(uri)
+    registered = look_up(uri)
     with tempfile.TemporaryDirectory() as folder:
-        stylizer, card = load_model(fetch_model(found.uri, Path(folder)))
-    tags = found.tags
+        stylizer, card = load_model(fetch_model(registered.uri, Path(folder)))
+    tags = registered.tags
     return _ready(
-        stylizer, card, device, precision, found.name, found.version, found.aliases, _scores(tags), tags.get("licence")
+        stylizer,
+        card,
+        device,
+        precision,
+        registered.name,
+        registered.version,
+        registered.aliases,
+        _scores(tags),
+        tags.get("licence"),
     )
 
 
@@ -103,16 +114,18 @@ def _ready(
     grey = Image.new("RGB", (64, 64), "grey")
     StyleSession(stylizer, [grey], StylizeOptions(precision=precision), encode=True).stylize(grey)
     digest = weights_digest(stylizer.state_dict())
-    return ServedModel(stylizer, name, version, aliases, card.method, card.encoder.name, digest, metrics or {}, licence)
+    return ServedModel(
+        stylizer, name, version, aliases, card.method, card.encoder.name, digest, metrics or {}, licence, card.styles
+    )
 
 
 def _scores(tags: dict[str, str]) -> dict[str, float]:
     """What registration recorded, or in its place the gate, which scores with one encoder for all versions."""
-    found: dict[str, float] = {}
+    recorded: dict[str, float] = {}
     for prefix in ("score.", "gate.score."):
         scores = {key.removeprefix(prefix): float(value) for key, value in tags.items() if key.startswith(prefix)}
-        found |= {name: value for name, value in scores.items() if math.isfinite(value)}  # JSON knows no others
-    return found
+        recorded |= {name: value for name, value in scores.items() if math.isfinite(value)}  # JSON knows no others
+    return recorded
 
 
 class Follower:

@@ -18,7 +18,7 @@ from ieast.styles import shipped_styles
 Format = Literal["jpeg", "png", "webp"]
 
 PICTURES = ("content", "style", "mask")
-TEXTS = ("style_name", "weight", "alpha", "style_size", "preserve_colour", "longest_side", "format")
+TEXTS = ("style_name", "weight", "alpha", "style_size", "preserve_colour", "longest_side", "format", "keep_alpha")
 _REPEATED = ("style", "mask", "style_name", "weight")
 _LONGEST_TEXT = 4096
 
@@ -34,6 +34,7 @@ class Order:
         options: Options.
         longest_side: Pixels to which a larger content is made smaller first; None takes it as it is.
         format: Of the result.
+        keep_alpha: Whether the result is as transparent as the content, which is otherwise laid on white.
     """
 
     content: bytes
@@ -42,6 +43,7 @@ class Order:
     options: StylizeOptions
     longest_side: int | None
     format: Format
+    keep_alpha: bool = False
 
 
 class _InMemory(MultiPartParser):
@@ -143,6 +145,11 @@ async def _order(items: list[tuple[str, str | UploadFile]], limits: Limits, prec
     format_ = _text(texts, "format", "jpeg").lower().replace("jpg", "jpeg")
     if format_ not in get_args(Format):
         raise ConfigError(f"format is {format_!r}; it must be one of {', '.join(get_args(Format))}")
+    keep_alpha = _text(texts, "keep_alpha", "false").lower()
+    if keep_alpha not in ("true", "false"):
+        raise ConfigError(f"keep_alpha is {keep_alpha[:40]!r}; it must be true or false")
+    if keep_alpha == "true" and format_ == "jpeg":
+        raise ConfigError("JPEG holds no transparency for keep_alpha to keep; ask for format=png or format=webp")
     return Order(
         files["content"][0],
         tuple(styles),
@@ -150,6 +157,7 @@ async def _order(items: list[tuple[str, str | UploadFile]], limits: Limits, prec
         options,
         _whole(texts, "longest_side"),
         cast(Format, format_),
+        keep_alpha == "true",
     )
 
 

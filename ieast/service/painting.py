@@ -12,7 +12,7 @@ from PIL import Image
 
 from ieast.config.stylization import StylizeOptions
 from ieast.errors import ConfigError, ImageError, TooManyPixelsError
-from ieast.io.images import decode_bytes, encode_jpeg, encode_png, encode_webp
+from ieast.io.images import Behind, decode_bytes, encode_jpeg, encode_png, encode_webp
 from ieast.models.vgg19 import SMALLEST_SIDE
 from ieast.service.limits import Limits
 from ieast.service.metrics import Measures
@@ -20,7 +20,9 @@ from ieast.service.models import ServedModel
 from ieast.service.orders import Order
 from ieast.styles import shipped_styles
 from ieast.stylization.inputs import check_mask, scaled_down
+from ieast.stylization.novelty import novelty_of
 from ieast.stylization.session import StyleSession
+from ieast.stylizer.novelty import Novelty
 from ieast.stylizer.style import EncodedStyle
 
 _ENCODERS = {"jpeg": encode_jpeg, "png": encode_png, "webp": encode_webp}
@@ -36,6 +38,7 @@ class Painted:
         width: In pixels.
         height: In pixels.
         cached: How many of its styles had been encoded before.
+        novelty: Of each style, as far as it is known, how far it is from those of training.
         seconds: What each stage took.
     """
 
@@ -43,7 +46,21 @@ class Painted:
     width: int
     height: int
     cached: int
+    novelty: tuple[Novelty | None, ...]
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class KnownStyle:
+    """A style that was encoded.
+
+    Attributes:
+        encoded: What the method keeps of it.
+        novelty: How far it is from the training styles, if the model knows these.
+    """
+
+    encoded: EncodedStyle
+    novelty: Novelty | None
 
 
 class StyleCache:
@@ -51,23 +68,23 @@ class StyleCache:
 
     def __init__(self, most: int, measures: Measures) -> None:
         """Keep up to `most` bytes."""
-        self._kept: LRUCache[tuple[object, ...], EncodedStyle] = LRUCache(most, getsizeof=_bytes_of)
+        self._kept: LRUCache[tuple[object, ...], KnownStyle] = LRUCache(most, getsizeof=_bytes_of)
         self._lock = threading.Lock()
         self._measures = measures
 
-    def get(self, key: tuple[object, ...], make: Callable[[], EncodedStyle]) -> tuple[EncodedStyle, bool]:
+    def get(self, key: tuple[object, ...], make: Callable[[], KnownStyle]) -> tuple[KnownStyle, bool]:
         """The style of `key`, and whether it was there; otherwise what `make` returns."""
         with self._lock:
-            found = self._kept.get(key)
-        self._measures.lookups.labels("hit" if found is not None else "miss").inc()
-        if found is not None:
-            return found, True
-        made = make()
+            kept = self._kept.get(key)
+        self._measures.lookups.labels("hit" if kept is not None else "miss").inc()
+        if kept is not None:
+            return kept, True
+        encoded = make()
         with self._lock:
-            if _bytes_of(made) <= self._kept.maxsize:
-                self._kept[key] = made
+            if _bytes_of(encoded) <= self._kept.maxsize:
+                self._kept[key] = encoded
             self._measures.cached_bytes.set(self._kept.currsize)
-        return made, False
+        return encoded, False
 
 
 def paint(order: Order, model: ServedModel, cache: StyleCache, limits: Limits) -> Painted:
@@ -84,13 +101,15 @@ def paint(order: Order, model: ServedModel, cache: StyleCache, limits: Limits) -
         content, original = _content(order, limits)
         masks = [_mask(number, data, content, original, limits) for number, data in enumerate(order.masks)]
     with watch("styles"):
-        found = [_style(number, style, order.options, model, cache, limits) for number, style in enumerate(order.styles)]
-        session = StyleSession(model.stylizer, [style for style, _ in found], order.options, masks)
+        styles = [_style(number, style, order.options, model, cache, limits) for number, style in enumerate(order.styles)]
+        encoded = [style.encoded if isinstance(style, KnownStyle) else style for style, _ in styles]
+        session = StyleSession(model.stylizer, encoded, order.options, masks)
     with watch("stylizing"):
         picture = session.stylize(content)
     with watch("encoding"):
         data = _ENCODERS[order.format](picture)
-    return Painted(data, *picture.size, sum(hit for _, hit in found), watch.seconds)
+    novelty = tuple(style.novelty if isinstance(style, KnownStyle) else _novelty(style, model) for style, _ in styles)
+    return Painted(data, *picture.size, sum(hit for _, hit in styles), novelty, watch.seconds)
 
 
 class _Watch:
@@ -106,7 +125,8 @@ class _Watch:
 
 def _content(order: Order, limits: Limits) -> tuple[Image.Image, tuple[int, int]]:
     """The content as it is stylized, and its size as it came."""
-    image = decode_bytes(order.content, name="content", min_side=SMALLEST_SIDE, max_pixels=limits.decoded_pixels)
+    behind: Behind | None = None if order.keep_alpha else "white"
+    image = decode_bytes(order.content, name="content", min_side=SMALLEST_SIDE, max_pixels=limits.decoded_pixels, behind=behind)
     original = image.size
     if order.longest_side is not None and max(original) > order.longest_side:
         width, height = (max(SMALLEST_SIDE, round(side * order.longest_side / max(original))) for side in original)
@@ -130,7 +150,7 @@ def _mask(number: int, data: bytes, content: Image.Image, original: tuple[int, i
 
 def _style(
     number: int, style: bytes | str, options: StylizeOptions, model: ServedModel, cache: StyleCache, limits: Limits
-) -> tuple[Image.Image | EncodedStyle, bool]:
+) -> tuple[Image.Image | KnownStyle, bool]:
     data = shipped_styles()[style].read_bytes() if isinstance(style, str) else style
 
     def read() -> Image.Image:
@@ -150,14 +170,19 @@ def _style(
     if options.preserve_colour == "coral":
         return read(), False  # which is recoloured for each content before it is looked at
 
-    def encode() -> EncodedStyle:
-        [encoded] = StyleSession(model.stylizer, [read()], replace(options, weights=()), encode=True).styles
+    def encode() -> KnownStyle:
+        image = read()
+        [encoded] = StyleSession(model.stylizer, [image], replace(options, weights=()), encode=True).styles
         assert isinstance(encoded, EncodedStyle)
-        return encoded
+        return KnownStyle(encoded, _novelty(image, model))
 
     key = (model.digest, hashlib.sha256(data).digest(), options.style_size, options.precision)
     return cache.get(key, encode)
 
 
-def _bytes_of(style: EncodedStyle) -> int:
-    return sum(values.nbytes for values in style.values.values())
+def _novelty(style: Image.Image, model: ServedModel) -> Novelty | None:
+    return None if model.styles is None else novelty_of(style, model.stylizer.encoder, model.styles)
+
+
+def _bytes_of(style: KnownStyle) -> int:
+    return sum(values.nbytes for values in style.encoded.values.values())

@@ -103,6 +103,11 @@ def stylize_schema() -> dict[str, Any]:
             "example": 1024,
         },
         "format": {"type": "string", "enum": list(get_args(Format)), "default": "jpeg", "description": "Of the result."},
+        "keep_alpha": {
+            "type": "boolean",
+            "default": False,
+            "description": "Keep the content's transparency, as PNG or WebP, rather than lay it on white.",
+        },
     }
     form = {"type": "object", "required": ["content"], "properties": properties}
     return {

@@ -17,7 +17,7 @@ from ieast.errors import StudyError
 from ieast.evaluation.degradations import DEGRADATIONS
 from ieast.evaluation.features import Array, Remembering
 from ieast.evaluation.preference import (
-    Comparison,
+    Preference,
     PreferenceScorer,
     ScorerCard,
     held_out_agreement,
@@ -88,7 +88,7 @@ def make_scorer(study: Path, encoder: Encoder, source: str, seed: int = 0) -> Pr
     return replace(train_scorer(comparisons), card=card)
 
 
-def _from_votes(voted: pd.DataFrame, pictures: Path, encoder: Encoder) -> Iterator[Comparison]:
+def _from_votes(voted: pd.DataFrame, pictures: Path, encoder: Encoder) -> Iterator[Preference]:
     """A comparison for each two pictures of a pair of which one was ever preferred to the other."""
     for (content, style), rows in progress_bar(voted.groupby(["content", "style"]), desc="pairs", unit="pair"):
         wins: Counter[tuple[str, str]] = Counter()
@@ -101,27 +101,27 @@ def _from_votes(voted: pd.DataFrame, pictures: Path, encoder: Encoder) -> Iterat
         context = [_read(pictures / rows[f"{side}_file"].iloc[0]) for side in ("style", "content")]
         features = {file: scorer_features(seen, _read(pictures / file), *context) for file in rows["file"].unique()}
         for (better, worse), count in wins.items():
-            yield Comparison(features[better], features[worse], str(content), str(style), count / shown)
+            yield Preference(features[better], features[worse], str(content), str(style), count / shown)
 
 
-def _from_degradations(choices: pd.DataFrame, pictures: Path, encoder: Encoder) -> Iterator[Comparison]:
+def _from_degradations(choices: pd.DataFrame, pictures: Path, encoder: Encoder) -> Iterator[Preference]:
     """Real over stylized, and each of them over what is made worse of it."""
-    stylized = choices.drop_duplicates(["content", "style", "file"])
-    pairs = [rows for _, rows in stylized.groupby(["content", "style"])]
+    shown = choices.drop_duplicates(["content", "style", "file"])
+    pairs = [rows for _, rows in shown.groupby(["content", "style"])]
     ways = tuple(DEGRADATIONS.values())
     reals: dict[str, list[Array]] = {}  # by file: of a style as it is, and made worse in each way
     for number, rows in enumerate(progress_bar(pairs[:: -(-len(pairs) // MOST_PAIRS)], desc="pairs", unit="pair")):
         row = rows.sort_values("file").iloc[number % len(rows)]  # names are random, so each method has its turns
-        made, style, content = (_read(pictures / row[name]) for name in ("file", "style_file", "content_file"))
+        stylized, style, content = (_read(pictures / row[name]) for name in ("file", "style_file", "content_file"))
         seen = Remembering(encoder)
-        alone, beside = scorer_features(seen, made), scorer_features(seen, made, style, content)
+        alone, beside = scorer_features(seen, stylized), scorer_features(seen, stylized, style, content)
         if row["style_file"] not in reals:
             reals[row["style_file"]] = [scorer_features(encoder, each) for each in (style, *(worsen(style) for worsen in ways))]
         real, *worse_real = reals[row["style_file"]]
-        worse_made = [scorer_features(seen, worsen(made), style, content) for worsen in ways]
-        for better, others in ((real, [alone, *worse_real]), (beside, worse_made)):
+        worse_stylized = [scorer_features(seen, worsen(stylized), style, content) for worsen in ways]
+        for better, others in ((real, [alone, *worse_real]), (beside, worse_stylized)):
             for worse in others:
-                yield Comparison(better, worse, str(row["content"]), str(row["style"]))
+                yield Preference(better, worse, str(row["content"]), str(row["style"]))
 
 
 def _read(path: Path) -> Tensor:

@@ -12,7 +12,7 @@ class Session(Protocol):
     """A model with styles and options at hand, for any number of contents."""
 
     def stylize(self, content: Image.Image) -> Image.Image:
-        """`content` stylized, at its own size.
+        """`content`, RGB or RGBA, stylized at its own size; as transparent as before.
 
         Raises:
             MemoryLimitError: There is not enough memory; nothing was computed yet.

@@ -14,9 +14,10 @@ from typing import Any
 from PIL import Image
 
 from ieast.config import StylizeOptions
-from ieast.errors import ConfigError, ImageError, MemoryLimitError, OutputError
+from ieast.errors import ConfigError, ImageError, OutputError
 from ieast.io.files import atomic_write, place_for, sha256
 from ieast.io.images import (
+    Behind,
     check_writable_image_path,
     decode_bytes,
     encode_image,
@@ -27,9 +28,12 @@ from ieast.io.images import (
 )
 from ieast.io.listing import find_pictures
 from ieast.io.progress import progress_bar
+from ieast.io.transparency import check_keeps_alpha
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.stylization.engine import Engine
 from ieast.stylization.inputs import check_mask, read_style
+from ieast.stylization.jobs import Job, about, carry_out
+from ieast.stylization.loading import EngineSource
 
 SETTINGS = "stylization.json"
 """In a folder of results: what they were made with."""
@@ -46,6 +50,8 @@ def stylize_picture(
     options: StylizeOptions,
     masks: Sequence[Path] = (),
     suffix: str = ".png",
+    *,
+    keep_alpha: bool = False,
 ) -> tuple[int, int]:
     """Stylize one picture.
 
@@ -57,22 +63,29 @@ def stylize_picture(
         options: Options.
         masks: One a style, white where the style applies, of exactly the content's size; or none.
         suffix: Of the format that is written to standard output.
+        keep_alpha: Whether the result is as transparent as the content, which is otherwise laid on white; PNG and WebP only.
 
     Returns:
         Width and height of the result, which are the content's.
 
     Raises:
         ConfigError: An option does not fit.
-        ImageError: A picture cannot be read, the output's name says no format, or the output is one of the inputs.
+        ImageError: A picture cannot be read, the output's name says no format or one without transparency that is to be kept,
+            or the output is one of the inputs.
         MemoryLimitError: There is not enough memory.
     """
-    if output == STANDARD:
-        check_writable_image_path(Path(f"standard output{suffix}"))
-    else:
-        check_writable_image_path(output)
+    named = Path(f"standard output{suffix}") if output == STANDARD else output
+    check_writable_image_path(named)
+    if keep_alpha:
+        check_keeps_alpha(named)
+    if output != STANDARD:
         _check_not_an_input(output, (content, *styles, *masks))
     options.check(len(styles), len(masks))
-    picture = read_image(content) if content != STANDARD else decode_bytes(sys.stdin.buffer.read(), name="standard input")
+    behind: Behind | None = None if keep_alpha else "white"
+    if content == STANDARD:
+        picture = decode_bytes(sys.stdin.buffer.read(), name="standard input", behind=behind)
+    else:
+        picture = read_image(content, behind=behind)
     mask_pictures = [read_mask(mask) for mask in masks]
     _check_masks(masks, mask_pictures, content, picture.size)
     session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures)
@@ -103,7 +116,16 @@ class FolderResult:
 
 
 def stylize_folder(
-    engine: Engine, contents: Path, styles: Path, output: Path, options: StylizeOptions, suffix: str = ".png"
+    engine: Engine,
+    contents: Path,
+    styles: Path,
+    output: Path,
+    options: StylizeOptions,
+    suffix: str = ".png",
+    *,
+    keep_alpha: bool = False,
+    source: EngineSource | None = None,
+    processes: int = 1,
 ) -> FolderResult:
     """Stylize every picture in `contents` in every style in `styles`; either may also be a single picture.
 
@@ -117,9 +139,12 @@ def stylize_folder(
         output: A folder outside of these.
         options: Options; a folder of styles is not blended, so there are no weights.
         suffix: What kind of files to write.
+        keep_alpha: As for `stylize_picture`.
+        source: What `processes` load the model from.
+        processes: How many share the work, as for `ieast.stylization.jobs.carry_out`.
 
     Raises:
-        ConfigError: An option does not fit, or `output` holds results of other settings.
+        ConfigError: An option does not fit, `output` holds results of other settings, or Ray is not installed.
         ImageError: There are no pictures, two results would have the same name, the suffix is not a format, or `output` cannot
             be written or lies in one of the others.
     """
@@ -127,41 +152,39 @@ def stylize_folder(
         raise ConfigError("weights blend the styles of one picture; with a folder of styles each is applied alone")
     options.check(1)
     check_writable_image_path(output / f"x{suffix}")
+    if keep_alpha:
+        check_keeps_alpha(Path(f"x{suffix}"))
     _check_outside(output, (contents, styles))
     (content_names, other_contents), (style_names, other_styles) = _names(contents), _names(styles)
     _check_apart(content_names, style_names)
-    written, kept = 0, 0
     failed: dict[Path, str] = {}
     content_digests, style_digests = (_digests(names, failed) for names in (content_names, style_names))
     content_names, style_names = (
         {path: name for path, name in names.items() if path not in failed} for names in (content_names, style_names)
     )
-    _keep_settings(engine, options, suffix, content_digests, style_digests, output)
-    bar = progress_bar(total=len(content_names) * len(style_names), desc="stylizing", unit="picture")
-    with bar:
-        for style, style_name in style_names.items():
-            targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
-            missing = {content: target for content, target in targets.items() if not _is_made(target)}
-            kept += len(targets) - len(missing)
-            bar.update(len(targets) - len(missing))
-            if not missing:
-                continue
-            try:
-                session = engine.open([read_style(style, options.style_size)], options, encode=True)
+    _keep_settings(engine, options, suffix, keep_alpha, content_digests, style_digests, output)
+    jobs, kept, unusable = [], 0, 0
+    for style, style_name in style_names.items():
+        targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
+        missing = [Job(content, style, target) for content, target in targets.items() if not _is_made(target)]
+        kept += len(targets) - len(missing)
+        try:
+            if missing:
                 place_for(output / style_name)
-            except (ImageError, MemoryLimitError, OutputError) as error:  # one bad file among thousands must not lose the rest
-                failed[style] = _about(style, error)
-                bar.update(len(missing))
-                continue
-            for content, target in missing.items():
-                try:
-                    write_image(session.stylize(read_image(content)), target)
-                    written += 1
-                except OutputError as error:
-                    failed[target] = str(error)
-                except (ImageError, MemoryLimitError) as error:
-                    failed[content] = _about(content, error)
-                bar.update()
+        except OutputError as error:
+            failed[style] = about(style, error)
+            unusable += len(missing)
+        else:
+            jobs += missing
+    written = 0
+    total = len(content_names) * len(style_names)
+    with progress_bar(total=total, initial=kept + unusable, desc="stylizing", unit="picture") as bar:
+        for outcome in carry_out(jobs, engine, options, keep_alpha=keep_alpha, source=source, processes=processes):
+            if outcome.error is None:
+                written += 1
+            else:
+                failed[outcome.culprit or outcome.job.content] = outcome.error
+            bar.update()
     return FolderResult(written, kept, failed, passed_over=(*other_contents, *other_styles))
 
 
@@ -213,8 +236,8 @@ def _names(place: Path) -> tuple[dict[Path, str], list[Path]]:
     """The pictures in `place` by what each is called in the results, its path without its suffix; and what else is there."""
     if not place.is_dir():
         return {place: place.stem}, []
-    found = find_pictures(place)
-    paths = found.pictures
+    listing = find_pictures(place)
+    paths = listing.pictures
     if not paths:
         raise ImageError(f"{place}: holds no pictures. Give a folder of pictures, or one picture")
     names = {path: path.relative_to(place).with_suffix("").as_posix() for path in paths}
@@ -223,7 +246,7 @@ def _names(place: Path) -> tuple[dict[Path, str], list[Path]]:
     # a.png and a.jpg side by side keep their suffixes, or one would overwrite the other; and so does a.png.gif beside them.
     shared = {name for name in names.values() if count[name] > 1 or name in files}
     kept = {path: path.relative_to(place).as_posix() if name in shared else name for path, name in names.items()}
-    return kept, found.others
+    return kept, listing.others
 
 
 def _is_made(target: Path) -> bool:
@@ -282,7 +305,13 @@ def _identity(engine: Engine, files: Sequence[Path], options: StylizeOptions) ->
 
 
 def _keep_settings(
-    engine: Engine, options: StylizeOptions, suffix: str, contents: dict[str, str], styles: dict[str, str], output: Path
+    engine: Engine,
+    options: StylizeOptions,
+    suffix: str,
+    keep_alpha: bool,
+    contents: dict[str, str],
+    styles: dict[str, str],
+    output: Path,
 ) -> None:
     """Note in `output` what its results are made with, and see that those that are there were made with the same.
 
@@ -295,6 +324,7 @@ def _keep_settings(
         "preserve_colour": options.preserve_colour,
         "precision": options.precision,
         "suffix": suffix,
+        "keep_alpha": keep_alpha,
     }
     path = output / SETTINGS
     before: dict[str, Any] = {"options": chosen, "contents": {}, "styles": {}}
@@ -328,9 +358,9 @@ def _keep_settings(
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text())
-        # older results had no choice of precision
+        # older results had no choice of precision, nor of transparency
         return {
-            "options": {"precision": "fp32", **settings["options"]},
+            "options": {"precision": "fp32", "keep_alpha": False, **settings["options"]},
             "contents": dict(settings["contents"]),
             "styles": dict(settings["styles"]),
         }
@@ -354,8 +384,3 @@ def _check_not_an_input(output: Path, inputs: Sequence[Path]) -> None:
     for path in inputs:
         if output.resolve() == path.resolve():
             raise ImageError(f"{output}: is one of the inputs and would be overwritten. Give the result another name")
-
-
-def _about(path: Path, error: Exception) -> str:
-    text = str(error)
-    return text if text.startswith(str(path)) else f"{path}: {text}"

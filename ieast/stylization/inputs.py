@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageStat
 
 from ieast.errors import ImageError
 from ieast.io.images import read_image, resize_smallest_side
+
+FLAT = 2.0
+"""Deviation of levels, of 255, below which a channel is even."""
 
 
 def scaled_down(style: Image.Image, size: int) -> Image.Image:
@@ -18,7 +21,7 @@ def scaled_down(style: Image.Image, size: int) -> Image.Image:
 
 
 def check_mask(name: str, mask: Image.Image, content: str, size: tuple[int, int]) -> None:
-    """See that the mask called `name` fits `content`, which is `size` (width, height) pixels when upright.
+    """Raise unless the mask called `name` fits `content`, which is `size` (width, height) pixels when upright.
 
     Raises:
         ImageError: It does not.
@@ -28,6 +31,11 @@ def check_mask(name: str, mask: Image.Image, content: str, size: tuple[int, int]
             f"{name}: is {mask.width}x{mask.height} pixels, but {content} is {size[0]}x{size[1]}; a mask must have exactly the "
             "content's size"
         )
+
+
+def is_of_one_colour(image: Image.Image) -> bool:
+    """Whether the levels of no channel deviate by more than noise does: there is nothing to learn from such a picture."""
+    return max(ImageStat.Stat(image).stddev) < FLAT
 
 
 def read_style(path: Path, size: int) -> Image.Image:

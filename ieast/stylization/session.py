@@ -9,6 +9,7 @@ from torch import Tensor
 from ieast.config import StylizeOptions
 from ieast.errors import ConfigError
 from ieast.io.images import to_image, to_tensor
+from ieast.io.transparency import keeping_alpha
 from ieast.models.encoder import weights_digest
 from ieast.stylizer.base import Stylizer
 from ieast.stylizer.style import EncodedStyle, Style
@@ -58,11 +59,14 @@ class StyleSession:
         self.masks = [self._pixels(mask).mean(dim=1, keepdim=True) for mask in masks]
 
     def stylize(self, content: Image.Image) -> Image.Image:
-        """`content` stylized, at its own size.
+        """`content`, RGB or RGBA, stylized at its own size; as transparent as before.
 
         Raises:
             MemoryLimitError: There is not enough memory; nothing was computed yet.
         """
+        return keeping_alpha(self._stylize, content)
+
+    def _stylize(self, content: Image.Image) -> Image.Image:
         weights = self.options.weights or (1.0,) * len(self.styles)
         masks: Sequence[Tensor | None] = self.masks or [None] * len(self.styles)
         styles = [Style(s, w, m) for s, w, m in zip(self.styles, weights, masks, strict=True)]

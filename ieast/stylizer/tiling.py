@@ -1,4 +1,4 @@
-"""The generator on pictures of any size: what is large is computed a part at a time, and the result is the same.
+"""Tiling, for pictures of any size: what is large is computed in parts, and the result is the same.
 
 Only the convolutions at the picture's own resolution are too large for memory, and they see no further than a few dozen
 pixels. So the encoder runs on tiles with a margin of real neighbours (halo) as wide as it sees, and its maps at relu4_1 and

@@ -3,7 +3,7 @@
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 import lightning as L
 import torch
@@ -33,12 +33,38 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         del storage_options
         # Through a Python file, whose errors say that the disk is full; torch's own writer hides the reason.
         with atomic_write(path) as temporary, temporary.open("wb") as file:
-            torch.save(checkpoint, file)
+            noted = _NotedErrors(file)
+            try:
+                torch.save(checkpoint, cast(IO[bytes], noted))
+            except RuntimeError:
+                if noted.error is not None:
+                    raise noted.error from None
+                raise
 
     def load_checkpoint(self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         """Tensors and plain values of the checkpoint at `path`."""
         del weights_only  # never optional here
         return torch.load(path, map_location=map_location, weights_only=True)
+
+
+class _NotedErrors:
+    """A file to write to that keeps the system's error: torch says only that it is not where it meant to be."""
+
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """As of a file."""
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """As of a file."""
+        self.file.flush()
 
 
 class Checkpoints(Callback):
@@ -90,17 +116,17 @@ class OrderlyStop(Callback):
 
 
 class StylizationGrids(Callback):
-    """Stylizes the same contents and styles on an interval, so that progress can be seen."""
+    """Stylizes the same contents and styles on an interval and at the end, so that progress can be seen.
 
-    def __init__(self, folder: Path, contents: list[Tensor], styles: list[Tensor], every: int, cell: int):
-        self.folder, self.contents, self.styles, self.every, self.cell = folder, contents, styles, every, cell
+    It stands before `Checkpoints`: a process killed between the two would never draw what the checkpoint has behind it.
+    """
+
+    def __init__(self, folder: Path, contents: list[Tensor], styles: list[Tensor], every: int, total: int, cell: int):
+        self.folder, self.contents, self.styles, self.cell = folder, contents, styles, cell
+        self.every, self.total = every, total
 
     def on_train_batch_end(self, trainer: L.Trainer, module: StyleTransferModule, *_: Any) -> None:
-        if module.finished % self.every == 0 and trainer.is_global_zero:
-            self._draw(trainer, module)
-
-    def on_train_end(self, trainer: L.Trainer, module: StyleTransferModule) -> None:
-        if module.finished % self.every and trainer.is_global_zero:
+        if (module.finished % self.every == 0 or module.finished == self.total) and trainer.is_global_zero:
             self._draw(trainer, module)
 
     def _draw(self, trainer: L.Trainer, module: StyleTransferModule) -> None:

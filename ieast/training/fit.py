@@ -25,7 +25,8 @@ from ieast.io.images import read_image, resize_smallest_side, to_tensor
 from ieast.methods import find, new_model, split_name
 from ieast.models.encoder import Encoder
 from ieast.models.encoder_weights import build_encoder
-from ieast.models.pretrained import released_or_folder
+from ieast.models.references import released_or_folder
+from ieast.stylization.novelty import measure_styles
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.stylizer.base import Stylizer
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress, StylizationGrids
@@ -37,6 +38,8 @@ from ieast.training.provenance import provenance as make_provenance
 log = logging.getLogger(__name__)
 
 CALIBRATION_PICTURES = 64
+MEASURED_STYLES = 512
+"""Training styles, evenly spread, of which the model notes where they lie."""
 
 
 class TrainingResult(BaseModel):
@@ -59,6 +62,7 @@ def fit(
     *,
     logger: Logger | None = None,
     provenance: dict[str, Any] | None = None,
+    callbacks: Sequence[L.Callback] = (),
 ) -> TrainingResult:
     """Train as `config` says on `prepared` pictures, continuing from the checkpoint in `folder` if there is one.
 
@@ -68,6 +72,7 @@ def fit(
         folder: Gets `last.ckpt`, `pictures/` and the exported `model/`.
         logger: Where curves go; a CSV file in `folder` when none is given.
         provenance: Facts to keep with the exported model, such as the data version.
+        callbacks: What else happens around iterations, before what is usual.
 
     Raises:
         DataError: Too few pictures for a batch, or a damaged one.
@@ -99,7 +104,7 @@ def fit(
         started_at, module.schedules = resumed.finished, resumed.schedules
     trainer = make_trainer(
         folder,
-        _callbacks(config, prepared, folder, total, None if stylizer.any_style else styles),
+        [*callbacks, *_callbacks(config, prepared, folder, total, None if stylizer.any_style else styles)],
         logger or CSVLogger(folder, name="curves", flush_logs_every_n_steps=1),
         **_hardware(config),
     )
@@ -117,6 +122,7 @@ def fit(
             method=config.method_name,
             encoder_source=encoder_source,
             provenance=facts | module.length(),
+            styles=measure_styles(stylizer.encoder, evenly(styles, MEASURED_STYLES)) if stylizer.any_style else None,
         )
     trainer.strategy.barrier()
     return TrainingResult(
@@ -246,8 +252,8 @@ def _callbacks(
     shown = (prepared.scoring_paths("content"), sorted({*known}) if known else prepared.scoring_paths("style"))
     contents, styles = (_show(paths, cell) for paths in shown)
     return [
+        StylizationGrids(folder / PICTURES, contents, styles, training.picture_every, total, cell),
         Checkpoints(folder / CHECKPOINT, training.checkpoint_every),
-        StylizationGrids(folder / PICTURES, contents, styles, training.picture_every, cell),
         Progress(total),
         OrderlyStop(),  # last, so that what others do after an iteration is done
     ]

@@ -1,7 +1,8 @@
 """One iteration of training: a pair batch through Eq. 7, first the discriminator, then the generator."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -137,6 +138,26 @@ class StyleTransferModule(IterationModule):
         """Give the generator the average of its weights, if one was kept, for export."""
         if self.config.training.ema_decay is not None:
             nn.ModuleDict(self.stylizer.parts()).load_state_dict(self.average.module.state_dict())
+
+    def generator_state(self) -> dict[str, Tensor]:
+        """A copy of the weights of what is exported."""
+        return {name: value.clone() for name, value in nn.ModuleDict(self.stylizer.parts()).state_dict().items()}
+
+    def load_generator(self, state: Mapping[str, Tensor]) -> None:
+        """Give the generator, and the average of its weights if one is kept, what `generator_state` returned."""
+        nn.ModuleDict(self.stylizer.parts()).load_state_dict(state)
+        if self.config.training.ema_decay is not None:
+            self.average.module.load_state_dict(state)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the generator has the average of its weights, as it will when it is exported."""
+        own = self.generator_state()
+        self.take_average()
+        try:
+            yield
+        finally:
+            nn.ModuleDict(self.stylizer.parts()).load_state_dict(own)
 
     def _freeze(self) -> None:
         for name in self.stylizer.frozen:  # what learnt to reconstruct and stays; without gradients it costs less

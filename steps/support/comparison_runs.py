@@ -122,9 +122,9 @@ def scored_of(run: Run) -> Scored:
 def preference_facts(runs: Sequence[Run]) -> dict[str, str]:
     """How far the preference scores of `runs` can be trusted, for the report; nothing where there are none."""
     for run in runs:
-        found = [run.data.metrics.get(f"evaluation/preference_agreement{end}", math.nan) for end in ("", "_low", "_high")]
-        if math.isfinite(found[0]):
-            share, low, high = found
+        agreement = [run.data.metrics.get(f"evaluation/preference_agreement{end}", math.nan) for end in ("", "_low", "_high")]
+        if math.isfinite(agreement[0]):
+            share, low, high = agreement
             return {
                 "preference": f"by a scorer that agreed with {share:.0%} (95 % interval {low:.0%} to {high:.0%}) of "
                 "comparisons it had not seen"

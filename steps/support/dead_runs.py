@@ -60,10 +60,10 @@ def close_dead_runs(work_folder: Path) -> None:
     run = active_run()
     folder = work_folder / "runs"
     for path in sorted(folder.glob("*.json")):
-        found = Running.model_validate_json(path.read_text())
-        if not found.may_be_alive():
-            _close_in_mlflow(found.mlflow_run)
-            _close_in_zenml(found.zenml_run)
+        running = Running.model_validate_json(path.read_text())
+        if not running.may_be_alive():
+            _close_in_mlflow(running.mlflow_run)
+            _close_in_zenml(running.zenml_run)
             path.unlink(missing_ok=True)
     process = os.getpid()
     present = Running(

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from ieast.models.vgg19 import WIDTHS
 from ieast.stylizer.memory import stylization_bytes
 
 runner = CliRunner()
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,16 @@ def test_onnx_runtime_gives_the_same_picture(model, pictures, tmp_path):
     )
     message = refusal(content, style, "-o", tmp_path / "x.png", "--model", model, "--engine", "onnx")
     assert message.startswith(f"{model} has no form for ONNX Runtime. Install ieast with its extra `torch`")
+
+
+def test_shells_can_complete_the_command(tmp_path):
+    script = runner.invoke(app, ["--show-completion", "bash"], prog_name="ieast").stdout
+    asked = 'complete -p ieast; COMP_WORDS=(ieast sty); COMP_CWORD=1; _ieast_completion ieast; echo "${COMPREPLY[@]}"'
+    (tmp_path / "ieast").write_text(f"#!{sys.executable}\nfrom ieast.cli.main import main\nmain()\n")
+    (tmp_path / "ieast").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", f"{script}\n{asked}"], env=environment, capture_output=True, text=True)
+    assert done.stdout == "complete -o default -F _ieast_completion ieast\nstylize\n", done.stderr
 
 
 def test_alpha_changes_the_picture(model, pictures, tmp_path):

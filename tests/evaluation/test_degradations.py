@@ -12,7 +12,7 @@ from ieast.evaluation.degradations import DEGRADATIONS, FRINGE, blurred, fringed
 from ieast.evaluation.distances import style_mismatch
 from ieast.evaluation.features import pooled_features
 from ieast.evaluation.noise import fine_structure
-from ieast.evaluation.preference import Comparison, held_out_agreement, scorer_features, train_scorer
+from ieast.evaluation.preference import Preference, held_out_agreement, scorer_features, train_scorer
 from ieast.io.images import to_tensor
 from ieast.models.encoder_weights import build_encoder
 
@@ -42,7 +42,7 @@ def comparisons(artworks, trained):
     for number, picture in enumerate(artworks):
         real = scorer_features(trained, picture)
         worse = [scorer_features(trained, worsen(picture)) for worsen in DEGRADATIONS.values()]
-        found += [Comparison(real, each, f"c{number}", f"s{number}") for each in worse]
+        found += [Preference(real, each, f"c{number}", f"s{number}") for each in worse]
     return found
 
 

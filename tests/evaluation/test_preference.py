@@ -11,7 +11,7 @@ from ieast.evaluation.features import pooled_features
 from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.preference import (
     RIDGE,
-    Comparison,
+    Preference,
     PreferenceScorer,
     ScorerCard,
     held_out_agreement,
@@ -28,7 +28,7 @@ def picture(seed: int, height: int = 40, width: int = 48) -> torch.Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def drawn(seed=0, noise=0.0, width=5, sides=6) -> list[Comparison]:
+def drawn(seed=0, noise=0.0, width=5, sides=6) -> list[Preference]:
     """Comparisons by a taste w that is known, some of them turned round."""
     random = np.random.default_rng(seed)
     taste = random.normal(size=width)
@@ -37,7 +37,7 @@ def drawn(seed=0, noise=0.0, width=5, sides=6) -> list[Comparison]:
         for style in range(sides):
             a, b = random.normal(size=(2, width))
             better, worse = (a, b) if (a @ taste > b @ taste) == (random.random() >= noise) else (b, a)
-            found.append(Comparison(better, worse, f"c{content}", f"s{style}", float(random.integers(1, 4))))
+            found.append(Preference(better, worse, f"c{content}", f"s{style}", float(random.integers(1, 4))))
     return found
 
 
@@ -77,7 +77,7 @@ def test_what_is_held_out_shares_neither_content_nor_style_with_what_is_learnt()
         for style in range(sides):
             better = np.zeros(2 * sides)
             better[content], better[sides + style] = signs[content], signs[sides + style]
-            found.append(Comparison(better, -better, f"c{content}", f"s{style}"))
+            found.append(Preference(better, -better, f"c{content}", f"s{style}"))
     scorer = train_scorer(found)
     assert all(scorer.score(each.better) > scorer.score(each.worse) for each in found)
     assert held_out_agreement(found).mean == 0.5  # ties, which count half

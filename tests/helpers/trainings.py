@@ -16,6 +16,8 @@ from ieast.checkpoint import load_model
 from ieast.data.prepare import PreparedDataset
 from ieast.experiment import ExperimentConfig
 from ieast.stylizer.base import Stylizer
+from ieast.training.callbacks import AtomicCheckpointIO
+from ieast.training.fit import CHECKPOINT
 from ieast.training.module import StyleTransferModule
 
 
@@ -66,6 +68,22 @@ class Training:
         """The model's parts in which anything differs between the ends of two iterations, counted from 1."""
         old, new = self.weights[before - 1], self.weights[after - 1]
         return {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
+
+
+def curves(folder: Path) -> dict[tuple[str, int], float]:
+    """Every logged value but the speed, as it stands in the files, by name and iteration; later files win."""
+    found = {}
+    for path in sorted(folder.glob("curves/*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("version_"))):
+        header, *rows = (line.split(",") for line in path.read_text().splitlines())
+        for row in rows:
+            values = dict(zip(header, row, strict=True))
+            step = int(values.pop("step"))
+            found |= {(name, step): value for name, value in values.items() if value and "images_per_second" not in name}
+    return found
+
+
+def checkpoint(folder: Path) -> dict[str, Any]:
+    return AtomicCheckpointIO().load_checkpoint(folder / CHECKPOINT)
 
 
 def draw(batch: int, height: int, width: int, seed: int = 0) -> Tensor:

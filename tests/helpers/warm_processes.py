@@ -6,15 +6,23 @@ that command where the shell's would.
 
 import atexit
 import functools
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+STREAMS = ("stdout", "stderr")
 
 # Not `zenml_cli`, which changes standard output when it is imported.
 LIBRARIES = (
@@ -37,22 +45,93 @@ SETTINGS = {
 }
 
 
+@dataclass(frozen=True)
+class Ending:
+    """When a process gets a signal: before a change of the files below its folder, or some time after it began.
+
+    Attributes:
+        number: Of the signal.
+        change: Which change, from 1: opening a file to write to it, renaming, removing, making a folder.
+        seconds: After how long, where `change` is None.
+    """
+
+    number: int
+    change: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a process.
+
+    Attributes:
+        status: Its exit status, negative for a signal.
+        stdout: What it printed.
+        stderr: The same of errors.
+        changes: How many changes of files below its folder there were; 0 of one that was killed.
+        seconds: How long it took.
+        hung: Whether it had to be killed because it had not ended in time.
+    """
+
+    status: int
+    stdout: str
+    stderr: str
+    changes: int
+    seconds: float
+    hung: bool
+
+
 def run_warm(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Like `subprocess.run` of `zenml`, `ieast`, or Python with `-m` or `-c`; output is text, captured."""
     if sys.platform != "linux":  # others' libraries do not outlive a fork
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    (outcome,) = run_warm_together([command], folder, environment)
+    return subprocess.CompletedProcess(command, outcome.status, outcome.stdout, outcome.stderr)
+
+
+def run_warm_together(
+    commands: Sequence[Sequence[str]],
+    folder: Path,
+    environment: Mapping[str, str],
+    ending: Ending | None = None,
+    limit: float = 600,
+) -> list[Outcome]:
+    """Run commands at the same time.
+
+    Args:
+        commands: As `run_warm` takes them.
+        folder: In which they run.
+        environment: All of their variables.
+        ending: A signal that they get.
+        limit: Seconds after which one that has not ended is killed.
+    """
     with TemporaryDirectory() as outputs:
-        streams = [str(Path(outputs, name)) for name in ("stdout", "stderr")]
-        request = {"command": list(command), "folder": str(folder), "environment": dict(environment), "streams": streams}
+        jobs = [
+            {
+                "command": list(command),
+                "folder": str(folder),
+                "environment": dict(environment),
+                "outputs": str(Path(outputs, str(place))),
+                "ending": asdict(ending) if ending else None,
+            }
+            for place, command in enumerate(commands)
+        ]
+        for job in jobs:
+            Path(str(job["outputs"])).mkdir()
         parent = _parent()
         assert parent.stdin is not None
         assert parent.stdout is not None
-        parent.stdin.write(f"{json.dumps(request)}\n")
+        parent.stdin.write(f"{json.dumps({'jobs': jobs, 'limit': limit})}\n")
         parent.stdin.flush()
         answer = parent.stdout.readline()
         assert answer, "the process with the imports has ended"
-        stdout, stderr = (Path(stream).read_text() for stream in streams)
-    return subprocess.CompletedProcess(command, json.loads(answer), stdout, stderr)
+        return [_outcome(Path(str(job["outputs"])), *ended) for job, ended in zip(jobs, json.loads(answer), strict=True)]
+
+
+def _outcome(outputs: Path, status: int, seconds: float, hung: bool) -> Outcome:
+    stdout, stderr = ((outputs / name).read_text(errors="replace") for name in STREAMS)
+    changes = outputs / "changes"
+    return Outcome(status, stdout, stderr, int(changes.read_text()) if changes.exists() else 0, seconds, hung)
 
 
 @functools.cache
@@ -65,7 +144,7 @@ def _parent() -> subprocess.Popen[str]:
 
 
 def serve() -> None:
-    """Fork for each line of standard input, and answer with the exit status."""
+    """Fork for each job of a line of standard input, and answer with what became of them."""
     import importlib
     import threading
 
@@ -73,21 +152,50 @@ def serve() -> None:
         importlib.import_module(name)
     assert threading.active_count() == 1, "a process with threads cannot be forked safely"
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            be(**json.loads(line))
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+        request = json.loads(line)
+        children = []
+        for job in request["jobs"]:
+            child = os.fork()
+            if child == 0:
+                be(**job)
+            children.append((child, (job["ending"] or {}).get("seconds"), (job["ending"] or {}).get("number")))
+        sys.stdout.write(f"{json.dumps(wait(children, request['limit']))}\n")
         sys.stdout.flush()
 
 
-def be(command: list[str], folder: str, environment: dict[str, str], streams: list[str]) -> None:
+def wait(children: list[tuple[int, float | None, int | None]], limit: float) -> list[tuple[int, float, bool]]:
+    """Exit status, seconds, and whether it had to be killed of each process; some get a signal after some seconds."""
+    began = time.monotonic()
+    ended: dict[int, tuple[int, float, bool]] = {}
+    signalled: set[int] = set()
+    hung: set[int] = set()
+    while len(ended) < len(children):
+        for child, seconds, number in children:
+            if child in ended:
+                continue
+            passed = time.monotonic() - began
+            if seconds is not None and number is not None and passed >= seconds and child not in signalled:
+                signalled.add(child)
+                os.kill(child, number)
+            if passed > limit and child not in hung:
+                hung.add(child)
+                os.kill(child, signal.SIGKILL)
+            reaped, status = os.waitpid(child, os.WNOHANG)
+            if reaped:
+                ended[child] = (os.waitstatus_to_exitcode(status), passed, child in hung)
+        time.sleep(0.002)
+    return [ended[child] for child, *_ in children]
+
+
+def be(command: list[str], folder: str, environment: dict[str, str], outputs: str, ending: dict[str, Any] | None) -> None:
     """Become `command`, whose process this is, and end with it."""
-    for number, stream in enumerate(streams, 1):
-        os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT, 0o600), number)
+    for number, stream in enumerate(STREAMS, 1):
+        os.dup2(os.open(Path(outputs, stream), os.O_WRONLY | os.O_CREAT, 0o600), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    changes = count_changes(folder, Ending(**ending) if ending else None)
     status = 1
     try:
         enter(command)
@@ -101,9 +209,34 @@ def be(command: list[str], folder: str, environment: dict[str, str], streams: li
     finally:
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # ZenML puts others in their places
-            assert stream is not None
-            stream.flush()
+            with suppress(OSError, ValueError):
+                stream.flush()  # type: ignore[union-attr]
+        Path(outputs, "changes").write_text(str(next(changes) - 1))
         os._exit(status)
+
+
+def count_changes(folder: str, ending: Ending | None) -> Iterator[int]:
+    """Count each change of files below `folder` before it is made, and send this process its signal before the one meant."""
+    counter = itertools.count(1)
+    below = os.path.realpath(folder) + os.sep
+
+    def see(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            if not isinstance(arguments[2], int) or not arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                return
+        elif event not in {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink"}:
+            return
+        path = arguments[0]
+        if not isinstance(path, str | bytes | os.PathLike):
+            return
+        name = os.fsdecode(path)
+        if name.startswith(os.sep) and not name.startswith(below):
+            return
+        if next(counter) == (ending.change if ending else None):
+            os.kill(os.getpid(), ending.number)
+
+    sys.addaudithook(see)
+    return counter
 
 
 def enter(command: list[str]) -> None:

@@ -3,7 +3,7 @@ from pydantic import BaseModel
 
 from ieast.errors import ConfigError
 from ieast.experiment import ExperimentConfig
-from ieast.methods import SWITCHES, build, find, full_name, names, new_model, split_name
+from ieast.methods import NAME_SWITCHES, build, find, full_name, names, new_model, split_name
 from ieast.stylizer.base import Stylizer
 
 ENDINGS = ["", "+el", "+cl", "+el+cl"]
@@ -62,7 +62,7 @@ def test_options_have_defaults_and_unknown_ones_are_refused(name, encoder, make_
 def test_el_and_cl_switch_on_by_name(name, ending):
     base, on = split_name(name + ending)
     assert base == name
-    assert on == {SWITCHES[switch]: True for switch in ending.split("+")[1:]}
+    assert on == {NAME_SWITCHES[switch]: True for switch in ending.split("+")[1:]}
     objective = parse(name + ending).objective
     for setting in on:
         assert getattr(objective, setting)
@@ -72,7 +72,7 @@ def test_el_and_cl_switch_on_by_name(name, ending):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_full_name_is_the_inverse_of_split_name(name, ending):
     base, on = split_name(name + ending)
-    switches = {setting: setting in on for setting in SWITCHES.values()}
+    switches = {setting: setting in on for setting in NAME_SWITCHES.values()}
     assert full_name(base, **switches) == name + ending
     assert parse(name + ending).method_name == name + ending
 
@@ -91,7 +91,7 @@ def test_el_and_cl_are_refused_where_nothing_learns_to_stylize(name, ending):
         parse(name + ending)
 
 
-@pytest.mark.parametrize("switch", SWITCHES.values())
+@pytest.mark.parametrize("switch", NAME_SWITCHES.values())
 @pytest.mark.parametrize("name", OTHERS)
 def test_so_they_are_as_settings(name, switch):
     with pytest.raises(ConfigError, match=r"EL and CL need a method that learns to stylize"):

@@ -14,7 +14,7 @@ from ieast.evaluation.distances import content_distance, style_distance
 from ieast.experiment import ExperimentConfig
 from ieast.io.images import resize_smallest_side, to_tensor
 from ieast.models.encoder_weights import build_encoder
-from ieast.models.pretrained import ENCODER, FOLDER, MODELS, released_or_folder
+from ieast.models.pretrained import ENCODER, FOLDER, MODELS
 from ieast.models.vgg19 import STYLE_TAPS
 
 SIZE = 192
@@ -104,11 +104,6 @@ def test_alpha_0_gives_the_content_back(models, pictures, name):
     for content in pictures[0]:
         error = (models[name].stylize(content, pictures[1][0], alpha=0.0) - content).square().mean()
         assert error < 0.02
-
-
-def test_a_name_is_a_released_model_and_a_path_a_folder(tmp_path):
-    assert released_or_folder("sanet") == MODELS["sanet"]
-    assert released_or_folder("./sanet").as_posix() == "sanet"
 
 
 def test_an_export_leaves_out_the_shipped_encoder_and_loads_alike(models, pictures, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
-from helpers.zenml_projects import Project
+from helpers.zenml_projects import SCORED_ABLATION, AblationProject
 from mlflow import MlflowClient
 
 from ieast.config import EncoderConfig
@@ -19,45 +19,7 @@ from ieast.evaluation.references import REFERENCES
 from ieast.models.encoder_weights import build_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = {
-    "data": {"repository": str(ROOT)},
-    "prepare": {"size": 128, "held_out": 0.2},
-    "encoder": {"weights": None},
-    "model": {"attention_start": "identity", "discriminator_width": 8, "discriminator_scales": 2},
-    "training": {
-        "iterations": 3,
-        "reconstruction_iterations": 1,
-        "batch_size": 6,
-        "crop": 64,
-        "zoom": 1,
-        "precision": "32-true",
-        "log_every": 1,
-        "picture_every": 2,
-        "checkpoint_every": 2,
-    },
-    "evaluation": {
-        "size": 64,
-        "pairs": 4,
-        "grid_contents": 1,
-        "grid_styles": 2,
-        "max_frames": 3,
-        "perceptual_distance": "encoder-taps",
-    },
-}
-SCORED = SMALL | {"evaluation": SMALL["evaluation"] | {"preference": "scorer.safetensors"}}
 VARIANTS, SEEDS = ("full", "neither"), (0,)
-
-
-class AblationProject(Project):
-    def ablate(self, name, check=True):
-        document = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())
-        config = document["parameters"]["config"] | {"variants": list(VARIANTS), "seeds": list(SEEDS)}
-        for section, values in SCORED.items():
-            config["experiment"].setdefault(section, {}).update(values)
-        document["parameters"]["config"], document["run_name"] = config, name + "-{time}"
-        path = self.folder / "ablation.yaml"
-        path.write_text(yaml.safe_dump(document))
-        return self.run("zenml", "pipeline", "run", "pipelines.ablation.ablation_pipeline", "-c", str(path), check=check)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +61,7 @@ def broken(project, client):
     from ieast.training.folders import training_folder
 
     document = yaml.safe_load((ROOT / "configs" / "ablation.yaml").read_text())["parameters"]["config"]
-    for section, values in SCORED.items():
+    for section, values in SCORED_ABLATION.items():
         document["experiment"].setdefault(section, {}).update(values)
     config = AblationConfig.parse(document)
     md5 = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]

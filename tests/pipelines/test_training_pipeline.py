@@ -9,36 +9,10 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
-from helpers.zenml_projects import Project
+from helpers.zenml_projects import TrainingProject
 from mlflow import MlflowClient
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = {
-    "prepare": {"size": 128},
-    "training": {"iterations": 3, "reconstruction_iterations": 2, "log_every": 1, "picture_every": 5, "checkpoint_every": 2},
-    "evaluation": {"size": 64, "pairs": 2, "grid_contents": 1, "grid_styles": 2, "max_frames": 3},
-}
-
-
-class TrainingProject(Project):
-    def train(self, name="run", check=True, **changes):
-        path = self.write(name, **changes)
-        return self.run("zenml", "pipeline", "run", "pipelines.training.training_pipeline", "-c", str(path), check=check)
-
-    def write(self, name, **changes):
-        document = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text())
-        config = document["parameters"]["config"]
-        config["data"] = {"repository": str(ROOT)}
-        for part in (QUICK, changes):
-            for section, values in part.items():
-                if isinstance(values, dict):
-                    config.setdefault(section, {}).update(values)
-                else:
-                    config[section] = values
-        document["run_name"] = name + "-{time}"
-        path = self.folder / "config.yaml"
-        path.write_text(yaml.safe_dump(document))
-        return path
 
 
 @pytest.fixture(scope="module")

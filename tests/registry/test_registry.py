@@ -20,9 +20,10 @@ from PIL import Image, ImageOps
 
 from ieast.checkpoint import load_model, save_model
 from ieast.config import StylizeOptions
-from ieast.errors import ConfigError, RegistryError
+from ieast.errors import ConfigError, RegistryError, WeightsError
 from ieast.io.images import decode_bytes, encode_png, to_image, to_tensor
 from ieast.stylization.session import StyleSession
+from ieast.stylizer.novelty import StyleRange, style_vector
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -431,6 +432,15 @@ def large_jpeg(width: int, height: int) -> bytes:
 TOO_LARGE = header(15_001, 10_000)
 
 
+def test_a_contents_transparency_is_kept_when_asked(model):
+    layer = CONTENT.copy()
+    layer.putalpha(picture(2, *CONTENT.size).convert("L"))
+    frame = rows((encode_png(layer), encode_png(STYLE)))
+    kept = Image.open(io.BytesIO(model.predict(None, frame, {"keep_alpha": True})["stylized"][0]))
+    np.testing.assert_array_equal(kept.getchannel("A"), layer.getchannel("A"))
+    assert Image.open(io.BytesIO(model.predict(None, frame)["stylized"][0])).mode == "RGB"
+
+
 def test_a_style_as_large_as_a_telephone_takes_it_is_shrunk(model, exported):
     photo = large_jpeg(4000, 3000)
     found = model.predict(None, row(style=photo), {"style_size": 64})
@@ -551,3 +561,51 @@ def test_a_parameter_out_of_range_is_refused(model, params, message):
 def test_inputs_that_do_not_fit_the_signature_are_refused(served, frame):
     with pytest.raises(MlflowException, match="Failed to enforce schema"):
         served.predict(frame)
+
+
+# -- what is known of training styles -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def knowing(store, tmp_path_factory, stylizer):
+    """A registered folder whose card knows its training styles, and these."""
+    known = StyleRange.of([style_vector(stylizer.encoder, to_tensor(picture(seed, 64, 64))) for seed in range(10)])
+    folder = tmp_path_factory.mktemp("knowing") / "adapted"
+    provenance = {"code": "c0de", "adaptation": {"artworks": {"a.jpg": "1", "b.jpg": "2"}}}
+    save_model(stylizer, folder, method="ieast", encoder_source="drawn", provenance=provenance, styles=known)
+    number = register.register_folder(folder, "from-a-folder")
+    return mlflow.pyfunc.load_model(f"models:/from-a-folder/{number}"), known, number
+
+
+def test_a_folder_is_registered_as_a_run_of_its_own(knowing):
+    client = mlflow.MlflowClient()
+    registered = client.get_model_version("from-a-folder", knowing[2])
+    expected = {"method": "ieast", "encoder": "vgg19-compact", "code": "c0de", "adapted_to": "a.jpg, b.jpg"}
+    assert dict(registered.tags) == expected
+    assert {alias: str(n) for alias, n in client.get_registered_model("from-a-folder").aliases.items()} == {
+        "challenger": knowing[2]
+    }
+    run = client.get_run(registered.run_id)
+    assert run.info.run_name == "adapted"
+    assert run.info.status == "FINISHED"
+
+
+def test_a_folder_without_a_model_is_not_registered(store, tmp_path):
+    with pytest.raises(WeightsError, match="holds no model"):
+        register.register_folder(tmp_path, "nothing")
+    assert not mlflow.MlflowClient().search_registered_models("name = 'nothing'")
+
+
+def test_a_registered_model_says_how_new_styles_are(knowing, stylizer):
+    model, known, _ = knowing
+    assert model.metadata.metadata == {
+        "training_styles": 10,
+        "novelty_median": known.quantile(0.5),
+        "novelty_95": known.quantile(0.95),
+    }
+    table = rows((encode_png(CONTENT), encode_png(STYLE)), (b"no picture", encode_png(STYLE)))
+    answer = model.predict(table, params={"novelty": True})
+    new = known.novelty(style_vector(stylizer.encoder, to_tensor(STYLE)))
+    assert answer["novelty"][0] == [{"distance": pytest.approx(new.distance), "share": pytest.approx(new.share)}]
+    assert answer["novelty"][1] is None
+    assert list(model.predict(table)) == ["stylized", "error"]

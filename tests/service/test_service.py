@@ -1,5 +1,6 @@
 """What the service answers, on a real port by a real model with random weights."""
 
+import io
 import itertools
 import json
 import logging
@@ -23,12 +24,14 @@ import ieast.stylizer.base
 from benchmarks.bad_requests import encode_form
 from ieast.config.stylization import StylizeOptions
 from ieast.errors import MemoryLimitError
+from ieast.io.images import to_tensor
 from ieast.service.app import Service
 from ieast.service.frame import GONE
 from ieast.service.schema import CURL
 from ieast.styles import shipped_styles
 from ieast.stylization.inputs import read_style, scaled_down
 from ieast.stylization.session import StyleSession
+from ieast.stylizer.novelty import StyleRange, style_vector
 
 PHOTO, PAINTING, OTHER = draw_picture(1, 72, 56), draw_picture(2, 64, 80), draw_picture(3, 90, 60)
 CONTENT, STYLE = ("content", file_of(PHOTO)), ("style", file_of(PAINTING))
@@ -84,6 +87,25 @@ def test_several_styles_weights_masks_and_all_options(client, stylizer):
     np.testing.assert_array_equal(answer.pixels, expected(stylizer, styles, masks, **options))
 
 
+def test_the_answer_says_how_new_each_style_is(client, service, stylizer):
+    assert "x-style-novelty" not in client.stylize(CONTENT, STYLE).headers  # the model does not know
+    assert client.ask("/v1/model").json["training_styles"] is None
+    vectors = [style_vector(stylizer.encoder, to_tensor(draw_picture(seed, 64, 64))) for seed in range(20, 28)]
+    known = StyleRange.of(vectors)
+    service.use(replace(model_of(stylizer, "3"), styles=known))
+    try:
+        two = [file_of(PAINTING), file_of(OTHER)]
+        new = [known.novelty(style_vector(stylizer.encoder, to_tensor(picture))).distance for picture in (PAINTING, OTHER)]
+        expected = ", ".join(f"{distance:.2f}" for distance in new)
+        for options in ([], [], [("preserve_colour", "coral")]):  # at once, from the cache, and where nothing is kept
+            answer = client.stylize(CONTENT, *[("style", style) for style in two], *options)
+            assert answer.headers["x-style-novelty"] == expected
+        said = client.ask("/v1/model").json["training_styles"]
+        assert said == {"count": 8, "median": known.quantile(0.5), "most": known.quantile(0.95)}
+    finally:
+        service.use(model_of(stylizer))
+
+
 def test_coral_recolours_the_style_for_each_content(client, stylizer):
     answer = client.stylize(CONTENT, STYLE, ("preserve_colour", "coral"), ("format", "png"))
     np.testing.assert_array_equal(answer.pixels, expected(stylizer, [PAINTING], preserve_colour="coral"))
@@ -92,6 +114,17 @@ def test_coral_recolours_the_style_for_each_content(client, stylizer):
 def test_words_with_commas_are_several_and_empty_parts_none(client):
     answer = client.stylize(CONTENT, ("style_name", "swirls, comic"), ("weight", "2,1"), ("alpha", ""), ("style_size", "48"))
     assert answer.picture.size == PHOTO.size
+
+
+def test_transparency_is_kept_when_asked_and_laid_on_white_otherwise(client):
+    layer = PHOTO.copy()
+    layer.putalpha(PAINTING.convert("L").resize(PHOTO.size))
+    content = ("content", file_of(layer))
+    kept = Image.open(io.BytesIO(client.stylize(content, STYLE, ("keep_alpha", "true"), ("format", "png")).body))
+    np.testing.assert_array_equal(kept.getchannel("A"), layer.getchannel("A"))
+    assert Image.open(io.BytesIO(client.stylize(content, STYLE, ("format", "png")).body)).mode == "RGB"
+    assert "JPEG holds no transparency" in client.stylize(content, STYLE, ("keep_alpha", "true")).detail
+    assert "it must be true or false" in client.stylize(content, STYLE, ("keep_alpha", "yes")).detail
 
 
 def test_a_larger_photo_is_made_smaller_when_asked(client):

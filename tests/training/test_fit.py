@@ -19,7 +19,9 @@ from ieast.checkpoint import load_model
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import ConfigError, DataError, InterruptedTrainingError, TrainingError
 from ieast.experiment import ExperimentConfig
+from ieast.io.images import read_image, to_tensor
 from ieast.losses import functional
+from ieast.stylizer.novelty import StyleRange, style_vector
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
 from ieast.training.launch import TrainingJob, train
@@ -178,6 +180,14 @@ def test_the_exported_model_says_where_it_came_from(variant):
     assert ExperimentConfig.parse(card.provenance["config"]) == config
     assert {"code", "python", "libraries"} <= card.provenance.keys()
     assert card.provenance["libraries"]["torch"] == torch.__version__.split("+")[0]
+
+
+def test_the_exported_model_says_where_its_training_styles_lie(variant, prepared):
+    _, _, result, _ = variant
+    model, card = load_model(result.model_folder)
+    vectors = [style_vector(model.encoder, to_tensor(read_image(path))) for path in prepared.training_paths("style")]
+    assert card.styles == StyleRange.of(vectors)
+    assert card.styles.count == PICTURES
 
 
 def test_the_checkpoint_at_the_end_holds_the_weights_in_memory(variant):

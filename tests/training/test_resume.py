@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.trainings import checkpoint, curves
 from lightning.pytorch.callbacks import Callback
 
 import ieast.training.fit
@@ -22,7 +23,6 @@ from ieast.checkpoint import load_model
 from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
 from ieast.experiment import ExperimentConfig
 from ieast.io.files import DiskFullError
-from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
 from ieast.training.folders import retire, take_up, training_folder, training_key
 from ieast.training.launch import TrainingJob, train
@@ -62,22 +62,6 @@ def fit_with(callback: Callback, *args: Any) -> TrainingResult:
 
 def send(number: int) -> None:
     os.kill(os.getpid(), number)
-
-
-def curves(folder: Path) -> dict[tuple[str, int], float]:
-    """Every logged value but the speed, as it stands in the files, by name and iteration; later files win."""
-    found = {}
-    for path in sorted(folder.glob("curves/*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("version_"))):
-        header, *rows = (line.split(",") for line in path.read_text().splitlines())
-        for row in rows:
-            values = dict(zip(header, row, strict=True))
-            step = int(values.pop("step"))
-            found |= {(name, step): value for name, value in values.items() if value and "images_per_second" not in name}
-    return found
-
-
-def checkpoint(folder: Path) -> dict[str, Any]:
-    return AtomicCheckpointIO().load_checkpoint(folder / CHECKPOINT)
 
 
 def equal(a: Any, b: Any) -> bool:

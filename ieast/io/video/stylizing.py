@@ -239,6 +239,8 @@ def _stylize_to_folder(
             frames += 1
     (work / "frames" / MARK).touch()
     if place.exists():
+        # Of a process that was killed after it had put its frames in place, which are what is replaced now.
+        shutil.rmtree(work / "replaced", ignore_errors=True)
         place.rename(work / "replaced")
     (work / "frames").rename(place)
     return frames, stylized

@@ -1,0 +1,178 @@
+"""Batches: what is made, what is kept, what fails, and that processes change nothing."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ieast.config import BatchConfig
+from ieast.errors import ConfigError, ImageError
+from ieast.io.images import read_image, write_image
+from ieast.models.pretrained import MODELS
+from ieast.stylization.batch import MANIFEST, SHEET, check_batch, stylize_batch
+from ieast.stylization.files import stylize_folder, stylize_picture
+from ieast.stylization.jobs import Job, Painter, carry_out
+from ieast.stylization.loading import EngineSource
+
+SOURCE = EngineSource(MODELS["sanet"], "torch", "cpu")
+
+
+def picture(path, seed, size=(40, 32)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).integers(0, 256, (size[1] // 8, size[0] // 8, 3), np.uint8)
+    write_image(Image.fromarray(values).resize(size, Image.Resampling.BICUBIC), path)
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for number in range(2):
+        picture(tmp_path / "contents" / f"{number}.png", number)
+        picture(tmp_path / "styles" / f"s{number}.png", 10 + number)
+    return tmp_path
+
+
+def run(folder, **changes):
+    values = {"contents": str(folder / "contents"), "styles": str(folder / "styles"), "output": str(folder / "out")}
+    config = BatchConfig.parse({"settings": {"style_size": 32}, **values, **changes})
+    return stylize_batch(config, SOURCE, None)
+
+
+def test_each_result_is_what_the_command_for_one_picture_makes(folders):
+    batch = run(folders)
+    engine, _ = SOURCE.load()
+    config = BatchConfig.parse({"contents": "x", "styles": "y", "settings": {"style_size": 32}})
+    assert (batch.made, batch.kept, batch.failed) == (4, 0, 0)
+    for row in batch.manifest.itertuples():
+        content, style = folders / "contents" / f"{row.content}.png", folders / "styles" / f"{row.style}.png"
+        stylize_picture(engine, content, [style], folders / "one.png", config.settings.options)
+        assert np.array_equal(read_image(folders / "one.png"), read_image(batch.folder / row.result))
+        assert row.model_digest == engine.digest()
+        assert row.seconds > 0
+    written = pd.read_csv(batch.folder / MANIFEST)
+    assert list(written["result"]) == list(batch.manifest["result"])
+    with Image.open(batch.folder / SHEET) as sheet:
+        assert sheet.width > 3 * 160
+
+
+def test_a_second_run_makes_nothing_and_gives_the_same_version(folders):
+    first, second = run(folders), run(folders)
+    assert (second.made, second.kept) == (0, 4)
+    assert second.folder == first.folder
+    assert list(second.manifest["seconds"]) == list(first.manifest["seconds"])
+
+
+def test_what_changed_is_made_anew_and_the_version_before_stays(folders):
+    first = run(folders)
+    before = {path.relative_to(first.folder): path.read_bytes() for path in first.folder.rglob("*.png")}
+    picture(folders / "styles" / "s1.png", 99)
+    second = run(folders)
+    assert (second.made, second.kept) == (2, 2)
+    assert second.version != first.version
+    assert {path.relative_to(first.folder): path.read_bytes() for path in first.folder.rglob("*.png")} == before
+    third = run(folders, settings={"style_size": 32, "alpha": 0.5})
+    assert third.made == 4
+
+
+def test_a_result_that_went_missing_is_made_again(folders):
+    first = run(folders)
+    shutil.rmtree(folders / "out" / "store")
+    assert run(folders).made == 4
+    assert run(folders).folder == first.folder
+
+
+def test_what_fails_is_listed_and_stops_nothing(folders):
+    (folders / "contents" / "torn.png").write_bytes((folders / "contents" / "0.png").read_bytes()[:60])
+    (folders / "styles" / "gone.png").symlink_to(folders / "nowhere.png")
+    (folders / "contents" / "notes.txt").write_text("no picture")
+    batch = run(folders)
+    assert (batch.made, batch.failed) == (4, 5)
+    assert [path.name for path in batch.passed_over] == ["notes.txt"]
+    errors = batch.manifest.set_index(["content", "style"])["error"]
+    assert "damaged or truncated" in errors["torn", "s0"]
+    assert "gone.png" in errors["0", "gone"]
+    picture(folders / "contents" / "torn.png", 5)
+    assert run(folders).made == 2
+
+
+def test_equal_files_are_computed_once(folders):
+    shutil.copy(folders / "contents" / "0.png", folders / "contents" / "twin.png")
+    batch = run(folders)
+    assert (batch.made, len(batch.manifest)) == (4, 6)
+    assert (batch.folder / "s0" / "twin.png").read_bytes() == (batch.folder / "s0" / "0.png").read_bytes()
+
+
+def test_a_dataset_has_its_clips_stylized_too(folders):
+    (folders / "contents").rename(folders / "content")
+    (folders / "styles").rename(folders / "style")
+    for number in range(2):
+        picture(folders / "clips" / "walk" / f"{number}.png", 20 + number)
+    config = BatchConfig.parse({"data": {}, "most_styles": 1, "output": str(folders / "out"), "settings": {"style_size": 32}})
+    batch = stylize_batch(config, SOURCE, folders)
+    assert sorted(batch.manifest["content"]) == ["0", "1", "clips/walk"]
+    assert len(list((batch.folder / "s0" / "clips" / "walk").iterdir())) == 2
+    assert stylize_batch(config, SOURCE, folders).made == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"contents": "nowhere"}, "nowhere: there is no such file or folder"),
+        ({"suffix": ".xyz"}, ".xyz"),
+        ({"suffix": "png"}, "must begin with a dot"),
+        ({"output": "contents/out"}, "would be stylized the next time"),
+    ],
+)
+def test_what_cannot_work_is_refused(folders, monkeypatch, changes, says):
+    monkeypatch.chdir(folders)
+    config = BatchConfig.parse({"contents": "contents", "styles": "styles", **changes})
+    with pytest.raises((ConfigError, ImageError), match=says):
+        check_batch(config)
+
+
+def test_without_data_both_folders_are_needed():
+    with pytest.raises(ConfigError, match="neither `styles` nor `data` is given"):
+        BatchConfig.parse({"contents": "photos"})
+
+
+def test_several_processes_make_the_same(folders):
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    alone = run(folders, output=str(folders / "alone"))
+    (folders / "contents" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    shared = run(folders, output=str(folders / "shared"), engine="ray", processes=2)
+    assert (shared.made, shared.failed) == (4, 2)
+    digests = shared.manifest.dropna(subset="result").set_index("result")["result_digest"]
+    assert digests.to_dict() == alone.manifest.set_index("result")["result_digest"].to_dict()
+    engine, _ = SOURCE.load()
+    config = BatchConfig.parse({"contents": "x", "styles": "y", "settings": {"style_size": 32}})
+    done = stylize_folder(
+        engine,
+        folders / "contents",
+        folders / "styles",
+        folders / "folder",
+        config.settings.options,
+        source=SOURCE,
+        processes=2,
+    )
+    assert (done.made, list(done.failed)) == (4, [folders / "contents" / "torn.png"])
+    for result in alone.manifest["result"]:
+        assert (folders / "folder" / result).read_bytes() == (alone.folder / result).read_bytes()
+
+
+def test_a_style_is_encoded_once_for_all_its_jobs(folders):
+    engine, _ = SOURCE.load()
+    opened = []
+
+    class Counting:
+        def open(self, styles, options, masks=(), *, encode=False):
+            opened.append(styles[0].size)
+            return engine.open(styles, options, masks, encode=encode)
+
+    options = BatchConfig.parse({"contents": "x", "styles": "y", "settings": {"style_size": 32}}).settings.options
+    style = folders / "styles" / "s0.png"
+    jobs = [Job(folders / "contents" / f"{n}.png", style, folders / f"{n}_out.png") for n in range(2)]
+    assert all(outcome.error is None for outcome in carry_out(jobs, Counting(), options))
+    assert len(opened) == 1
+    assert Painter(engine, options).paint(jobs[0]).seconds > 0
