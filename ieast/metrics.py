@@ -176,6 +176,12 @@ def find_metric(name: str) -> Metric | None:
     return next((metric for metric in METRICS if metric.is_called(name)), None)
 
 
+def is_better(name: str, difference: float) -> bool:
+    """Whether a value of the score `name` that differs so much from another is the better one; of no score, none is."""
+    metric = find_metric(name)
+    return metric is not None and (difference > 0 if metric.better == "higher" else difference < 0)
+
+
 def with_arrow(name: str) -> str:
     """`name` with an arrow to where better values lie, if that is known."""
     metric = find_metric(name)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -100,6 +101,20 @@ def draw_pairs(contents: Sequence[Path], styles: Sequence[Path], config: Evaluat
     count = len(contents) * len(styles)
     numbers = np.random.default_rng(config.seed).choice(count, size=min(config.pairs, count), replace=False)
     return [(contents[number // len(styles)], styles[number % len(styles)]) for number in numbers.tolist()]
+
+
+class Named(NamedTuple):
+    """A picture (3, H, W) in [0, 1], and the name of its file."""
+
+    name: str
+    picture: Tensor
+
+
+def diagonal(stylizer: Stylizer, prepared: PreparedDataset, config: EvaluationConfig, count: int) -> list[tuple[Named, Named]]:
+    """At most `count` pairs of a content and a style, each picture in one pair: the same for all models of a dataset."""
+    contents = spread(prepared.scoring_paths("content"), count, config.size)
+    styles = spread(scoring_styles(stylizer, prepared, config), count, config.size)
+    return [(Named(*content), Named(*style)) for content, style in zip(contents, styles, strict=False)]
 
 
 def score_picture(

@@ -18,6 +18,7 @@ from PIL import Image
 from ieast.checkpoint import ModelCard, load_model, read_card
 from ieast.errors import RegistryError
 from ieast.io.images import encode_png
+from ieast.metrics import find_metric
 from ieast.registry.pyfunc import SIGNATURE
 from ieast.registry.store import explained, redacted
 
@@ -25,6 +26,8 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 FOLDERS = "registered folders"
 """The experiment that models are logged to which no pipeline's run made."""
 MOST_OF_A_TAG = 500
+REGISTERED = "registered"
+"""The tag by which a run names the version that its model became."""
 PACKAGE = Path(__file__).resolve().parents[1]
 # What loading and stylizing import; training's libraries are not needed to serve.
 _REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors", "tqdm")
@@ -70,6 +73,20 @@ def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
     return number
 
 
+def register_logged(uri: str, name: str, tags: Mapping[str, str]) -> str:
+    """Register the logged model at `uri` as `name`, and point the alias `challenger` at it.
+
+    Returns:
+        The new version's number.
+    """
+    client = MlflowClient()
+    number = str(mlflow.register_model(uri, name).version)
+    for key, value in tags.items():
+        client.set_model_version_tag(name, number, key, value)
+    client.set_registered_model_alias(name, CHALLENGER, number)
+    return number
+
+
 def register_run(run_id: str, name: str) -> str:
     """Register the model of a finished run of an ablation or a benchmark as `name`, and point the alias `challenger` at it.
 
@@ -93,14 +110,12 @@ def register_run(run_id: str, name: str) -> str:
             raise RegistryError(
                 f"run {run_id} ({run.info.run_name}) holds no model: it did not finish, or it is not a variant's"
             )
-        version = mlflow.register_model(uri, name)
         kept = ("data.md5", "code", "encoder", "method", "variant", "seed")
         tags = {key: run.data.tags[key] for key in kept if key in run.data.tags}
-        scores = {key.removeprefix("evaluation/"): value for key, value in run.data.metrics.items() if key in _scores_of(run)}
-        for key, value in (tags | {f"score.{key}": f"{value:.6g}" for key, value in scores.items()}).items():
-            client.set_model_version_tag(name, version.version, key, value)
-        client.set_registered_model_alias(name, CHALLENGER, version.version)
-    return str(version.version)
+        scores = scores_of_run(run)
+        number = register_logged(uri, name, tags | {f"score.{key}": f"{value:.6g}" for key, value in scores.items()})
+        client.set_tag(run_id, REGISTERED, f"{name} {number}")
+    return number
 
 
 def register_folder(folder: Path, name: str) -> str:
@@ -164,10 +179,14 @@ def fetch_model(uri: str, into: Path | None = None) -> Path:
         ) from error
 
 
-def _scores_of(run: Run) -> list[str]:
-    """Names of its scores, without where their intervals end."""
-    names = [name for name in run.data.metrics if name.startswith("evaluation/")]
-    return [name for name in names if not name.endswith(("_low", "_high"))]
+def scores_of_run(run: Run) -> dict[str, float]:
+    """The scores of a run that scored a model, by name; earlier versions put them below `evaluation/`, beside their bounds."""
+    earlier = {
+        key.removeprefix("evaluation/"): value for key, value in run.data.metrics.items() if key.startswith("evaluation/")
+    }
+    if earlier:
+        return {name: value for name, value in earlier.items() if not name.endswith(("_low", "_high"))}
+    return {name: value for name, value in run.data.metrics.items() if find_metric(name) is not None}
 
 
 def _example() -> pd.DataFrame:
