@@ -51,7 +51,7 @@ def benchmark_method(
         model, folder = (taken, None) if taken is not None else train_cell(prepared, data, cell, run_id)
         stylizer, card = load_model(model)
         mlflow.set_tags({"method": card.method, "encoder": card.encoder.name})
-        logged, dataset = log_model(model), dataset_of(data, cell.data.path)
+        logged, dataset = log_model(model, label=entry.name), dataset_of(data, cell.data.path)
         log_evaluation(evaluate(stylizer, prepared, cell.evaluation, metric_encoder), card, logged, dataset)
         log_pictures(stylizer, prepared, cell)
         pairs = showcase_pairs(prepared, config.showcase, cell.evaluation.styles)

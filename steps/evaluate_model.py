@@ -25,7 +25,7 @@ def evaluate_model(model: Path, prepared: PreparedDataset, data: DataRef, config
     """Distances on pairs, stability on clips, and a grid of pictures; the model is logged with them."""
     stylizer, card = load_model(model)
     evaluation = evaluate(stylizer, prepared, config.evaluation)
-    logged = log_model(model)
+    logged = log_model(model, label=card.method)
     report = log_evaluation(evaluation, card, logged, dataset_of(data, config.data.path))
     mlflow.set_tag("model_uri", logged.model_uri)
     log_pictures(stylizer, prepared, config)

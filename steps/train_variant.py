@@ -30,7 +30,7 @@ def train_variant(
         log_settings(config)
         model, folder = train_cell(prepared, data, config, run_id)
         stylizer, card = load_model(model)
-        logged = log_model(model)
+        logged = log_model(model, label=f"{variant} seed {seed}")
         log_evaluation(evaluate(stylizer, prepared, config.evaluation), card, logged, dataset_of(data, config.data.path))
         log_pictures(stylizer, prepared, config)
         mlflow.set_tag("model_uri", logged.model_uri)  # says that all is there

@@ -61,7 +61,7 @@ def version_address(store: str, name: str, version: str) -> str:
 
 
 def save_view(
-    experiment: str, view: str, query: str, scores: Sequence[str], *, group: str | None = None, only: str = ""
+    experiment: str, view: str, query: str, scores: Sequence[str], *, group: str | None = None, images: Sequence[str] = ()
 ) -> None:
     """Keep a view of the runs that `query` finds with the experiment, for `runs_address`.
 
@@ -71,23 +71,55 @@ def save_view(
         query: As MLflow's search of runs takes it.
         scores: Names of metrics, in the order of columns; runs are sorted by the first, the better ones above.
         group: A tag whose values runs are grouped by, each with the mean of its runs; none: they stand one by one.
-        only: A regular expression; of charts those whose names it finds are shown.
+        images: Keys of pictures; of charts these alone are shown, as wide as the page.
     """
-    columns = [f"tags.`{tag}`" for tag in ("variant", "seed")] + [f"metrics.`{score}`" for score in scores]
-    columns += [f"attributes.`{name}`" for name in ("Dataset", "Models")]
+    widths = {"tags.`variant`": 84, "tags.`seed`": 56} | {f"metrics.`{score}`": 116 for score in scores}
+    widths |= {f"attributes.`{name}`": 120 for name in ("Dataset", "Models")}
     state: dict[str, object] = {
         "searchFilter": query,
-        "selectedColumns": columns,
-        "columnOrder": columns,
+        "selectedColumns": list(widths),
+        "columnOrder": list(widths),
+        "columnWidths": widths,
         "runsHiddenMode": "SHOW_ALL",
         "viewMaximized": False,
-        "chartsSearchFilter": only,
         "groupBy": None,
     }
     if scores:
         metric = find_metric(scores[0])
         ascending = metric is None or metric.better == "lower"
         state |= {"orderByKey": f"metrics.`{scores[0]}`", "orderByAsc": ascending}
+    if images:
+        state |= {
+            "chartsSearchFilter": f"^({'|'.join(images)})$",
+            "compareRunSections": [_IMAGES],
+            "compareRunCharts": [_image_card(key) for key in images],
+        }
     if group is not None:
         state["groupBy"] = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": group}]}
     MlflowClient().set_experiment_tag(experiment, SAVED_VIEW + view, json.dumps(state))
+
+
+_IMAGES = {
+    "uuid": "images",
+    "name": "Model metrics",  # where the UI looks for what has no folder in its name
+    "display": True,
+    "isReordered": False,
+    "deleted": False,
+    "isGenerated": True,
+    "columns": 1,
+    "cardHeight": 430,
+}
+
+
+def _image_card(key: str) -> dict[str, object]:
+    return {
+        "type": "IMAGE",
+        "uuid": f"image-{key}",
+        "metricSectionId": _IMAGES["uuid"],
+        "imageKeys": [key],
+        "step": 0,
+        "showRunParams": False,
+        "deleted": False,
+        "isGenerated": True,
+        "runsCountToCompare": 10,
+    }

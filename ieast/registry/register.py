@@ -1,5 +1,6 @@
 """Registered models in MLflow: registering, aliases, and fetching back."""
 
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -33,10 +34,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 _REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors", "tqdm")
 
 
-def log_model(model_folder: Path, name: str | None = None) -> ModelInfo:
-    """Log the exported model to the active run as a pyfunc and, with `name`, register it."""
+def log_model(model_folder: Path, name: str | None = None, label: str = "model") -> ModelInfo:
+    """Log the exported model to the active run as a pyfunc, called `label`, and, with `name`, register it."""
     return mlflow.pyfunc.log_model(
-        name="model",
+        name=re.sub(r"[^\w+-]", "-", label),
         python_model=str(PACKAGE / "registry" / "served_model.py"),
         artifacts={"model": str(model_folder)},
         code_paths=[str(PACKAGE)],

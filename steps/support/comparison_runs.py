@@ -58,12 +58,11 @@ def conclude(outcomes: list[Outcome], work_folder: str, what: str, also: Sequenc
     lines += [
         f"  {each.variant:{width}} seed {each.seed}  {each.error or 'finished'}  (run {each.run_id})" for each in outcomes
     ]
-    finished = [each.run_id for each in outcomes if not each.error]
     lines += [
         "Where to look",
         *(f"  {Path(name).stem:19} {folder / name}" for name in kept),
         *also,
-        *_where_to_compare(run, finished),
+        *_where_to_compare(run, any(not each.error for each in outcomes)),
     ]
     log.info("%s", keep_summary(work_folder, lines))
     failed = [each for each in outcomes if each.error]
@@ -103,7 +102,7 @@ def _verdict(comparison: Comparison, baseline: str) -> str:
     return "\n".join(sentences)
 
 
-def _where_to_compare(run: Run, finished: Sequence[str]) -> list[str]:
+def _where_to_compare(run: Run, finished: bool) -> list[str]:
     """Addresses in MLflow's UI, if anything can be compared."""
     store, experiment = mlflow.get_tracking_uri(), run.info.experiment_id
     lines = [f"  MLflow run          {run_address(store, experiment, run.info.run_id)}"]
@@ -114,7 +113,7 @@ def _where_to_compare(run: Run, finished: Sequence[str]) -> list[str]:
             f"  compare curves      {runs_address(store, experiment, table, charts=True)}",
             f"  compare pictures    {runs_address(store, experiment, pictures, charts=True)}",
             f"  compare models      {models_address(store, experiment)}",
-            f"  compare any runs    ieast compare {' '.join(finished[:2])}",
+            f"  compare any runs    ieast compare {run.info.run_id}, or other runs and versions",
         ]
     return [*lines, f"  in a browser        {how_to_open(store)}"]
 

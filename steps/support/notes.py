@@ -14,8 +14,8 @@ from ieast.registry.gate import Verdict
 from ieast.registry.register import REGISTERED, scores_of_run
 
 NOTE, COLOUR = "mlflow.note.content", "mlflow.runColor"
-PICTURES = "^(pairs|stylizations)$"
-"""Of MLflow's charts, those that are pictures."""
+PICTURES = ("pairs", "stylizations")
+"""Keys of the pictures that runs have by step: of single pairs, and of grids as training went on."""
 
 # Told apart by most people with colour-vision deficiencies (Okabe & Ito 2008), without its black; lighter for later seeds.
 _HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
@@ -108,4 +108,4 @@ def save_views(parent: Run, scores: Sequence[str]) -> None:
     table, pictures = view_keys(parent)
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
     save_view(parent.info.experiment_id, table, query, scores, group="variant")
-    save_view(parent.info.experiment_id, pictures, query, scores, only=PICTURES)
+    save_view(parent.info.experiment_id, pictures, query, scores, images=PICTURES)
