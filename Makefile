@@ -54,7 +54,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 stack: environment ## the local ZenML stack with MLflow
 	@ZENML_LOGGING_VERBOSITY=ERROR python -m pipelines.stack >/dev/null
 
-ui: stack ## MLflow and ZenML in a browser, on this machine only
+ui: stack ## runs, models, MLflow and ZenML in a browser, on this machine only
 	python -m pipelines.ui
 
 clean: ## everything that commands made, but not data/ and not the environment

@@ -34,7 +34,7 @@ def compare(
     _print_differences(report)
     for warning in report.warnings:
         typer.echo(warning)
-    typer.echo(f"data      {report.facts['data']}\nruns      {len(report.runs)} in {store}")
+    typer.echo(f"data        {report.facts['data']}\nruns        {len(report.runs)} in {store}")
     if output is None or report.comparison is None:
         return
     tables = {name: getattr(report.comparison, name) for name in ("scores", "differences", "seeds")}
@@ -44,7 +44,7 @@ def compare(
     for name, text in contents.items():
         with atomic_write(output / name) as temporary:
             temporary.write_text(text)
-        typer.echo(f"{Path(name).stem:9} {output / name}")
+        typer.echo(f"{Path(name).stem:11} {output / name}")
 
 
 def _print_differences(report: "Report") -> None:
@@ -62,11 +62,11 @@ def _print_differences(report: "Report") -> None:
         table.add_column(f"{variant}\nagainst {report.baseline}", justify="right")
     by_place = differences.set_index(["metric", "variant"])
     for metric in differences["metric"].unique():
-        cells = [f"{means[report.baseline, metric]:.4f}"]
+        cells = [f"{means[report.baseline, metric]:.4g}"]
         for variant in variants:
             row = by_place.loc[(metric, variant)]
             sure = "*" if row["low"] > 0 or row["high"] < 0 else " "
-            cells.append(f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]{sure}")
+            cells.append(f"{row['difference']:+.3g} [{row['low']:+.3g}, {row['high']:+.3g}]{sure}")
         table.add_row(with_arrow(metric), *cells)
     print_table(table)
     typer.echo("Mean differences on the same pairs or clips, with 95 % intervals; *: the two differ. Arrows: better values.")

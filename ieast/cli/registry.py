@@ -156,6 +156,8 @@ def _promote_by_force(name: str, version: str, reason: str) -> None:
 def _print_verdict(verdict: "Verdict", dry_run: bool) -> None:
     from rich.table import Table
 
+    from ieast.metrics import with_arrow
+
     against = "" if verdict.champion is None else f" against champion {verdict.champion}"
     typer.echo(f"{verdict.name} version {verdict.version}{against}")
     table = Table("score")
@@ -165,7 +167,7 @@ def _print_verdict(verdict: "Verdict", dry_run: bool) -> None:
     others = verdict.champion_scores or {}
     for metric in [*verdict.scores, *(other for other in others if other not in verdict.scores)]:
         cells = [_number(verdict.scores, metric)] + ([_number(others, metric)] if verdict.champion is not None else [])
-        table.add_row(metric, *cells)
+        table.add_row(with_arrow(metric), *cells)
     print_table(table)
     typer.echo("\n".join(["Reasons", *(f"  {reason}" for reason in verdict.decision.reasons)]))
     if dry_run:

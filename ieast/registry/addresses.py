@@ -60,6 +60,11 @@ def version_address(store: str, name: str, version: str) -> str:
     return f"{ui_address(store)}/#/models/{quote(name)}/versions/{version}?{urlencode(_TRAINING)}"
 
 
+def view_keys(parent: str) -> tuple[str, str]:
+    """The keys of the saved views of the runs below the run `parent`: its table and curves, and its pictures."""
+    return parent[:12], f"{parent[:12]}-pictures"
+
+
 def save_view(
     experiment: str, view: str, query: str, scores: Sequence[str], *, group: str | None = None, images: Sequence[str] = ()
 ) -> None:

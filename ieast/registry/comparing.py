@@ -128,7 +128,8 @@ def _resolve(name: str) -> list[Compared]:
     query = f"tags.`mlflow.parentRunId` = '{name}' and attributes.status = 'FINISHED'"
     below = [each for each in MlflowClient().search_runs([run.info.experiment_id], query) if "variant" in each.data.tags]
     if "variant" not in run.data.tags and below:
-        below.sort(key=lambda each: each.info.start_time)
+        order = [name for key in ("variants", "methods") for name in run.data.tags.get(key, "").split(", ")]
+        below.sort(key=lambda each: (order.index(each.data.tags["variant"]), int(each.data.tags["seed"])))
         return [Compared(each.data.tags["variant"], each) for each in below]
     return [Compared(run.info.run_name, run)]
 

@@ -10,7 +10,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.model import ModelInfo
@@ -19,11 +18,11 @@ from PIL import Image
 from ieast.checkpoint import ModelCard, load_model, read_card
 from ieast.errors import RegistryError
 from ieast.io.images import encode_png
-from ieast.metrics import find_metric
+from ieast.registry.lookup import CHALLENGER, CHAMPION
 from ieast.registry.pyfunc import SIGNATURE
+from ieast.registry.scores import scores_of_run
 from ieast.registry.store import explained, redacted
 
-CHAMPION, CHALLENGER = "champion", "challenger"
 FOLDERS = "registered folders"
 """The experiment that models are logged to which no pipeline's run made."""
 MOST_OF_A_TAG = 500
@@ -178,16 +177,6 @@ def fetch_model(uri: str, into: Path | None = None) -> Path:
             f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {redacted(str(error))}. Set "
             "MLFLOW_TRACKING_URI to the store that holds it; the Models page of its UI lists names, versions and aliases"
         ) from error
-
-
-def scores_of_run(run: Run) -> dict[str, float]:
-    """The scores of a run that scored a model, by name; earlier versions put them below `evaluation/`, beside their bounds."""
-    earlier = {
-        key.removeprefix("evaluation/"): value for key, value in run.data.metrics.items() if key.startswith("evaluation/")
-    }
-    if earlier:
-        return {name: value for name, value in earlier.items() if not name.endswith(("_low", "_high"))}
-    return {name: value for name, value in run.data.metrics.items() if find_metric(name) is not None}
 
 
 def _example() -> pd.DataFrame:

@@ -17,10 +17,10 @@ from ieast.evaluation.figures import as_picture, stability_sheet
 from ieast.evaluation.heatmaps import plot_flicker
 from ieast.io.clips import read_frames
 from ieast.metrics import headline, is_better
-from ieast.registry.addresses import how_to_open, models_address, run_address, runs_address
+from ieast.registry.addresses import how_to_open, models_address, run_address, runs_address, view_keys
 from ieast.registry.comparing import read_table
 from ieast.stylizer.base import Stylizer
-from steps.support.notes import colour_runs, linked_run, note_run, note_score, save_views, view_keys
+from steps.support.notes import colour_runs, linked_run, note_run, note_score, save_views
 from steps.support.scoring import SCORES, log_shown_table
 from steps.support.summary import keep_summary
 from steps.support.tracking import active_run
@@ -107,7 +107,7 @@ def _where_to_compare(run: Run, finished: bool) -> list[str]:
     store, experiment = mlflow.get_tracking_uri(), run.info.experiment_id
     lines = [f"  MLflow run          {run_address(store, experiment, run.info.run_id)}"]
     if finished:
-        table, pictures = view_keys(run)
+        table, pictures = view_keys(run.info.run_id)
         lines += [
             f"  compare scores      {runs_address(store, experiment, table)}",
             f"  compare curves      {runs_address(store, experiment, table, charts=True)}",

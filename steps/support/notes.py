@@ -9,9 +9,10 @@ from mlflow.entities import Run
 from zenml.metadata.metadata_types import Uri
 
 from ieast.metrics import headline, with_arrow
-from ieast.registry.addresses import report_address, run_address, save_view, version_address
+from ieast.registry.addresses import report_address, run_address, save_view, version_address, view_keys
 from ieast.registry.gate import Verdict
-from ieast.registry.register import REGISTERED, scores_of_run
+from ieast.registry.register import REGISTERED
+from ieast.registry.scores import scores_of_run
 
 NOTE, COLOUR = "mlflow.note.content", "mlflow.runColor"
 PICTURES = ("pairs", "stylizations")
@@ -97,15 +98,9 @@ def run_colour(variant: int, seed: int) -> str:
     return "#" + "".join(f"{round(part + (255 - part) * share):02X}" for part in parts)
 
 
-def view_keys(parent: Run) -> tuple[str, str]:
-    """The keys of the saved views of the runs below `parent`: its table and curves, and its pictures."""
-    key = parent.info.run_id[:12]
-    return key, f"{key}-pictures"
-
-
 def save_views(parent: Run, scores: Sequence[str]) -> None:
     """Keep views of the runs below `parent` with the experiment, by `view_keys`."""
-    table, pictures = view_keys(parent)
+    table, pictures = view_keys(parent.info.run_id)
     query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
     save_view(parent.info.experiment_id, table, query, scores, group="variant")
     save_view(parent.info.experiment_id, pictures, query, scores, images=PICTURES)
