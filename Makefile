@@ -15,9 +15,9 @@ export GIT_PYTHON_REFRESH := quiet
 
 .PHONY: demo gallery hunt web-demo test bench lint format stack ui environment clean
 
-demo: environment stack ## the training pipeline on the sample data
+demo: environment ## the training pipeline on the sample data, on the project's own stack whatever stack is active
 	dvc pull --quiet
-	zenml pipeline run pipelines.training.training_pipeline -c configs/quickstart.yaml
+	@python -m pipelines.stack zenml pipeline run pipelines.training.training_pipeline -c configs/quickstart.yaml
 
 gallery: environment ## the pictures of the README
 	ieast gallery -o docs/images
@@ -57,7 +57,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 stack: environment ## the local ZenML stack with MLflow
 	@ZENML_LOGGING_VERBOSITY=ERROR python -m pipelines.stack >/dev/null
 
-ui: stack ## MLflow and ZenML in a browser, on this machine only
+ui: stack ## runs, models, MLflow and ZenML in a browser, on this machine only
 	python -m pipelines.ui
 
 clean: ## everything that commands made, but not data/ and not the environment

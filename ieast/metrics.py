@@ -1,6 +1,7 @@
 """Every score that models get: its name, unit, direction and what it is. All that compares scores reads it here."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -138,9 +139,47 @@ METRICS = (
 )
 
 
+# The first six of these that were measured are shown first; what comes later stands in where a dataset lacks clips or styles.
+_HEADLINE = (
+    "style_mismatch",
+    "content_distance",
+    "content_ssim",
+    "temporal_lpips_<net>",
+    "temporal_encoder_tap_distance",
+    "warping_error_<frames>",
+    "deception",
+    "preference",
+    "colour_noise",
+    "cfsd",
+    "style_distance",
+)
+
+
+def headline(names: Iterable[str], count: int = 6) -> list[str]:
+    """The `count` scores among `names` that a table with little room shows, in its order; each kind of score once."""
+    measured = [name for name in names if not name.endswith(INPUTS)]
+    chosen = {}
+    for metric in METRICS:
+        if metric.name in _HEADLINE and (called := sorted((n for n in measured if metric.is_called(n)), key=_natural)):
+            chosen[metric.name] = called[0]
+    return [chosen[name] for name in _HEADLINE if name in chosen][:count]
+
+
+def _natural(name: str) -> tuple[str, int]:
+    """Sorts `warping_error_5` before `warping_error_10`."""
+    stem, number = re.fullmatch(r"(.*?)(\d*)", name).groups()  # type: ignore[union-attr]  # matches anything
+    return stem, int(number or 0)
+
+
 def find_metric(name: str) -> Metric | None:
     """The score called `name`, or None if it is not one of `METRICS`."""
     return next((metric for metric in METRICS if metric.is_called(name)), None)
+
+
+def is_better(name: str, difference: float) -> bool:
+    """Whether a value of the score `name` that differs so much from another is the better one; of no score, none is."""
+    metric = find_metric(name)
+    return metric is not None and (difference > 0 if metric.better == "higher" else difference < 0)
 
 
 def with_arrow(name: str) -> str:

@@ -1,29 +1,63 @@
-"""`python -m pipelines.stack`: make the local ZenML stack with MLflow, once, and activate it for this folder.
+"""`python -m pipelines.stack [COMMAND ...]`: make the local ZenML stack with MLflow, once; with a command, run that on it.
 
 What `zenml init` does is done here too, because every command that imports ZenML takes five seconds. It changes the ZenML
-configuration that ZENML_CONFIG_PATH names; the Makefile names one of the project's own.
+configuration that ZENML_CONFIG_PATH names; the Makefile names one of the project's own. A stack that somebody chose for this
+folder stays the chosen one: the command gets ours by its environment, for as long as it runs.
 """
 
-import logging
+import os
+import socket
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from zenml.client import Client
-from zenml.enums import StackComponentType
+from zenml.config.global_config import GlobalConfiguration
+from zenml.constants import ENV_ZENML_ACTIVE_STACK_ID
+from zenml.enums import StackComponentType, StoreType
 from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker
+from zenml.models import StackResponse
+from zenml.stack import Stack
 
-from ieast.errors import ConfigError
+from ieast.errors import ConfigError, IeastError
 
 STACK, COMPONENT = "ieast_local", "ieast_mlflow"
+UNCHOSEN = "default"
+"""What ZenML activates by itself; it has no MLflow, so that no pipeline here runs on it."""
+SERVER_SECONDS = 3.0
 
-log = logging.getLogger(__name__)
+
+def check_server() -> None:
+    """See that the ZenML server this configuration is logged in to listens; ZenML itself tries for most of a minute.
+
+    Raises:
+        ConfigError: It does not; says what starts it again, and what goes on without it.
+    """
+    store = GlobalConfiguration().store_configuration
+    if store.type != StoreType.REST:
+        return
+    address = urlsplit(store.url)
+    place = (address.hostname or "", address.port or {"https": 443}.get(address.scheme, 80))
+    try:
+        socket.create_connection(place, SERVER_SECONDS).close()
+    except OSError as error:
+        local = address.hostname in ("127.0.0.1", "localhost", "::1")
+        mend = "`zenml login --local --restart` starts it again, `zenml logout --local` goes on without a server"
+        raise ConfigError(
+            f"the ZenML server at {store.url} does not answer ({error}): "
+            + (mend if local else f"`zenml login {store.url}` logs in again, `zenml logout` goes on without it")
+        ) from None
 
 
-def ensure_stack() -> None:
+def ensure_stack() -> StackResponse:
     """Make this folder a ZenML repository, register MLflow as experiment tracker and model registry, and a stack of them.
 
-    What exists is kept. The stack is activated for this folder alone.
+    What exists is kept. The stack is activated for this folder alone, and only where nobody has chosen one.
+
+    Raises:
+        ConfigError: ZenML's server does not answer.
     """
+    check_server()
     if not Client.is_repository_directory(Path.cwd()):
         Client.initialize()
     client = Client()
@@ -40,21 +74,44 @@ def ensure_stack() -> None:
                 StackComponentType.MODEL_REGISTRY: COMPONENT,
             },
         )
-    client.activate_stack(STACK)
+    if client.active_stack_model.name == UNCHOSEN:
+        client.activate_stack(STACK)
+    return client.get_stack(STACK)
 
 
 def tracking_uri() -> str:
-    """The store MLflow keeps its runs in under the active stack.
+    """The store MLflow keeps its runs in under the active stack, or else, where that has no MLflow, under ours.
 
     Raises:
-        ConfigError: The active stack has no MLflow.
+        ConfigError: Neither has.
     """
-    tracker = Client().active_stack.experiment_tracker
-    if not isinstance(tracker, MLFlowExperimentTracker):
-        raise ConfigError(f"the active ZenML stack {Client().active_stack.name} has no MLflow: type `make stack`")
-    return str(tracker.get_tracking_uri())
+    client = Client()
+    ours = client.list_stacks(name=STACK).items
+    for model in (client.active_stack_model, *ours):
+        tracker = Stack.from_model(model).experiment_tracker
+        if isinstance(tracker, MLFlowExperimentTracker):
+            return str(tracker.get_tracking_uri())
+    raise ConfigError(f"the active ZenML stack {client.active_stack_model.name} has no MLflow: type `make stack`")
+
+
+def main(command: list[str]) -> int:
+    """Make the stack and say where MLflow keeps its runs, or become `command` on it; the exit code."""
+    try:
+        stack = ensure_stack()
+        active = Client().active_stack_model.name
+        if command:
+            if active != STACK:
+                sys.stderr.write(f"on the stack {STACK}; {active}, which you chose, stays the active one\n")
+            # In the place of this process, so that Ctrl-C reaches the command alone, which may have a checkpoint to save.
+            os.execvpe(command[0], command, os.environ | {ENV_ZENML_ACTIVE_STACK_ID: str(stack.id)})  # noqa: S606
+        if active != STACK:
+            sys.stderr.write(f"the active stack is {active}, as you chose; `zenml stack set {STACK}` chooses the project's\n")
+        sys.stdout.write(f"{tracking_uri()}\n")
+    except IeastError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    ensure_stack()
-    sys.stdout.write(f"{tracking_uri()}\n")
+    sys.exit(main(sys.argv[1:]))

@@ -33,6 +33,6 @@ def training_pipeline(config: dict[str, Any]) -> None:
     data = load_data(settings.data, settings.work_folder)
     prepared = prepare_images(data, settings.prepare, settings.work_folder)
     model = train_model(prepared, data, settings)
-    scores, _report = evaluate_model(model, prepared, settings)
+    scores, _report = evaluate_model(model, prepared, data, settings)
     version = register_model(model, scores, data, settings)
     promote_model(version, model, scores, prepared, settings)

@@ -22,9 +22,10 @@ from ieast.models.encoder_weights import build_encoder
 from ieast.models.references import is_uri, released_or_folder
 from ieast.registry.register import fetch_model, log_model
 from ieast.training.folders import retire
-from steps.support.scoring import log_evaluation
-from steps.support.tracking import log_settings
-from steps.support.variant_runs import Outcome, cell_key, run_cell, train_cell
+from steps.support.dvc_source import dataset_of
+from steps.support.scoring import log_evaluation, log_pictures
+from steps.support.tracking import log_document, log_settings
+from steps.support.variant_runs import Cell, Outcome, cell_key, run_cell, train_cell
 
 log = logging.getLogger(__name__)
 
@@ -43,26 +44,30 @@ def benchmark_method(
     def work(run_id: str) -> None:
         require_evaluation_weights(cell.evaluation)  # now, not after days of training
         metric_encoder = build_encoder(cell.promotion.encoder)
-        log_settings(cell)
+        if taken is None:
+            log_settings(cell)
+        else:
+            log_document(cell)
         model, folder = (taken, None) if taken is not None else train_cell(prepared, data, cell, run_id)
         stylizer, card = load_model(model)
         mlflow.set_tags({"method": card.method, "encoder": card.encoder.name})
-        log_evaluation(evaluate(stylizer, prepared, cell.evaluation, metric_encoder), card)
+        logged, dataset = log_model(model, label=entry.name), dataset_of(data, cell.data.path)
+        log_evaluation(evaluate(stylizer, prepared, cell.evaluation, metric_encoder), card, logged, dataset)
+        log_pictures(stylizer, prepared, cell)
         pairs = showcase_pairs(prepared, config.showcase, cell.evaluation.styles)
         speed = measure_speed(model, Path(pairs["content_path"][0]), Path(pairs["style_path"][0]), config.speed)
         mlflow.log_text(speed.to_csv(index=False), "speed.csv")
         for row in speed.dropna().to_dict("records"):
-            mlflow.log_metrics({f"speed/{name}_{row['size']}": row[name] for name in ("seconds", "peak_mb")})
+            mlflow.log_metrics({f"{name}_{row['size']}": row[name] for name in ("seconds", "peak_mb")})
         with tempfile.TemporaryDirectory() as pictures:
             for pair, picture in stylize_pairs(stylizer, pairs, config.showcase.size):
                 write_image(picture, Path(pictures, f"{pair}.png"))
             mlflow.log_artifacts(pictures, "showcase")
-        mlflow.set_tag("model_uri", log_model(model).model_uri)
+        mlflow.set_tag("model_uri", logged.model_uri)  # says that all is there
         if folder is not None:
             retire(folder, run_id, cell.training.iterations)
 
-    tags = {"data.md5": data.md5, "prepared.key": prepared.key}
-    return run_cell(key, entry.name, cell.training.seed, tags, work)
+    return run_cell(Cell(key, entry.name, cell.training.seed, data, prepared, cell.data.path), work)
 
 
 def _fetch(model: str) -> Path:

@@ -3,24 +3,31 @@
 from pathlib import Path
 from typing import Annotated
 
+import mlflow
 from zenml import log_metadata, step
 from zenml.types import HTMLString
 
 from ieast.checkpoint import load_model
 from ieast.data.prepare import PreparedDataset
+from ieast.data.versions import DataRef
 from ieast.evaluation.evaluate import evaluate
 from ieast.experiment import ExperimentConfig
-from steps.support.scoring import log_evaluation
+from ieast.registry.register import log_model
+from steps.support.dvc_source import dataset_of
+from steps.support.scoring import log_evaluation, log_pictures
 
 Scores = Annotated[dict[str, float], "scores"]
 Report = Annotated[HTMLString, "report"]
 
 
 @step(experiment_tracker=True, enable_cache=False)
-def evaluate_model(model: Path, prepared: PreparedDataset, config: ExperimentConfig) -> tuple[Scores, Report]:
-    """Distances on pairs, stability on clips, and a grid of pictures."""
+def evaluate_model(model: Path, prepared: PreparedDataset, data: DataRef, config: ExperimentConfig) -> tuple[Scores, Report]:
+    """Distances on pairs, stability on clips, and a grid of pictures; the model is logged with them."""
     stylizer, card = load_model(model)
     evaluation = evaluate(stylizer, prepared, config.evaluation)
-    report = log_evaluation(evaluation, card)
+    logged = log_model(model, label=card.method)
+    report = log_evaluation(evaluation, card, logged, dataset_of(data, config.data.path))
+    mlflow.set_tag("model_uri", logged.model_uri)
+    log_pictures(stylizer, prepared, config)
     log_metadata(metadata=dict(evaluation.metrics), infer_artifact=True, artifact_name="scores")
     return evaluation.metrics, HTMLString(report)

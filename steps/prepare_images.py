@@ -16,7 +16,9 @@ from ieast.data.versions import DataRef
 def prepare_images(data: DataRef, config: PrepareConfig, work_folder: str) -> Annotated[PreparedDataset, "prepared"]:
     """Resize every usable picture once; list the unusable ones with their reasons."""
     prepared = prepare_dataset(Path(data.folder), Path(work_folder), config, data.md5)
-    mlflow.log_params({"prepared.key": prepared.key, **{f"prepared.{side}": n for side, n in prepared.counts.items()}})
+    mlflow.set_tags(
+        {"prepared.key": prepared.key, "prepared.pictures": ", ".join(f"{n} {s}" for s, n in prepared.counts.items())}
+    )
     mlflow.log_artifact(str(Path(prepared.folder, "manifest.csv")))
     log_metadata(metadata={"counts": prepared.counts, "quarantined": prepared.quarantined}, infer_artifact=True)
     return prepared

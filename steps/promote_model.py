@@ -13,6 +13,8 @@ from ieast.registry.champions import settle
 from ieast.registry.gate import compare
 from ieast.registry.promotion import Decision
 from ieast.training.folders import retire, training_folder
+from steps.support.notes import note_gate
+from steps.support.scoring import log_shown_table
 from steps.support.summary import write_summary
 from steps.support.tracking import active_run, mirror_champion
 
@@ -26,9 +28,10 @@ def promote_model(
     """Score candidate and champion on the same pictures, and move the alias if every threshold holds."""
     run = active_run().info.run_id
     verdict = settle(compare(config.registry.name, version, model, prepared, config, run, own_scores=scores))
-    mlflow.log_metrics({f"candidate/{metric}": value for metric, value in verdict.scores.items()})
-    mlflow.log_metrics({f"champion/{metric}": value for metric, value in (verdict.champion_scores or {}).items()})
+    log_shown_table(verdict.table(), "gate.json")
+    mlflow.log_text(verdict.table().to_csv(index=False), "gate.csv")
     mlflow.set_tag("gate", verdict.outcome)
+    note_gate(verdict, scores)
     # Not before: until the gate has spoken, the same command finds the trained model again instead of training anew.
     retire(training_folder(Path(config.work_folder), config, prepared.key), run, config.training.iterations)
     mirror_champion(config.registry.name)

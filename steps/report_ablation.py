@@ -17,16 +17,16 @@ from ieast.evaluation.figures import difference_figures, pairs_sheet
 from ieast.evaluation.pairs import spread
 from ieast.experiment import AblationConfig
 from ieast.io.clips import list_clips
+from ieast.registry.comparing import read_table, runs_table, scored_of
 from ieast.registry.register import fetch_model
 from ieast.stylizer.base import Stylizer
 from steps.support.comparison_runs import (
     children_of,
+    in_order,
     log_report,
     outcome_of,
     preference_facts,
-    read_table,
-    runs_table,
-    scored_of,
+    present,
     stability_figures,
 )
 from steps.support.tracking import active_run, log_document
@@ -43,7 +43,7 @@ def report_ablation(
     log_document(config)
     parent = active_run()
     mlflow.set_tags({"kind": "ablation", "variants": ", ".join(config.variants), "seeds": ", ".join(map(str, config.seeds))})
-    runs = children_of(parent)
+    runs = in_order(children_of(parent), config.variants)
     outcomes = [outcome_of(run) for run in runs]
     finished = [run for run in runs if run.info.status == "FINISHED"]
     scored = [scored_of(run) for run in finished]
@@ -58,7 +58,9 @@ def report_ablation(
         figures=[*difference_figures(comparison, baseline), *(_figures(finished, prepared, config) if finished else [])],
         warnings=_warnings(outcomes, scored, config),
     )
-    return HTMLString(log_report(report)), outcomes
+    page = log_report(report)
+    present(parent, runs, config.variants, comparison, baseline)
+    return HTMLString(page), outcomes
 
 
 def _facts(data: DataRef, config: AblationConfig, scored: list[Scored]) -> dict[str, str]:

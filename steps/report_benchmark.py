@@ -24,15 +24,15 @@ from ieast.experiment import BenchmarkConfig
 from ieast.io.clips import list_clips
 from ieast.io.files import evenly
 from ieast.io.images import read_image
+from ieast.registry.comparing import read_table, runs_table, scored_of
 from ieast.registry.register import fetch_model
 from steps.support.comparison_runs import (
     children_of,
+    in_order,
     log_report,
     outcome_of,
     preference_facts,
-    read_table,
-    runs_table,
-    scored_of,
+    present,
     stability_figures,
 )
 from steps.support.tracking import active_run, log_document
@@ -50,7 +50,7 @@ def report_benchmark(
     parent = active_run()
     order = [entry.name for entry in config.methods]
     mlflow.set_tags({"kind": "benchmark", "methods": ", ".join(order)})
-    runs = sorted(children_of(parent), key=lambda run: order.index(run.data.tags["variant"]))
+    runs = in_order(children_of(parent), order)
     outcomes = [outcome_of(run) for run in runs]
     finished = [run for run in runs if run.info.status == "FINISHED"]
     scored = [scored_of(run) for run in finished]
@@ -83,7 +83,9 @@ def report_benchmark(
         ],
         warnings=[f"{each.variant} failed: {each.error}" for each in outcomes if each.error],
     )
-    return HTMLString(log_report(report)), outcomes, str(folder)
+    page = log_report(report)
+    present(parent, runs, order, comparison, baseline)
+    return HTMLString(page), outcomes, str(folder)
 
 
 def _tables(finished: Sequence[Run], comparison: Comparison) -> list[Table]:

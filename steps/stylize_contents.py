@@ -14,9 +14,9 @@ from ieast.data.versions import DataRef
 from ieast.evaluation.batch_page import batch_page
 from ieast.io.files import atomic_write
 from ieast.models.references import is_uri, released_or_folder
+from ieast.registry.addresses import how_to_open, run_address
 from ieast.registry.lookup import look_up
 from ieast.registry.register import fetch_model
-from ieast.registry.store import redacted
 from ieast.stylization.batch import MANIFEST, SHEET, stylize_batch
 from ieast.stylization.loading import EngineSource
 from steps.support.summary import keep_summary
@@ -64,7 +64,7 @@ def _model(name: str) -> tuple[Path, dict[str, str]]:
 
 
 def _say(config: BatchConfig, folder: Path, counts: dict[str, int], passed_over: int) -> None:
-    run, store = active_run(), redacted(mlflow.get_tracking_uri())
+    run, store = active_run(), mlflow.get_tracking_uri()
     lines = ["", "Stylizations", *(f"  {name:19} {count}" for name, count in counts.items())]
     if passed_over:
         lines.append(f"  passed over         {passed_over} files that are neither pictures nor videos")
@@ -74,6 +74,7 @@ def _say(config: BatchConfig, folder: Path, counts: dict[str, int], passed_over:
         f"  page                {folder / PAGE}",
         f"  contact sheet       {folder / SHEET}",
         f"  manifest            {folder / MANIFEST}",
-        f"  MLflow run          {run.info.run_id} ({run.info.run_name}) in {store}",
+        f"  MLflow run          {run_address(store, run.info.experiment_id, run.info.run_id)}",
+        f"  in a browser        {how_to_open(store)}",
     ]
     log.info("%s", keep_summary(config.work_folder, lines))

@@ -14,7 +14,7 @@ from ieast.models.encoder_weights import build_encoder
 from ieast.training.folders import take_up, training_folder
 from ieast.training.launch import Tracking, TrainingJob, train
 from steps.support.dead_runs import follow
-from steps.support.tracking import active_run, check_model_names, log_settings
+from steps.support.tracking import active_run, check_model_names, log_settings, watching_machine
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -35,6 +35,7 @@ def train_model(prepared: PreparedDataset, data: DataRef, config: ExperimentConf
         tracking=Tracking(uri=mlflow.get_tracking_uri(), run_id=run.info.run_id),
         provenance={"data": data.model_dump(mode="json", exclude={"folder"}), "mlflow_run": run.info.run_id},
     )
-    result = train(job)
+    with watching_machine(run.info.run_id):
+        result = train(job)
     log_metadata(metadata=result.model_dump(exclude_none=True), infer_artifact=True)
     return Path(result.model_folder)

@@ -13,9 +13,10 @@ from ieast.evaluation.evaluate import evaluate, require_evaluation_weights
 from ieast.experiment import ExperimentConfig
 from ieast.registry.register import log_model
 from ieast.training.folders import retire
-from steps.support.scoring import log_evaluation
+from steps.support.dvc_source import dataset_of
+from steps.support.scoring import log_evaluation, log_pictures
 from steps.support.tracking import log_settings
-from steps.support.variant_runs import Outcome, cell_key, run_cell, train_cell
+from steps.support.variant_runs import Cell, Outcome, cell_key, run_cell, train_cell
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -29,9 +30,11 @@ def train_variant(
         log_settings(config)
         model, folder = train_cell(prepared, data, config, run_id)
         stylizer, card = load_model(model)
-        log_evaluation(evaluate(stylizer, prepared, config.evaluation), card)
-        mlflow.set_tag("model_uri", log_model(model).model_uri)
+        logged = log_model(model, label=f"{variant} seed {seed}")
+        log_evaluation(evaluate(stylizer, prepared, config.evaluation), card, logged, dataset_of(data, config.data.path))
+        log_pictures(stylizer, prepared, config)
+        mlflow.set_tag("model_uri", logged.model_uri)  # says that all is there
         retire(folder, run_id, config.training.iterations)
 
-    tags = {"data.md5": data.md5, "prepared.key": prepared.key}
-    return run_cell(cell_key(config, prepared), variant, seed, tags, work)
+    cell = Cell(cell_key(config, prepared), variant, seed, data, prepared, config.data.path)
+    return run_cell(cell, work)

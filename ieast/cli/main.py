@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ieast.cli.adapt import adapt
+from ieast.cli.compare import compare
 from ieast.cli.data import data_app
 from ieast.cli.doctor import doctor
 from ieast.cli.engines import EngineOption
@@ -33,6 +34,7 @@ from ieast.installation import version as installed_version
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(data_app, name="data")
 app.add_typer(study_app, name="study")
+app.command()(compare)
 app.command()(promote)
 app.command()(register)
 app.command()(rollback)

@@ -156,6 +156,8 @@ def _promote_by_force(name: str, version: str, reason: str) -> None:
 def _print_verdict(verdict: "Verdict", dry_run: bool) -> None:
     from rich.table import Table
 
+    from ieast.metrics import with_arrow
+
     against = "" if verdict.champion is None else f" against champion {verdict.champion}"
     typer.echo(f"{verdict.name} version {verdict.version}{against}")
     table = Table("score")
@@ -165,8 +167,8 @@ def _print_verdict(verdict: "Verdict", dry_run: bool) -> None:
     others = verdict.champion_scores or {}
     for metric in [*verdict.scores, *(other for other in others if other not in verdict.scores)]:
         cells = [_number(verdict.scores, metric)] + ([_number(others, metric)] if verdict.champion is not None else [])
-        table.add_row(metric, *cells)
-    _print(table)
+        table.add_row(with_arrow(metric), *cells)
+    print_table(table)
     typer.echo("\n".join(["Reasons", *(f"  {reason}" for reason in verdict.decision.reasons)]))
     if dry_run:
         outcome = "would be promoted" if verdict.decision.promote else "would not be promoted"
@@ -197,7 +199,7 @@ def _print_versions(table: "pd.DataFrame") -> None:
         cells = [row["name"], row["version"], row["aliases"].replace(" ", "\n"), model, _scores_of(row), _decision_of(row)]
         cells += [row.get("data.md5", "")[:8], row["created"].replace(" ", "\n")]
         shown.add_row(*cells, end_section=True)
-    _print(shown)
+    print_table(shown)
 
 
 def _scores_of(row: Mapping[Any, str]) -> str:
@@ -217,7 +219,8 @@ def _decision_of(row: Mapping[Any, str]) -> str:
     return f"{decision}, rolled back to {row['rollback.to']}" if rolled_back else decision
 
 
-def _print(table: Any) -> None:
+def print_table(table: Any) -> None:
+    """Print a table of rich's, as wide as the terminal, or as 200 columns where there is none."""
     from rich.console import Console
 
     # Without a terminal there is no width to keep to, and a log or a file should not have broken words.

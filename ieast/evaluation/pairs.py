@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -69,11 +70,7 @@ def score_pairs(
         watch: Given each stylized picture and its style, (1, 3, H, W) in [0, 1], and the perceptual distance.
         scorer: Of preference; without it there is no such score.
     """
-    random = np.random.default_rng(config.seed)
-    contents, styles = prepared.scoring_paths("content"), scoring_styles(stylizer, prepared, config)
-    chosen = [
-        (contents[random.integers(len(contents))], styles[int(random.integers(len(styles)))]) for _ in range(config.pairs)
-    ]
+    chosen = draw_pairs(prepared.scoring_paths("content"), scoring_styles(stylizer, prepared, config), config)
     device = encoder.conv0.weight.device
     rows: dict[str, list[dict[str, object]]] = {name: [] for name in (MODEL, CONTENT, STYLE)}
     features: dict[str, list[Array]] = {name: [] for name in rows}
@@ -94,6 +91,30 @@ def score_pairs(
             watch(stylized, style, float(rows[MODEL][-1][f"content_{distance.name}"]))  # type: ignore[arg-type]
     tables = {name: pd.DataFrame(table) for name, table in rows.items()}
     return PairScores(tables.pop(MODEL), tables, {name: np.stack(each) for name, each in features.items()})
+
+
+def draw_pairs(contents: Sequence[Path], styles: Sequence[Path], config: EvaluationConfig) -> list[tuple[Path, Path]]:
+    """`config.pairs` of all pairs of a content and a style, no pair twice; all of them where there are no more.
+
+    The same seed and pictures give the same pairs.
+    """
+    count = len(contents) * len(styles)
+    numbers = np.random.default_rng(config.seed).choice(count, size=min(config.pairs, count), replace=False)
+    return [(contents[number // len(styles)], styles[number % len(styles)]) for number in numbers.tolist()]
+
+
+class Named(NamedTuple):
+    """A picture (3, H, W) in [0, 1], and the name of its file."""
+
+    name: str
+    picture: Tensor
+
+
+def diagonal(stylizer: Stylizer, prepared: PreparedDataset, config: EvaluationConfig, count: int) -> list[tuple[Named, Named]]:
+    """At most `count` pairs of a content and a style, each picture in one pair: the same for all models of a dataset."""
+    contents = spread(prepared.scoring_paths("content"), count, config.size)
+    styles = spread(scoring_styles(stylizer, prepared, config), count, config.size)
+    return [(Named(*content), Named(*style)) for content, style in zip(contents, styles, strict=False)]
 
 
 def score_picture(

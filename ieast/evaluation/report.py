@@ -7,6 +7,7 @@ import pandas as pd
 from ieast.checkpoint import ModelCard
 from ieast.evaluation.evaluate import Evaluation
 from ieast.evaluation.pages import data_uri, page
+from ieast.metrics import with_arrow
 
 
 def html_report(evaluation: Evaluation, card: ModelCard) -> str:
@@ -20,6 +21,7 @@ def html_report(evaluation: Evaluation, card: ModelCard) -> str:
     scores["95 % interval"] = [_interval(*evaluation.intervals.get(name, (math.nan, math.nan))) for name in scores["metric"]]
     for name, means in evaluation.reference_metrics.items():  # no models, but what a model's scores are to be seen beside
         scores[name] = scores["metric"].map(means).map(_shown).replace("nan", "")
+    scores["metric"] = scores["metric"].map(with_arrow)
     return page(
         "evaluation.html",
         title=f"Evaluation of {card.method}",

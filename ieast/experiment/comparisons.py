@@ -5,9 +5,25 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from ieast.config import VARIANT_SWITCHES, Document, MethodEntry, ShowcaseConfig, SpeedConfig, VariantName, merge
+from ieast.config import (
+    SMALLEST_CROP,
+    VARIANT_SWITCHES,
+    Document,
+    MethodEntry,
+    ShowcaseConfig,
+    SpeedConfig,
+    VariantName,
+    merge,
+)
 from ieast.errors import ConfigError
 from ieast.experiment.experiment import ExperimentConfig
+
+# What a model that is taken as it is needs of an experiment, and what lets the rest of it pass: nothing is trained.
+_JUDGED = ("preset", "data", "prepare", "evaluation", "promotion")
+_UNTRAINED: Mapping[str, Any] = {
+    "objective": {"external_learning": False, "contrastive_learning": False},
+    "training": {"crop": SMALLEST_CROP},
+}
 
 
 class AblationConfig(Document):
@@ -68,9 +84,12 @@ class BenchmarkConfig(Document):
         return self
 
     def cell(self, entry: MethodEntry) -> ExperimentConfig:
-        """The experiment of one row; of a model that is taken as it is, only data and evaluation count."""
-        method: Mapping[str, Any] = {} if entry.method is None else {"method": entry.method}
-        values = merge(merge(self.experiment, entry.settings), {**method, "work_folder": self.work_folder})
+        """The experiment of one row; of a model that is taken as it is, only data and evaluation count and are checked."""
+        if entry.method is None:
+            judged = {name: self.experiment[name] for name in _JUDGED if name in self.experiment}
+            values: Mapping[str, Any] = {**judged, **_UNTRAINED, "work_folder": self.work_folder}
+        else:
+            values = merge(merge(self.experiment, entry.settings), {"method": entry.method, "work_folder": self.work_folder})
         return ExperimentConfig.parse(values, f"method {entry.name}")
 
     @property

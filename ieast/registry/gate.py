@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ieast.checkpoint import load_model
 from ieast.config import Threshold
 from ieast.data.prepare import PreparedDataset
@@ -70,6 +72,15 @@ class Verdict:
         facts |= {f"{SCORE}{metric}": f"{value:.6g}" for metric, value in self.scores.items()}
         facts |= {f"{CHAMPION_SCORE}{metric}": f"{value:.6g}" for metric, value in (self.champion_scores or {}).items()}
         return facts | {"gate.decision": self.outcome}
+
+    def table(self) -> pd.DataFrame:
+        """A row a score: the candidate's value, and the champion's, where there is one."""
+        others = self.champion_scores or {}
+        names = [*self.scores, *(name for name in others if name not in self.scores)]
+        columns = {"score": names, "candidate": [self.scores.get(name) for name in names]}
+        if self.champion is not None:
+            columns["champion"] = [others.get(name) for name in names]
+        return pd.DataFrame(columns)
 
     def metadata(self) -> dict[str, Any]:
         """The same as plain values; numbers that JSON lacks are text."""

@@ -8,6 +8,9 @@ from mlflow import MlflowClient
 from ieast.errors import RegistryError
 from ieast.registry.store import explained
 
+CHAMPION, CHALLENGER = "champion", "challenger"
+"""Aliases of versions."""
+
 
 @dataclass(frozen=True)
 class RegisteredVersion:

@@ -1,5 +1,6 @@
 """Registered models in MLflow: registering, aliases, and fetching back."""
 
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.models.model import ModelInfo
@@ -18,22 +18,25 @@ from PIL import Image
 from ieast.checkpoint import ModelCard, load_model, read_card
 from ieast.errors import RegistryError
 from ieast.io.images import encode_png
+from ieast.registry.lookup import CHALLENGER, CHAMPION
 from ieast.registry.pyfunc import SIGNATURE
+from ieast.registry.scores import scores_of_run
 from ieast.registry.store import explained, redacted
 
-CHAMPION, CHALLENGER = "champion", "challenger"
 FOLDERS = "registered folders"
 """The experiment that models are logged to which no pipeline's run made."""
 MOST_OF_A_TAG = 500
+REGISTERED = "registered"
+"""The tag by which a run names the version that its model became."""
 PACKAGE = Path(__file__).resolve().parents[1]
 # What loading and stylizing import; training's libraries are not needed to serve.
 _REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors", "tqdm")
 
 
-def log_model(model_folder: Path, name: str | None = None) -> ModelInfo:
-    """Log the exported model to the active run as a pyfunc and, with `name`, register it."""
+def log_model(model_folder: Path, name: str | None = None, label: str = "model") -> ModelInfo:
+    """Log the exported model to the active run as a pyfunc, called `label`, and, with `name`, register it."""
     return mlflow.pyfunc.log_model(
-        name="model",
+        name=re.sub(r"[^\w+-]", "-", label),
         python_model=str(PACKAGE / "registry" / "served_model.py"),
         artifacts={"model": str(model_folder)},
         code_paths=[str(PACKAGE)],
@@ -70,6 +73,20 @@ def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
     return number
 
 
+def register_logged(uri: str, name: str, tags: Mapping[str, str]) -> str:
+    """Register the logged model at `uri` as `name`, and point the alias `challenger` at it.
+
+    Returns:
+        The new version's number.
+    """
+    client = MlflowClient()
+    number = str(mlflow.register_model(uri, name).version)
+    for key, value in tags.items():
+        client.set_model_version_tag(name, number, key, value)
+    client.set_registered_model_alias(name, CHALLENGER, number)
+    return number
+
+
 def register_run(run_id: str, name: str) -> str:
     """Register the model of a finished run of an ablation or a benchmark as `name`, and point the alias `challenger` at it.
 
@@ -93,14 +110,12 @@ def register_run(run_id: str, name: str) -> str:
             raise RegistryError(
                 f"run {run_id} ({run.info.run_name}) holds no model: it did not finish, or it is not a variant's"
             )
-        version = mlflow.register_model(uri, name)
         kept = ("data.md5", "code", "encoder", "method", "variant", "seed")
         tags = {key: run.data.tags[key] for key in kept if key in run.data.tags}
-        scores = {key.removeprefix("evaluation/"): value for key, value in run.data.metrics.items() if key in _scores_of(run)}
-        for key, value in (tags | {f"score.{key}": f"{value:.6g}" for key, value in scores.items()}).items():
-            client.set_model_version_tag(name, version.version, key, value)
-        client.set_registered_model_alias(name, CHALLENGER, version.version)
-    return str(version.version)
+        scores = scores_of_run(run)
+        number = register_logged(uri, name, tags | {f"score.{key}": f"{value:.6g}" for key, value in scores.items()})
+        client.set_tag(run_id, REGISTERED, f"{name} {number}")
+    return number
 
 
 def register_folder(folder: Path, name: str) -> str:
@@ -162,12 +177,6 @@ def fetch_model(uri: str, into: Path | None = None) -> Path:
             f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {redacted(str(error))}. Set "
             "MLFLOW_TRACKING_URI to the store that holds it; the Models page of its UI lists names, versions and aliases"
         ) from error
-
-
-def _scores_of(run: Run) -> list[str]:
-    """Names of its scores, without where their intervals end."""
-    names = [name for name in run.data.metrics if name.startswith("evaluation/")]
-    return [name for name in names if not name.endswith(("_low", "_high"))]
 
 
 def _example() -> pd.DataFrame:

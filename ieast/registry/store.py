@@ -31,6 +31,7 @@ def connect(work_folder: Path) -> str:
     """
     # Retries for up to four minutes, MLflow's default, are for trainings that must not fail.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each of many small files
     noted = work_folder / STORE
     if not mlflow.is_tracking_uri_set() and noted.is_file():
         mlflow.set_tracking_uri(noted.read_text().strip())

@@ -125,6 +125,10 @@ class StylizationGrids(Callback):
         self.folder, self.contents, self.styles, self.cell = folder, contents, styles, cell
         self.every, self.total = every, total
 
+    def on_train_start(self, trainer: L.Trainer, module: StyleTransferModule) -> None:
+        if module.finished == 0 and trainer.is_global_zero:
+            self._draw(trainer, module)  # what training begins with, where MLflow's sliders of steps stand
+
     def on_train_batch_end(self, trainer: L.Trainer, module: StyleTransferModule, *_: Any) -> None:
         if (module.finished % self.every == 0 or module.finished == self.total) and trainer.is_global_zero:
             self._draw(trainer, module)

@@ -77,7 +77,7 @@ class IterationModule(L.LightningModule):
         if not self.trainer.is_global_zero or self.logger is None:
             return
         metrics = {f"train/{name}": float(value) for name, value in values.items()}
-        metrics |= {f"learning_rate/{group['name']}": group["lr"] for group in self._param_groups()}
+        metrics |= {f"train_learning_rate/{group['name']}": group["lr"] for group in self._param_groups()}
         self.logger.log_metrics(metrics, step=self.finished)
 
     def stop_if_not_finite(self) -> None:

@@ -1,8 +1,6 @@
 """What the reports of an ablation and a benchmark have in common: reading the runs below their own, and the last words."""
 
-import io
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,14 +9,19 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from torch import Tensor
+from zenml import log_metadata
 
 from ieast.errors import PipelineError
-from ieast.evaluation.comparison import Comparison, Figure, Report, Scored, report_page
+from ieast.evaluation.comparison import Comparison, Figure, Report, report_page
 from ieast.evaluation.figures import as_picture, stability_sheet
 from ieast.evaluation.heatmaps import plot_flicker
 from ieast.io.clips import read_frames
-from ieast.registry.register import redacted
+from ieast.metrics import headline, is_better
+from ieast.registry.addresses import how_to_open, models_address, run_address, runs_address, view_keys
+from ieast.registry.comparing import read_table
 from ieast.stylizer.base import Stylizer
+from steps.support.notes import colour_runs, linked_run, note_run, note_score, save_views
+from steps.support.scoring import SCORES, log_shown_table
 from steps.support.summary import keep_summary
 from steps.support.tracking import active_run
 from steps.support.variant_runs import Outcome
@@ -47,7 +50,7 @@ def conclude(outcomes: list[Outcome], work_folder: str, what: str, also: Sequenc
     Raises:
         PipelineError: Something failed; all others and the report are kept.
     """
-    run, store = active_run(), redacted(mlflow.get_tracking_uri())
+    run = active_run()
     folder = Path(work_folder) / "reports" / run.info.run_id
     kept = [name for name in ("report.html", *_tables(run)) if _fetch(run, name, folder)]
     width = max(len(each.variant) for each in outcomes)
@@ -59,8 +62,7 @@ def conclude(outcomes: list[Outcome], work_folder: str, what: str, also: Sequenc
         "Where to look",
         *(f"  {Path(name).stem:19} {folder / name}" for name in kept),
         *also,
-        f"  MLflow run          {run.info.run_id} ({run.info.run_name}) in {store}; those compared are the runs below it",
-        f"  compare them        make ui, or: mlflow ui --backend-store-uri {store}; select the runs, press Compare",
+        *_where_to_compare(run, any(not each.error for each in outcomes)),
     ]
     log.info("%s", keep_summary(work_folder, lines))
     failed = [each for each in outcomes if each.error]
@@ -69,6 +71,51 @@ def conclude(outcomes: list[Outcome], work_folder: str, what: str, also: Sequenc
             f"{len(failed)} of {len(outcomes)} {what.lower()} failed; the others and the report are kept. Mend what is said "
             "above and run the same command: it makes only what is missing"
         )
+
+
+def present(parent: Run, runs: Sequence[Run], order: Sequence[str], comparison: Comparison | None, baseline: str) -> None:
+    """Make the runs below `parent` easy to compare in MLflow's UI: notes, colours, views, and links from one to the other."""
+    finished = [run for run in runs if run.info.status == "FINISHED"]
+    colour_runs(runs, order)
+    for run in finished:
+        note_score(run)
+    if comparison is None:
+        return
+    save_views(parent, headline(comparison.scores["metric"]))
+    pictures = ["figures/stylizations.png", f"figures/differences_to_{baseline}.png"]
+    there = {entry.path for entry in MlflowClient().list_artifacts(parent.info.run_id, "figures")}
+    note_run(parent, _verdict(comparison, baseline), "report.html", [path for path in pictures if path in there])
+    log_metadata(metadata={"mlflow": linked_run(parent.info.experiment_id, parent.info.run_id)})
+
+
+def _verdict(comparison: Comparison, baseline: str) -> str:
+    """In sentences: what each variant is better and worse in than the baseline, where the interval leaves 0 out."""
+    if comparison.differences.empty:
+        return f"**{baseline}** alone was scored."
+    sentences = []
+    for variant, rows in comparison.differences.groupby("variant", sort=False):
+        sure = rows[(rows["low"] > 0) | (rows["high"] < 0)]
+        better = [row["metric"] for row in sure.to_dict("records") if is_better(row["metric"], row["difference"])]
+        worse = [row["metric"] for row in sure.to_dict("records") if is_better(row["metric"], -row["difference"])]
+        said = [f"{word} in {', '.join(names)}" for word, names in (("better", better), ("worse", worse)) if names]
+        sentences.append(f"- **{variant}** against **{baseline}**: {'; '.join(said) or 'no difference that is certain'}")
+    return "\n".join(sentences)
+
+
+def _where_to_compare(run: Run, finished: bool) -> list[str]:
+    """Addresses in MLflow's UI, if anything can be compared."""
+    store, experiment = mlflow.get_tracking_uri(), run.info.experiment_id
+    lines = [f"  MLflow run          {run_address(store, experiment, run.info.run_id)}"]
+    if finished:
+        table, pictures = view_keys(run.info.run_id)
+        lines += [
+            f"  compare scores      {runs_address(store, experiment, table)}",
+            f"  compare curves      {runs_address(store, experiment, table, charts=True)}",
+            f"  compare pictures    {runs_address(store, experiment, pictures, charts=True)}",
+            f"  compare models      {models_address(store, experiment)}",
+            f"  compare any runs    ieast compare {run.info.run_id}, or other runs and versions",
+        ]
+    return [*lines, f"  in a browser        {how_to_open(store)}"]
 
 
 def stability_figures(
@@ -105,6 +152,11 @@ def children_of(parent: Run) -> list[Run]:
     return [run for run in runs if "variant" in run.data.tags]
 
 
+def in_order(runs: Sequence[Run], order: Sequence[str]) -> list[Run]:
+    """`runs` by their variants' places in `order`, then by seed, whichever was trained first."""
+    return sorted(runs, key=lambda run: (order.index(run.data.tags["variant"]), int(run.data.tags["seed"])))
+
+
 def outcome_of(run: Run) -> Outcome:
     """What became of `run`."""
     tags = run.data.tags
@@ -112,48 +164,17 @@ def outcome_of(run: Run) -> Outcome:
     return Outcome(variant=tags["variant"], seed=int(tags["seed"]), run_id=run.info.run_id, error=error)
 
 
-def scored_of(run: Run) -> Scored:
-    """The tables of scores of `run`, which finished."""
-    tags = run.data.tags
-    pairs, clips, references = (read_table(run, f"evaluation/{name}.csv") for name in ("pairs", "clips", "references"))
-    return Scored(tags["variant"], int(tags["seed"]), run.info.run_id, tags["code"], pairs, clips, references)
-
-
 def preference_facts(runs: Sequence[Run]) -> dict[str, str]:
     """How far the preference scores of `runs` can be trusted, for the report; nothing where there are none."""
     for run in runs:
-        agreement = [run.data.metrics.get(f"evaluation/preference_agreement{end}", math.nan) for end in ("", "_low", "_high")]
-        if math.isfinite(agreement[0]):
-            share, low, high = agreement
+        scores = read_table(run, SCORES).set_index("score")
+        if "preference_agreement" in scores.index:
+            share, low, high = scores.loc["preference_agreement", ["value", "low", "high"]]
             return {
                 "preference": f"by a scorer that agreed with {share:.0%} (95 % interval {low:.0%} to {high:.0%}) of "
                 "comparisons it had not seen"
             }
     return {}
-
-
-def read_table(run: Run, name: str) -> pd.DataFrame:
-    """The CSV artifact `name` of `run`; an empty one is an empty table."""
-    text = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/{name}")
-    return pd.read_csv(io.StringIO(text)) if text.strip() else pd.DataFrame()
-
-
-def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row a run, for the report."""
-    rows = []
-    for run in runs:
-        minutes = ((run.info.end_time or run.info.start_time) - run.info.start_time) / 60_000
-        rows.append(
-            {
-                "variant": run.data.tags["variant"],
-                "seed": run.data.tags["seed"],
-                "status": run.info.status.lower(),
-                "minutes": f"{minutes:.1f}",
-                "code": run.data.tags.get("code", ""),
-                "MLflow run": run.info.run_id,
-            }
-        )
-    return pd.DataFrame(rows, columns=["variant", "seed", "status", "minutes", "code", "MLflow run"])
 
 
 def _fetch(run: Run, name: str, folder: Path) -> bool:
@@ -174,7 +195,6 @@ def _tables(run: Run) -> list[str]:
 
 def _log_tables(comparison: Comparison) -> None:
     for name in ("scores", "differences", "seeds"):
-        mlflow.log_text(getattr(comparison, name).to_csv(index=False), f"tables/{name}.csv")
-    means = {f"{row['variant']}/{row['metric']}": float(row["mean"]) for row in comparison.scores.to_dict("records")}
-    # MLflow's names of metrics have no plus sign.
-    mlflow.log_metrics({name.replace("+", "-"): mean for name, mean in means.items() if math.isfinite(mean)})
+        table = getattr(comparison, name)
+        mlflow.log_text(table.to_csv(index=False), f"tables/{name}.csv")
+        log_shown_table(table, f"{name}.json")

@@ -27,7 +27,7 @@ from steps.support.tracking import active_run
 CONTINUES, CONTINUED_BY = "continues", "continued_by"
 
 # Of evaluation and the gate, which come after training, a run has its own.
-_CURVES = ("train/", "learning_rate/")
+_CURVES = ("train/", "train_learning_rate/")
 _BATCH = 1000  # metrics that MLflow takes in one call
 
 log = logging.getLogger(__name__)

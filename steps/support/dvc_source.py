@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.meta_dataset import MetaDataset
 
 from ieast.config import DataConfig
-from ieast.data.versions import load_dataset
+from ieast.data.versions import DataRef, load_dataset
 
 
 class DvcDatasetSource(DatasetSource):
@@ -40,3 +41,9 @@ class DvcDatasetSource(DatasetSource):
     def from_dict(cls, source_dict: dict[Any, Any]) -> "DvcDatasetSource":
         """The source that `to_dict` described."""
         return cls(source_dict["repository"], source_dict["revision"], source_dict["path"])
+
+
+def dataset_of(data: DataRef, path: str) -> MetaDataset:
+    """The dataset version `data`, whose folder in its repository is `path`, as MLflow takes datasets."""
+    source = DvcDatasetSource(data.source, data.commit or data.revision, path)
+    return MetaDataset(source, name=path, digest=data.md5)  # type: ignore[abstract]  # MLflow leaves `profile` out

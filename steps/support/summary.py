@@ -7,8 +7,9 @@ import mlflow
 
 from ieast.experiment import ExperimentConfig
 from ieast.io.files import atomic_write
+from ieast.registry.addresses import how_to_open, models_address, report_address, run_address, version_address
 from ieast.registry.gate import Verdict
-from ieast.registry.store import note_store, redacted
+from ieast.registry.store import note_store
 from steps.support.tracking import active_run
 
 SUMMARY = "last_run.txt"
@@ -16,7 +17,8 @@ SUMMARY = "last_run.txt"
 
 def write_summary(config: ExperimentConfig, verdict: Verdict, scores: Mapping[str, float]) -> str:
     """Say what the run produced, and keep it in the work folder for `ieast last-run`, as well as where the registry is."""
-    run, store = active_run(), redacted(mlflow.get_tracking_uri())
+    run, store = active_run(), mlflow.get_tracking_uri()
+    experiment, run_id = run.info.experiment_id, run.info.run_id
     work = Path(config.work_folder)
     folder = work / "trained" / run.info.run_id
     grid = Path(
@@ -37,14 +39,17 @@ def write_summary(config: ExperimentConfig, verdict: Verdict, scores: Mapping[st
     follow = f" --follow models:/{name}@champion" if verdict.decision.promote else ""
     lines += [
         "Where to look",
-        f"  MLflow run          {run.info.run_id} ({run.info.run_name}) in {store}",
+        f"  MLflow run          {run_address(store, experiment, run_id)}",
+        f"  report              {report_address(store, experiment, run_id, 'evaluation/report.html')}",
         f"  registered model    {name} version {version}, alias {alias}: models:/{name}@{alias}",
-        f"  all versions        ieast models {name}",
+        f"  its page            {version_address(store, name, version)}",
+        f"  all versions        ieast models {name}; {models_address(store, experiment)}",
         f"  checkpoint, model   {folder}",
         f"  picture             {grid}",
         f"  stylize with it     ieast stylize CONTENT STYLE -o OUT --model {folder / 'model'}",
         f"  serve it            ieast serve models:/{name}@{alias}{follow}",
-        f"  in a browser        make ui, or: mlflow ui --backend-store-uri {store}",
+        *([f"  compare             ieast compare {name}@champion {name}/{version}"] if verdict.champion else []),
+        f"  in a browser        {how_to_open(store)}",
     ]
     return keep_summary(work, lines)
 

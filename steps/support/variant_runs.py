@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
@@ -18,9 +19,12 @@ from ieast.errors import InterruptedTrainingError
 from ieast.experiment import ExperimentConfig
 from ieast.training.folders import take_up, training_folder, training_key
 from ieast.training.launch import Tracking, TrainingJob, train
-from steps.support.tracking import active_run
+from steps.support.notes import linked_run
+from steps.support.tracking import active_run, record_data, watching_machine
 
 CELL = "comparison.cell"
+SCORING = 2
+"""To be raised when the same settings lead to scores of other pictures, so that no report mixes them."""
 
 log = logging.getLogger(__name__)
 
@@ -36,24 +40,48 @@ class Outcome(BaseModel):
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Cell:
+    """What one of the compared runs is of.
+
+    Attributes:
+        key: By which it is known again, see `cell_key`.
+        variant: A variant of an ablation, or a row of a benchmark.
+        seed: Of the training.
+        data: The dataset version.
+        prepared: The pictures made of it.
+        data_path: The dataset's folder in its repository.
+    """
+
+    key: str
+    variant: str
+    seed: int
+    data: DataRef
+    prepared: PreparedDataset
+    data_path: str
+
+
 def cell_key(config: ExperimentConfig, prepared: PreparedDataset, *also: BaseModel) -> str:
     """Equal for equal training and scoring, and whatever else is measured, of the same prepared pictures."""
     scoring = "".join(part.model_dump_json() for part in (config.evaluation, *also))
-    return f"{training_key(config, prepared.key)}-{hashlib.sha256(scoring.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(f"{SCORING}{scoring}".encode()).hexdigest()[:8]
+    return f"{training_key(config, prepared.key)}-{digest}"
 
 
-def run_cell(cell: str, variant: str, seed: int, tags: Mapping[str, str], work: Callable[[str], None]) -> Outcome:
+def run_cell(cell: Cell, work: Callable[[str], None]) -> Outcome:
     """Do `work`, which is given the id of an MLflow run below that of the pipeline; or take what an earlier run finished.
 
     An error is part of the outcome, so that other variants and the report go on; only a stop that was asked for stops.
     """
     parent = active_run()
-    if (done := finished_run(parent, cell)) is not None:
+    variant, seed = cell.variant, cell.seed
+    if (done := finished_run(parent, cell.key)) is not None:
         MlflowClient().set_tag(done.info.run_id, "mlflow.parentRunId", parent.info.run_id)
         log.info("%s seed %d was finished by an earlier run: %s", variant, seed, done.info.run_id)
         return Outcome(variant=variant, seed=seed, run_id=done.info.run_id)
-    with child_run(parent, cell, f"{variant} seed {seed}") as run_id:
-        mlflow.set_tags({"variant": variant, "seed": str(seed), **tags})
+    with child_run(parent, cell.key, f"{variant} seed {seed}") as run_id:
+        mlflow.set_tags({"variant": variant, "seed": str(seed), "prepared.key": cell.prepared.key})
+        record_data(cell.data, cell.data_path)
         try:
             work(run_id)
         except InterruptedTrainingError:
@@ -64,7 +92,7 @@ def run_cell(cell: str, variant: str, seed: int, tags: Mapping[str, str], work: 
             MlflowClient().set_terminated(run_id, "FAILED")
             return Outcome(variant=variant, seed=seed, run_id=run_id, error=f"{type(error).__name__}: {error}")
         mlflow.set_tag("error", "")
-    log_metadata(metadata={"mlflow_run": run_id}, infer_artifact=True)
+    log_metadata(metadata={"mlflow": linked_run(parent.info.experiment_id, run_id)}, infer_artifact=True)
     return Outcome(variant=variant, seed=seed, run_id=run_id)
 
 
@@ -79,7 +107,8 @@ def train_cell(prepared: PreparedDataset, data: DataRef, config: ExperimentConfi
         tracking=Tracking(uri=mlflow.get_tracking_uri(), run_id=run_id),
         provenance={"data": data.model_dump(mode="json", exclude={"folder"}), "mlflow_run": run_id},
     )
-    return Path(train(job).model_folder), folder
+    with watching_machine(run_id):
+        return Path(train(job).model_folder), folder
 
 
 def finished_run(parent: Run, cell: str) -> Run | None:

@@ -141,7 +141,7 @@ def test_the_learning_rate_of_every_group_is_logged(variant):
     groups = {"decoder", "transform"}
     groups |= {"heads"} if config.objective.contrastive_learning else set()
     groups |= {"discriminator"} if config.objective.external_learning else set()
-    logged = {name.removeprefix("learning_rate/") for name in curves(folder) if name.startswith("learning_rate/")}
+    logged = {name.removeprefix("train_learning_rate/") for name in curves(folder) if name.startswith("train_learning_rate/")}
     assert logged == groups
 
 
@@ -250,7 +250,7 @@ def test_learning_rates_decay_from_the_end_of_the_reconstruction_stage(make_conf
     factors = [1, 1 / 1.5, 1 / 2, 1 / 2.5]  # 1 / (1 + decay · i), i from 0
 
     def rate(group: str) -> list[float]:
-        return list(logged[f"learning_rate/{group}"].values())
+        return list(logged[f"train_learning_rate/{group}"].values())
 
     assert rate("decoder") == pytest.approx([0.03, 0.03, *(0.01 * f for f in factors)])
     assert rate("transform") == pytest.approx([0, 0, *(0.002 * f for f in factors)])
@@ -263,7 +263,7 @@ def test_annealing_ends_each_stage_along_half_a_cosine(make_config, prepared, tm
     stages = {"reconstruction_iterations": 4, "iterations": 4, "learning_rate_decay": 0.0, "anneal": 0.5}
     logged = curves_of(make_config(training=rates | stages), prepared, tmp_path)
     factors = [1, 1, 1, 0.5]  # (1 + cos 0) / 2 when the last half begins, (1 + cos π/2) / 2 in its middle
-    decoder = list(logged["learning_rate/decoder"].values())
+    decoder = list(logged["train_learning_rate/decoder"].values())
     assert decoder == pytest.approx([*(0.03 * f for f in factors), *(0.01 * f for f in factors)])
 
 
@@ -271,18 +271,18 @@ def test_rates_are_one_and_constant_when_nothing_else_is_set(make_config, prepar
     unset = {"transform_learning_rate": None, "reconstruction_learning_rate": None}
     rates = {"learning_rate": 0.01, "learning_rate_decay": 0.0} | unset
     logged = curves_of(make_config(training=rates), prepared, tmp_path)
-    assert set(logged["learning_rate/decoder"].values()) == {0.01}
+    assert set(logged["train_learning_rate/decoder"].values()) == {0.01}
     for group in ("transform", "heads", "discriminator"):
-        assert list(logged[f"learning_rate/{group}"].values()) == [0, 0, 0.01, 0.01, 0.01, 0.01]
+        assert list(logged[f"train_learning_rate/{group}"].values()) == [0, 0, 0.01, 0.01, 0.01, 0.01]
 
 
 def test_the_discriminator_has_its_own_rate_where_one_is_set(make_config, prepared, tmp_path):
     rates = {"learning_rate": 0.01, "learning_rate_decay": 0.5, "discriminator_learning_rate": 0.004}
     logged = curves_of(make_config(training=rates), prepared, tmp_path)
     factors = [1, 1 / 1.5, 1 / 2, 1 / 2.5]
-    found = list(logged["learning_rate/discriminator"].values())
+    found = list(logged["train_learning_rate/discriminator"].values())
     assert found == pytest.approx([0, 0, *(0.004 * factor for factor in factors)])
-    assert list(logged["learning_rate/heads"].values())[2] == pytest.approx(0.01)
+    assert list(logged["train_learning_rate/heads"].values())[2] == pytest.approx(0.01)
 
 
 def test_the_exported_model_is_the_moving_average_of_the_generators_weights(make_config, prepared, tmp_path, watch):

@@ -289,7 +289,7 @@ def test_rates_follow_the_schedule_of_the_new_length(make_config, prepared, tmp_
     training = {"reconstruction_iterations": 0, "anneal": 0.5, "learning_rate": 1e-3, "learning_rate_decay": 0}
     for iterations in (4, 8):
         fit(make_config(training=training | {"iterations": iterations}), prepared, tmp_path)
-    rates = {step: float(value) for (name, step), value in curves(tmp_path).items() if name == "learning_rate/decoder"}
+    rates = {step: float(value) for (name, step), value in curves(tmp_path).items() if name == "train_learning_rate/decoder"}
     # Logged after the iteration whose rate it was.
     of_four = [1e-3 * annealing(done, 4, 0.5) for done in range(4)]
     of_eight = [1e-3 * annealing(done, 8, 0.5) for done in range(4, 8)]
