@@ -46,7 +46,7 @@ def table(rows: list[Row]) -> str:
     """A table in Markdown."""
     lines = ["| what | found | at least | aim | reached | of what is possible | on what |", "|---" * 7 + "|"]
     for row in rows:
-        limits = (_figure(row.found, row.unit), _figure(row.least, row.unit), _figure(row.aim, row.unit))
+        limits = (_figure(row.measured, row.unit), _figure(row.least, row.unit), _figure(row.aim, row.unit))
         possible = "" if row.possible is None else f"{row.possible:.0%}"
         lines.append(f"| {row.what} | {' | '.join(limits)} | {row.verdict} | {possible} | {row.note} |")
     return "\n".join(lines)

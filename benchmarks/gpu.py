@@ -200,9 +200,9 @@ def _pack(folder: Path, configs: list[Path], output: Path) -> None:
     """Results as a tar file, and checkpoints as another in parts that are small enough."""
     with tarfile.open(output / "results.tar.gz", "w:gz") as results:
         for path in configs:
-            made = folder / path.stem
-            pictures = sorted((made / "pictures").glob("*.jpg"))[-2:]
-            for part in [made / "model", *made.glob("curves/**/metrics.csv"), *pictures]:
+            trained = folder / path.stem
+            pictures = sorted((trained / "pictures").glob("*.jpg"))[-2:]
+            for part in [trained / "model", *trained.glob("curves/**/metrics.csv"), *pictures]:
                 results.add(part, part.relative_to(folder))
     files = [folder / path.stem / CHECKPOINT for path in configs]
     if (size := sum(file.stat().st_size for file in files)) > LARGEST_CHECKPOINTS:

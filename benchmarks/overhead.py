@@ -197,7 +197,7 @@ def main() -> None:
         sys.stdout.write(f"\n{json.dumps(_look_inside(arguments.inside))}\n")
     else:
         for row in rows():
-            sys.stdout.write(f"{row.what}: {row.found:.1f} {row.unit} ({row.verdict}); {row.note}\n")
+            sys.stdout.write(f"{row.what}: {row.measured:.1f} {row.unit} ({row.verdict}); {row.note}\n")
 
 
 if __name__ == "__main__":

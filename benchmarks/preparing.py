@@ -113,7 +113,7 @@ def rows() -> list[Row]:
 def main() -> None:
     """Print the lines."""
     for row in rows():
-        sys.stdout.write(f"{row.what}: {row.found:.2f} {row.unit} ({row.verdict}); {row.note}\n")
+        sys.stdout.write(f"{row.what}: {row.measured:.2f} {row.unit} ({row.verdict}); {row.note}\n")
 
 
 if __name__ == "__main__":

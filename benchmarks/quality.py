@@ -76,14 +76,14 @@ def scores_of(
     """
     seen = Remembering(encoder)
     fine = fine_structure(picture)
-    found = {
+    scores = {
         "style_distance": float(style_distance(seen, picture, style)),
         "style_mismatch": float(style_mismatch(seen, picture, style)),
         "content_distance": float(content_distance(seen, picture, content)),
     }
     if distance is not None:
-        found[f"content_{distance.name}"] = float(distance(picture, content))
-    return found | {"detail": fine.detail, "colour_noise": fine.colour_noise}
+        scores[f"content_{distance.name}"] = float(distance(picture, content))
+    return scores | {"detail": fine.detail, "colour_noise": fine.colour_noise}
 
 
 @torch.inference_mode()
@@ -101,11 +101,11 @@ def score(
     for number, (content_path, style_path) in enumerate(tqdm(pairs, desc=f"{name} at {size}")):
         content = to_tensor(resize_smallest_side(read_image(content_path), size))
         style = to_tensor(resize_smallest_side(read_image(style_path), min(size, StylizeOptions.style_size)))
-        made = make(content, style, style_path)
-        for kind, picture in (("content", content), ("style", style), (name.replace(" ", "_"), made)):
+        stylized = make(content, style, style_path)
+        for kind, picture in (("content", content), ("style", style), (name.replace(" ", "_"), stylized)):
             write_image(to_image(picture), folder / f"{number:02d}_{kind}.png")
         where = {"model": name, "size": size, "content": content_path.stem, "style": style_path.stem}
-        rows.append({**where, **scores_of(encoder, distance, made, content, style)})
+        rows.append({**where, **scores_of(encoder, distance, stylized, content, style)})
     return rows
 
 

@@ -12,17 +12,17 @@ class Row:
 
     Attributes:
         what: The task.
-        found: The figure, in `unit`; None where it could not be measured here, which `note` explains.
+        measured: The figure, in `unit`; None where it could not be measured here, which `note` explains.
         unit: `x` for "times as fast as the reference", or a unit such as `s`, `GB` or `%`.
         least: What is asked, at least (or at most, where `lower_is_better`).
         aim: What is aimed at.
-        lower_is_better: Whether `found` should be below `least` and `aim`.
+        lower_is_better: Whether `measured` should be below `least` and `aim`.
         note: Medians behind the figure, how far results agree, and on what.
         possible: Share, 0 to 1, of what this machine's measured rates allow; None where nothing was counted.
     """
 
     what: str
-    found: float | None
+    measured: float | None
     unit: str = "x"
     least: float | None = None
     aim: float | None = None
@@ -33,11 +33,11 @@ class Row:
     @property
     def verdict(self) -> str:
         """`aim`, `least`, `missed`, or `not measured`."""
-        if self.found is None:
+        if self.measured is None:
             return "not measured"
         sign = -1 if self.lower_is_better else 1
         for name, limit in (("aim", self.aim), ("least", self.least)):
-            if limit is not None and sign * self.found >= sign * limit:
+            if limit is not None and sign * self.measured >= sign * limit:
                 return name
         return "missed" if self.least is not None else ""
 

@@ -48,11 +48,11 @@ def _service() -> Iterator[tuple[int, int]]:
     command = [sys.executable, "-c", "from ieast.cli.main import main; main()", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
-        found = re.search(r":(\d+)/", process.stdout.readline())
-        if found is None:
+        match = re.search(r":(\d+)/", process.stdout.readline())
+        if match is None:
             raise RuntimeError("the service did not start; `ieast serve` says why")
         try:
-            yield process.pid, int(found[1])
+            yield process.pid, int(match[1])
         finally:
             process.send_signal(signal.SIGTERM)
 

@@ -69,7 +69,7 @@ def main(
     """Print the ratio of the medians and the largest difference of the distances."""
     pictures = list(read_frames(clip, size, frames)) if clip else drawn_clip(frames, size)
     row = compare(pictures, name, repetitions)
-    typer.echo(f"{row.found:.2f}x; {row.note}")
+    typer.echo(f"{row.measured:.2f}x; {row.note}")
 
 
 if __name__ == "__main__":

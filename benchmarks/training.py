@@ -154,7 +154,7 @@ def gpu_row(iterations: int = 20) -> Row:
     best = min(ways, key=lambda way: ways[way]["ours"])
     times = ways[best]
     achieved = times["flops"] / times["ours"]
-    each = ", ".join(f"{way} {1000 * found['ours']:.1f} ms" for way, found in ways.items())
+    each = ", ".join(f"{way} {1000 * times['ours']:.1f} ms" for way, times in ways.items())
     also = (
         f"; {1 / times['ours']:.1f} iterations/s of 30 aimed at; {achieved / 1e12:.0f} TFLOP/s, a model FLOP utilization of "
         f"{achieved / times['rate']:.0%} of the measured rate; {each}"

@@ -63,13 +63,13 @@ LATE = {
 def held_by(extra: str | None) -> set[str]:
     """Names of the distributions that installing this project with `extra` brings by declaration."""
     lines = PROJECT["dependencies"] if extra is None else PROJECT["optional-dependencies"][extra]
-    found = set() if extra is None else held_by(None)
+    actual = set() if extra is None else held_by(None)
     for line in lines:
         if own := re.fullmatch(r"ieast\[(.*)\]", line):
-            found |= set().union(*(held_by(other) for other in own[1].split(",")))
+            actual |= set().union(*(held_by(other) for other in own[1].split(",")))
         else:
-            found.add(re.match(r"[A-Za-z0-9-]+", line)[0].lower())
-    return found
+            actual.add(re.match(r"[A-Za-z0-9-]+", line)[0].lower())
+    return actual
 
 
 def room_of(module: str) -> str:
@@ -80,14 +80,14 @@ def imports_of(path: Path) -> tuple[set[str], set[str]]:
     """Packages of others that a file imports when it is loaded, and those that it imports later or for types alone."""
     tree = ast.parse(path.read_text())
     at_once, all_of_them = set(), set()
-    for found, nodes in ((at_once, tree.body), (all_of_them, ast.walk(tree))):
+    for actual, nodes in ((at_once, tree.body), (all_of_them, ast.walk(tree))):
         for node in nodes:
             if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
+                actual |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
-                found.add(node.module.split(".")[0])
+                actual.add(node.module.split(".")[0])
     ours = {"ieast", "steps", "pipelines", "reference"}
-    at_once, all_of_them = (found - set(sys.stdlib_module_names) - ours for found in (at_once, all_of_them))
+    at_once, all_of_them = (actual - set(sys.stdlib_module_names) - ours for actual in (at_once, all_of_them))
     return at_once, all_of_them - at_once
 
 

@@ -90,5 +90,5 @@ def test_no_file_names_a_package_index_or_a_private_path():
     for name in filter(None, files):
         path = ROOT / name
         if path.suffix in {".py", ".md", ".toml", ".yaml", ".lock", ".txt", ""} and path.is_file() and "datastore" not in name:
-            found = forbidden.search(path.read_text(errors="ignore"))
-            assert found is None or name == "tests/test_docs.py", f"{name}: {found and found.group()}"
+            match = forbidden.search(path.read_text(errors="ignore"))
+            assert match is None or name == "tests/test_docs.py", f"{name}: {match and match.group()}"

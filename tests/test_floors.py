@@ -36,15 +36,15 @@ def imports_of(path: Path, *, also_late: bool = True) -> set[str]:
     """This project's modules that a file imports, wherever in it; without `also_late` only at its top, for running."""
     tree = ast.parse(path.read_text())
     nodes = ast.walk(tree) if also_late else tree.body
-    found = set()
+    actual = set()
     for node in nodes:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
             inner = (f"{node.module}.{alias.name}" for alias in node.names)
-            found |= {name if name in FILES else str(node.module) for name in inner}
+            actual |= {name if name in FILES else str(node.module) for name in inner}
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found & set(FILES)
+            actual |= {alias.name for alias in node.names}
+    return actual & set(FILES)
 
 
 def floor_of(module: str) -> str | None:

@@ -24,7 +24,7 @@ def test_every_score_of_an_evaluation_is_in_the_table(stylizer, prepared):
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "actual"),
     [
         ("content_ssim", "content_ssim"),
         ("content_lpips_squeeze", "content_lpips_<net>"),
@@ -36,9 +36,9 @@ def test_every_score_of_an_evaluation_is_in_the_table(stylizer, prepared):
         ("ssim", None),
     ],
 )
-def test_names_are_found_with_their_settings(name, found):
+def test_names_are_found_with_their_settings(name, actual):
     metric = find_metric(name)
-    assert (None if metric is None else metric.name) == found
+    assert (None if metric is None else metric.name) == actual
 
 
 def test_arrows_show_where_better_values_lie():

@@ -25,8 +25,8 @@ def measure_styles(
         raise ConfigError(f"{model} stylizes in the styles that it learnt and in no others, so none can be new to it")
     if not styles.is_dir():
         raise ImageError(f"{styles}: there is no such folder. Give the one with the training styles")
-    found = find_pictures(styles).pictures
-    card = note_styles(model, measure(stylizer.encoder, found))
+    pictures = find_pictures(styles).pictures
+    card = note_styles(model, measure(stylizer.encoder, pictures))
     assert card.styles is not None
     middle, far = (card.styles.quantile(share) for share in (0.5, 0.95))
     typer.echo(

@@ -44,12 +44,12 @@ def describe_novelty(
     lines, numbers = [], {}
     for path in sorted(in_folders) or styles:
         try:
-            found = novelty_of(read_style(path, LOOKED_AT), stylizer.encoder, known)
+            novelty = novelty_of(read_style(path, LOOKED_AT), stylizer.encoder, known)
         except ImageError:
             if path in in_folders:  # one bad file, which stylizing will name
                 continue
             raise
-        advice = f"; `ieast adapt {model} {path} -o MODEL` brings it nearer" if found.share >= FAR else ""
-        lines.append(f"\nnovelty   {path}: {found}{advice}")
-        numbers[str(path)] = asdict(found)
+        advice = f"; `ieast adapt {model} {path} -o MODEL` brings it nearer" if novelty.share >= FAR else ""
+        lines.append(f"\nnovelty   {path}: {novelty}{advice}")
+        numbers[str(path)] = asdict(novelty)
     return "".join(lines), numbers

@@ -58,22 +58,22 @@ def texture(
     stylizer = stylizer.to(device_called(device))
     pixels = to_tensor(picture).to(device_called(device))
     if method == "gatys":
-        made = optimize_texture(stylizer, pixels, (height, width), seed)
+        texture = optimize_texture(stylizer, pixels, (height, width), seed)
     else:
-        made = make_texture(stylizer, pixels, (height, width), seed, start=start, tileable=tileable)
-    write_image(to_image(made.cpu()), output)
+        texture = make_texture(stylizer, pixels, (height, width), seed, start=start, tileable=tileable)
+    write_image(to_image(texture.cpu()), output)
     by = "gatys" if method == "gatys" else card.method
     typer.echo(
-        f"{output}  {width}x{height}, {by}: repetition {repetition(made):.2f} (the artwork's own {repetition(pixels):.2f}), "
-        f"opposite edges differ {seam_ratio(made):.2f} times as much as neighbouring lines"
+        f"{output}  {width}x{height}, {by}: repetition {repetition(texture):.2f} (the artwork's own {repetition(pixels):.2f}), "
+        f"opposite edges differ {seam_ratio(texture):.2f} times as much as neighbouring lines"
     )
 
 
 def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
-    if found is None:
+    match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
+    if match is None:
         raise ConfigError(f"--size is {text!r}; give width and height as 2048x1024")
-    width, height = int(found[1]), int(found[2])
+    width, height = int(match[1]), int(match[2])
     if not all(SMALLEST <= side <= LARGEST for side in (width, height)):
         raise ConfigError(f"--size is {text}; each side must have {SMALLEST} to {LARGEST} pixels")
     return width, height

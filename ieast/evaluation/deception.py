@@ -52,16 +52,16 @@ class Deception:
 
 
 @dataclass(frozen=True)
-class Made:
-    """Stylizations: features (N, D), and of each the style's and the content's name."""
+class Stylizations:
+    """Features (N, D) of stylizations, and the name of each one's style and content."""
 
     features: Array
     styles: Sequence[str]
     contents: Sequence[str]
 
 
-def deception(real: Array, artworks: Sequence[str], made: Made, seed: int = 0) -> Deception:
-    """Score `made`, by cross-validation in which no picture is on both sides.
+def deception(real: Array, artworks: Sequence[str], stylized: Stylizations, seed: int = 0) -> Deception:
+    """Score `stylized`, by cross-validation in which no picture is on both sides.
 
     Artworks are dealt to folds, and with each go the stylizations in its style. Whoever is judged in a fold, the classifier
     learns from nothing in the same style, from nothing of the same content, and not from the artwork itself. Both classes weigh
@@ -70,24 +70,24 @@ def deception(real: Array, artworks: Sequence[str], made: Made, seed: int = 0) -
     Args:
         real: Features of real artworks (M, D).
         artworks: Their names, among which styles may be.
-        made: The stylizations.
+        stylized: The stylizations.
         seed: Of folds and bootstrap.
     """
-    finite = bool(np.isfinite(made.features).all())
-    if (why := _too_few(artworks, made)) is not None or not finite:
+    finite = bool(np.isfinite(stylized.features).all())
+    if (why := _too_few(artworks, stylized)) is not None or not finite:
         return Deception(*(float("nan"),) * 4, skipped=why or "there are stylizations that are not finite")
-    features = np.concatenate([real, made.features])
+    features = np.concatenate([real, stylized.features])
     is_real = np.arange(len(features)) < len(real)
-    styles = np.array([*artworks, *made.styles], dtype=object)
-    contents = np.array([None] * len(real) + list(made.contents), dtype=object)
+    styles = np.array([*artworks, *stylized.styles], dtype=object)
+    contents = np.array([None] * len(real) + list(stylized.contents), dtype=object)
     verdicts = np.empty(len(features))  # 1: taken for real, 0.5: no telling
     for test, train in splits(is_real, styles, contents, seed):
         if not (train & ~is_real).any() or not (train & is_real).any():
-            why = f"with {len(set(made.contents))} contents there is a fold whose stylizations leave none to learn from"
+            why = f"with {len(set(stylized.contents))} contents there is a fold whose stylizations leave none to learn from"
             return Deception(*(float("nan"),) * 4, skipped=why)
         verdicts[test] = judge(features[train], is_real[train], features[test])
     taken, kept = verdicts[~is_real], verdicts[is_real]
-    groups = sorted(set(made.styles))
+    groups = sorted(set(stylized.styles))
     own = [taken[styles[~is_real] == name] for name in groups]
     share = ratio_interval([each.sum() for each in own], [len(each) for each in own], seed)
     return Deception(share.mean, share.low, share.high, float((1 - taken.mean() + kept.mean()) / 2), tuple(taken))
@@ -127,8 +127,8 @@ def judge(features: Array, is_real: Flags, others: Array) -> Array:
     return np.where(np.abs(margins) < 1e-9, 0.5, margins > 0)
 
 
-def _too_few(artworks: Sequence[str], made: Made) -> str | None:
-    styles, real = len(set(made.styles)), len(set(artworks))
+def _too_few(artworks: Sequence[str], stylized: Stylizations) -> str | None:
+    styles, real = len(set(stylized.styles)), len(set(artworks))
     if styles < FEWEST:
         return f"it takes stylizations in {FEWEST} styles, and there are {styles}"
     if real < FEWEST:

@@ -12,7 +12,7 @@ from PIL import Image
 from ieast.config import EvaluationConfig
 from ieast.data.prepare import PreparedDataset
 from ieast.evaluation.artfid import ArtFid, load_art_inception
-from ieast.evaluation.deception import FEWEST, MOST_REAL, Made, deception
+from ieast.evaluation.deception import FEWEST, MOST_REAL, Stylizations, deception
 from ieast.evaluation.grid import stylization_grid
 from ieast.evaluation.heatmaps import Differences, clip_heat_map, common_limit
 from ieast.evaluation.pairs import MODEL, PairScores, artwork_features, crop_side, score_pairs, scoring_styles, spread
@@ -153,12 +153,12 @@ def _score_deception(scored: PairScores, encoder: Encoder, prepared: PreparedDat
         enlarged = prepared.enlarged("style")
         artworks = [path for path in prepared.scoring_paths("style") if path not in enlarged]
     real, names = artwork_features(encoder, artworks, crop_side(config), max(MOST_REAL, config.pairs))
-    model = deception(real, names, Made(scored.features[MODEL], styles, contents), config.seed)
+    model = deception(real, names, Stylizations(scored.features[MODEL], styles, contents), config.seed)
     if model.skipped is not None:
         return _Deceived(None, float("nan"), [f"deception was not scored: {model.skipped}"])
     scored.pairs["deception"] = model.taken
     for name, table in scored.references.items():
-        judged = deception(real, names, Made(scored.features[name], styles, contents), config.seed)
+        judged = deception(real, names, Stylizations(scored.features[name], styles, contents), config.seed)
         table["deception"] = judged.taken
     return _Deceived(Interval(model.score, model.low, model.high, len(set(styles))), model.accuracy, [])
 

@@ -136,9 +136,9 @@ def stylize_batch(
     version = _version(manifest)
     folder = Path(config.output) / version
     _assemble(folder, manifest, planned)
-    made = sum(outcome.error is None for outcome in outcomes.values())
+    new = sum(outcome.error is None for outcome in outcomes.values())
     failed = int(manifest["error"].notna().sum())
-    return Batch(folder, version, manifest, made, len(manifest) - failed - made, failed, (*other_contents, *other_styles))
+    return Batch(folder, version, manifest, new, len(manifest) - failed - new, failed, (*other_contents, *other_styles))
 
 
 def _contents(config: BatchConfig, dataset: Path | None) -> tuple[list[_Source], list[Path]]:

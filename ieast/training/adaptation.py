@@ -193,13 +193,13 @@ def _lay_out_contents(contents: Path | None, folder: Path, crop: int, settings: 
         for number, picture in enumerate(drawn[settings.probes :]):
             picture.save(folder / f"{number:03d}.png")
         return [to_tensor(picture) for picture in drawn[: settings.probes]]
-    found = [path for path in find_pictures(contents).pictures if min(read_size(path)) >= 2 * crop]
-    if len(found) < settings.probes + MIN_PICTURES:
+    large = [path for path in find_pictures(contents).pictures if min(read_size(path)) >= 2 * crop]
+    if len(large) < settings.probes + MIN_PICTURES:
         raise DataError(
-            f"{contents} holds {len(found)} pictures of {2 * crop} pixels a side or more, and an adaptation needs "
+            f"{contents} holds {len(large)} pictures of {2 * crop} pixels a side or more, and an adaptation needs "
             f"{settings.probes + MIN_PICTURES}. Add some, or leave out --content to have them drawn"
         )
-    chosen = evenly(found, MOST_CONTENTS + settings.probes)
+    chosen = evenly(large, MOST_CONTENTS + settings.probes)
     probes = evenly(chosen, settings.probes)
     for number, path in enumerate(path for path in chosen if path not in probes):
         (folder / f"{number:03d}{path.suffix}").symlink_to(path.absolute())

@@ -51,10 +51,10 @@ def test_overhead_is_the_demos_commands_less_the_plain_process_and_scales_loggin
     stages = {"stack": 4.0, "pipeline": 60.0, "training": 30.0, "logging": 0.06, "cpu": 55.0}
     plain = {"total": 50.0, "training": 30.0, "iterations": 100, "log_every": 10, "logging": 0.01, "cpu": 48.0}
     whole, share = rows_of(stages, plain)
-    assert whole.found == pytest.approx(14)
+    assert whole.measured == pytest.approx(14)
     assert whole.verdict == "aim"
     logged = LONG_RUN / 0.3 / 10  # 0.3 s an iteration
-    assert share.found == pytest.approx(100 * (14 + logged * 0.05) / LONG_RUN)
+    assert share.measured == pytest.approx(100 * (14 + logged * 0.05) / LONG_RUN)
     assert share.verdict == "least"
     assert rows_of(stages | {"pipeline": 87.0}, plain)[0].verdict == "missed"
 

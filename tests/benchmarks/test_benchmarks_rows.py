@@ -53,10 +53,10 @@ def test_the_end_of_the_other_process_is_noticed():
 
 def test_an_iteration_has_the_losses_of_the_reference_and_its_limit_is_counted(monkeypatch):
     monkeypatch.setattr(training, "measure_machine", lambda device: MACHINE)
-    found = training.measure("vgg19-compact", "32-true", 1, batch=6, crop=128, accelerator="cpu")
-    assert found["difference"] < 1e-4
-    assert found["possible"] == max(found["flops"] / 100e9, found["bytes"] / 10e9)
-    assert min(found["ours"], found["theirs"]) > 0
+    actual = training.measure("vgg19-compact", "32-true", 1, batch=6, crop=128, accelerator="cpu")
+    assert actual["difference"] < 1e-4
+    assert actual["possible"] == max(actual["flops"] / 100e9, actual["bytes"] / 10e9)
+    assert min(actual["ours"], actual["theirs"]) > 0
 
 
 def test_without_a_gpu_nothing_is_said_of_one(monkeypatch):
@@ -76,7 +76,7 @@ def test_on_a_gpu_the_fastest_way_counts_and_the_others_are_said(monkeypatch):
     monkeypatch.setattr(training, "measure", measure)
     row = training.gpu_row()
     assert asked == [("vgg19", "bf16-mixed", 16, 256, "gpu", compile) for compile in (False, True, "reduce-overhead")]
-    assert (row.found, row.verdict, row.possible) == (pytest.approx(9), "aim", pytest.approx(1 / 3))
+    assert (row.measured, row.verdict, row.possible) == (pytest.approx(9), "aim", pytest.approx(1 / 3))
     assert "compile reduce-overhead" in row.what
     assert "33.3 iterations/s of 30 aimed at; 300 TFLOP/s, a model FLOP utilization of 50%" in row.note
     assert "compile False 50.0 ms, compile True 40.0 ms" in row.note

@@ -34,9 +34,9 @@ def test_gradients_that_nobody_asks_for_are_not_counted(of_images, of_weight, of
     given = torch.rand(2, 4, 8, 10)
 
     def both_passes():
-        made = F.conv2d(images, weight, padding=1)
-        if made.requires_grad:
-            made.backward(given)
+        actual = F.conv2d(images, weight, padding=1)
+        if actual.requires_grad:
+            actual.backward(given)
 
     of_maps, of_kernel, of_result = FLOAT * 2 * 3 * 80, FLOAT * 4 * 3 * 9, FLOAT * 2 * 4 * 80
     expected = of_maps + of_kernel + of_result  # forward

@@ -50,13 +50,13 @@ def small(tmp_path):
 @pytest.mark.parametrize("options", [(), ("--tileable",), ("--start", "noise"), ("--seed", "7")], ids=str)
 def test_a_texture_has_its_size_and_is_described(small, tmp_path, options):
     said = done("texture", small, "-o", tmp_path / "out.png", "--size", "144x112", *options)
-    made = to_tensor(read_image(tmp_path / "out.png"))
-    assert made.shape[-2:] == (112, 144)
-    assert made.std() > 0.05
+    picture = to_tensor(read_image(tmp_path / "out.png"))
+    assert picture.shape[-2:] == (112, 144)
+    assert picture.std() > 0.05
     numbers = [float(number) for number in re.findall(r"\d\.\d\d", said.split(": ", 1)[1])]
-    assert numbers[0] == pytest.approx(repetition(made), abs=0.011)  # rounded to 8 bits on the way
+    assert numbers[0] == pytest.approx(repetition(picture), abs=0.011)  # rounded to 8 bits on the way
     assert numbers[1] == pytest.approx(repetition(to_tensor(read_image(small))), abs=0.006)
-    assert numbers[2] == pytest.approx(seam_ratio(made), rel=0.02)
+    assert numbers[2] == pytest.approx(seam_ratio(picture), rel=0.02)
     assert (numbers[2] < 1.6) == ("--tileable" in options)
 
 

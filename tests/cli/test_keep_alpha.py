@@ -36,9 +36,9 @@ def test_a_result_is_as_transparent_as_its_content(layer, tmp_path, engine, suff
     output = tmp_path / f"out{suffix}"
     result = stylize(tmp_path, tmp_path / "photo.png", output, "--keep-alpha", "--engine", engine)
     assert result.exception is None, result.output
-    made = Image.open(output)
-    np.testing.assert_array_equal(made.getchannel("A"), layer.getchannel("A"))
-    assert np.asarray(made)[:, :40, :3].std() > 10
+    picture = Image.open(output)
+    np.testing.assert_array_equal(picture.getchannel("A"), layer.getchannel("A"))
+    assert np.asarray(picture)[:, :40, :3].std() > 10
     stylize(tmp_path, tmp_path / "photo.png", output, "--engine", engine)
     assert Image.open(output).mode == "RGB"
 

@@ -47,10 +47,10 @@ def test_what_the_camera_sees_becomes_a_stylized_video(folder, engine):
     assert result.stdout.startswith("out.mp4  3 frames, ")
     style = Image.open(folder / "painting.jpg").convert("RGB")
     session = StyleSession(load_model(MODELS["ieast"])[0], [style], StylizeOptions())
-    for frame, made in zip(read_video_frames(folder / "clip.mp4"), read_video_frames(folder / "out.mp4"), strict=True):
+    for frame, frame_out in zip(read_video_frames(folder / "clip.mp4"), read_video_frames(folder / "out.mp4"), strict=True):
         expected = session.stylize(scaled_down(frame, 64))
-        assert made.size == (80, 64)
-        assert np.abs(np.asarray(made).astype(int) - np.asarray(expected)).mean() < 12 < np.asarray(expected).std()
+        assert frame_out.size == (80, 64)
+        assert np.abs(np.asarray(frame_out).astype(int) - np.asarray(expected)).mean() < 12 < np.asarray(expected).std()
 
 
 def test_as_many_frames_as_asked_for(folder):

@@ -31,9 +31,9 @@ def test_add_then_load(copy: Path, pictures: Path, tmp_path: Path) -> None:
     ]
     ref = load_dataset(config(copy), tmp_path / "work")
     assert (ref.md5, ref.counts, ref.differs_from_head) == (added.md5, added.counts, True)
-    found = files_under(ref.folder)
-    assert found["content/linked.jpg"] == "bytes of cubism/a.jpg"
-    assert sorted(found) == [
+    actual = files_under(ref.folder)
+    assert actual["content/linked.jpg"] == "bytes of cubism/a.jpg"
+    assert sorted(actual) == [
         *("clips/run/frame_1.jpg", "clips/walk/frame_1.jpg", "clips/walk/frame_2.jpg"),
         *("content/1.jpg", "content/2.jpg", "content/3.jpg", "content/linked.jpg", "content/more/4.jpg"),
         *("style/cubism/a.jpg", "style/cubism/b.jpg", "style/realism/a.jpg"),

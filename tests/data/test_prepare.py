@@ -190,13 +190,13 @@ def test_complete_dataset_is_reused_untouched(source, caplog):
 
 def test_interrupted_run_continues(source, monkeypatch):
     (source / "content" / "zz.txt").touch()
-    made = []
+    calls = []
     write = ieast.data.prepare.write_image
 
     def write_three(image, path, **options):
-        if len(made) == 3:
+        if len(calls) == 3:
             raise KeyboardInterrupt
-        made.append(path)
+        calls.append(path)
         write(image, path, **options)
 
     monkeypatch.setattr(ieast.data.prepare, "write_image", write_three)
@@ -304,16 +304,16 @@ def test_held_out_pictures_are_kept_from_training_and_stay_so_when_others_come(s
 
 
 def test_two_at_once_prepare_it_once(source, monkeypatch):
-    made = []
+    calls = []
     ours = ieast.data.prepare._prepare_pictures
 
     def slow(*args):
-        made.append(1)
+        calls.append(1)
         time.sleep(0.3)
         return ours(*args)
 
     monkeypatch.setattr(ieast.data.prepare, "_prepare_pictures", slow)
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda _: prepare(source), range(3)))
-    assert found[0] == found[1] == found[2]
-    assert len(made) == 1
+        results = list(pool.map(lambda _: prepare(source), range(3)))
+    assert results[0] == results[1] == results[2]
+    assert len(calls) == 1

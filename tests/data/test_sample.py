@@ -117,8 +117,8 @@ def test_a_clip_is_the_same_however_long():
 def test_draws_what_it_promises(tmp_path: Path):
     counts = draw_sample(tmp_path / "new" / "sample", seed=1, contents=3, styles=2, clips=1, frames=2)
     assert counts == {"content": 3, "style": 2, "clips": 1, "frames": 2}
-    found = sorted(path.relative_to(tmp_path / "new" / "sample").as_posix() for path in tmp_path.rglob("*.*"))
-    assert found == [
+    actual = sorted(path.relative_to(tmp_path / "new" / "sample").as_posix() for path in tmp_path.rglob("*.*"))
+    assert actual == [
         "clips/00_balloon_flight/frame_0000.jpg",
         "clips/00_balloon_flight/frame_0001.jpg",
         "content/00_mountains.jpg",

@@ -36,9 +36,9 @@ def test_error_and_correlation_are_numpys(networks):
     pictures = [torch.full((1, 3, 2, 2), value) for value in (0.1, 0.2, 0.7)]
     table = encoder_agreement(student, lifts, teacher, pictures).set_index("tap")
     for tap in STYLE_TAPS:
-        got, wanted = (np.concatenate([f(p)[tap].numpy()[0].reshape(4, -1) for p in pictures], 1) for f in (lifts, teacher))
-        error = np.linalg.norm(got - wanted) / np.linalg.norm(wanted)
-        correlation = np.mean([np.corrcoef(got[c], wanted[c])[0, 1] for c in range(4)])
+        got, expected = (np.concatenate([f(p)[tap].numpy()[0].reshape(4, -1) for p in pictures], 1) for f in (lifts, teacher))
+        error = np.linalg.norm(got - expected) / np.linalg.norm(expected)
+        correlation = np.mean([np.corrcoef(got[c], expected[c])[0, 1] for c in range(4)])
         assert table.loc[tap, "relative_error"] == pytest.approx(error, rel=1e-9)
         assert table.loc[tap, "correlation"] == pytest.approx(correlation, rel=1e-9)
 

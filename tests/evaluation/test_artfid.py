@@ -45,10 +45,10 @@ def test_the_network_gives_inceptions_pooled_features(network, inception):
     hook = inception.avgpool.register_forward_hook(lambda _module, _inputs, output: pooled.append(output.flatten(1)))
     with torch.inference_mode():
         inception(pictures(1, 0)[0])
-        found = network(pictures(1, 0)[0])
+        actual = network(pictures(1, 0)[0])
     hook.remove()
-    assert found.shape == (1, 2048)
-    assert torch.equal(found, pooled[0])
+    assert actual.shape == (1, 2048)
+    assert torch.equal(actual, pooled[0])
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
@@ -70,8 +70,8 @@ def test_the_frechet_distance_in_one_dimension_by_hand():
 def test_art_fid_multiplies_content_and_style(network):
     stylized, styles, lpips = pictures(3, 1), pictures(3, 2), [0.2, 0.3, 0.7]
     art_fid = ArtFid(network)
-    for made, style, distance in zip(stylized, styles, lpips, strict=True):
-        art_fid.add(made, style, distance)
+    for picture, style, distance in zip(stylized, styles, lpips, strict=True):
+        art_fid.add(picture, style, distance)
     with torch.inference_mode():
         features = [torch.cat([network(x) for x in side]).double().numpy() for side in (stylized, styles)]
     assert art_fid.value() == pytest.approx((1 + 0.4) * (1 + frechet_distance(*features)))

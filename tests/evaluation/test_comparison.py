@@ -95,9 +95,9 @@ def test_variants_scored_on_other_pictures_are_refused():
 
 def test_one_variant_and_no_clips_still_make_tables():
     alone = scored("full", 0, 0)
-    found = compare_scored([Scored("full", 0, "r", "abc", alone.pairs, pd.DataFrame())], "full")
-    assert set(found.scores["metric"]) == {"style_distance", "content_ssim"}
-    assert found.differences.empty
+    actual = compare_scored([Scored("full", 0, "r", "abc", alone.pairs, pd.DataFrame())], "full")
+    assert set(actual.scores["metric"]) == {"style_distance", "content_ssim"}
+    assert actual.differences.empty
 
 
 def with_references(each: Scored) -> Scored:
@@ -110,13 +110,13 @@ def with_references(each: Scored) -> Scored:
 
 
 def test_contents_and_styles_as_they_are_are_the_last_columns_and_nothing_is_compared_with_them():
-    found = compare_scored([with_references(scored(name, 0, 0.0)) for name in ("full", "neither")], "full")
-    assert list(found.scores["variant"].unique()) == ["full", "neither", "inputs", CONTENT, STYLE]
-    assert row_of(found.scores, variant=CONTENT, metric="style_distance")["mean"] == pytest.approx(6.0)
-    assert row_of(found.scores, variant=STYLE, metric="style_distance")["units"] == 3
-    for table in (found.differences, found.seeds):
+    actual = compare_scored([with_references(scored(name, 0, 0.0)) for name in ("full", "neither")], "full")
+    assert list(actual.scores["variant"].unique()) == ["full", "neither", "inputs", CONTENT, STYLE]
+    assert row_of(actual.scores, variant=CONTENT, metric="style_distance")["mean"] == pytest.approx(6.0)
+    assert row_of(actual.scores, variant=STYLE, metric="style_distance")["units"] == 3
+    for table in (actual.differences, actual.seeds):
         assert not set(table["variant"]) & {CONTENT, STYLE}
-    page = page_of(found)
+    page = page_of(actual)
     assert f"<th>{CONTENT}</th>" in page
     assert f"<th>{STYLE}</th>" in page
 
@@ -156,9 +156,9 @@ def test_without_any_finished_variant_the_page_says_what_failed():
 
 
 def test_variants_stand_in_the_order_they_were_given_in_and_the_clips_as_they_are_last():
-    found = compare_scored([scored(name, 0, 0.0) for name in ("wct", "adain", "gatys")], "adain")
-    assert list(found.scores["variant"].unique()) == ["wct", "adain", "gatys", "inputs"]
-    assert list(found.differences["variant"].unique()) == ["wct", "gatys"]
+    actual = compare_scored([scored(name, 0, 0.0) for name in ("wct", "adain", "gatys")], "adain")
+    assert list(actual.scores["variant"].unique()) == ["wct", "adain", "gatys", "inputs"]
+    assert list(actual.differences["variant"].unique()) == ["wct", "gatys"]
 
 
 def test_a_table_of_its_own_is_shown_with_four_digits(comparison):
@@ -184,9 +184,9 @@ def test_the_figure_of_differences_shows_them_in_percent_of_the_baseline(compari
 def test_metrics_of_which_the_baseline_has_none_are_not_in_the_figure():
     full, other = scored("full", 0, 0.0), scored("neither", 0, 0.4)
     tables = [replace(full, pairs=full.pairs.assign(deception=0.0)), replace(other, pairs=other.pairs.assign(deception=0.5))]
-    found = compare_scored(tables, "full")
-    assert row_of(found.differences, metric="deception")["difference"] == 0.5
-    labels = [label.get_text() for label in plot_differences(found, "full").axes[0].get_yticklabels()]
+    actual = compare_scored(tables, "full")
+    assert row_of(actual.differences, metric="deception")["difference"] == 0.5
+    labels = [label.get_text() for label in plot_differences(actual, "full").axes[0].get_yticklabels()]
     assert labels == ["temporal_x", "content_ssim ↑", "style_distance ↓"]
 
 

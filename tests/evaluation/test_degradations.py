@@ -7,7 +7,7 @@ from PIL import Image
 
 from ieast.config import EncoderConfig
 from ieast.data.sample import draw_artwork
-from ieast.evaluation.deception import Made, deception
+from ieast.evaluation.deception import Stylizations, deception
 from ieast.evaluation.degradations import DEGRADATIONS, FRINGE, blurred, fringed, rippled, speckled
 from ieast.evaluation.distances import style_mismatch
 from ieast.evaluation.features import pooled_features
@@ -38,19 +38,19 @@ def half(way: str, picture: torch.Tensor) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def comparisons(artworks, trained):
-    found = []
+    actual = []
     for number, picture in enumerate(artworks):
         real = scorer_features(trained, picture)
         worse = [scorer_features(trained, worsen(picture)) for worsen in DEGRADATIONS.values()]
-        found += [Preference(real, each, f"c{number}", f"s{number}") for each in worse]
-    return found
+        actual += [Preference(real, each, f"c{number}", f"s{number}") for each in worse]
+    return actual
 
 
 def test_the_scorer_prefers_real_pictures_that_it_has_not_seen(comparisons):
-    found = held_out_agreement(comparisons)
-    assert found.mean > 0.85
-    assert found.low > 0.75
-    assert found.count == KINDS
+    actual = held_out_agreement(comparisons)
+    assert actual.mean > 0.85
+    assert actual.low > 0.75
+    assert actual.count == KINDS
 
 
 @WAYS
@@ -81,7 +81,7 @@ def test_a_classifier_tells_them_from_real_ones(trained, way):
         np.stack([pooled_features(trained, version(natural(first + number)), crop=64) for number in range(40)])
         for first, version in ((0, lambda x: x), (100, lambda x: x), (100, DEGRADATIONS[way]))
     )
-    other, bad = (deception(real, names, Made(features, names, contents)) for features in (others, worse))
+    other, bad = (deception(real, names, Stylizations(features, names, contents)) for features in (others, worse))
     assert other.low <= 0.5 <= other.high
     assert bad.high < other.score
     assert bad.accuracy > 0.8 > other.accuracy
@@ -106,9 +106,9 @@ def test_detail_falls_with_blur(artworks):
 def test_the_style_of_a_worse_picture_is_farther_away(artworks, trained, way):
     for picture in artworks[::4]:
         versions = (picture, half(way, picture), DEGRADATIONS[way](picture))
-        found = [float(style_mismatch(trained, each, picture)) for each in versions]
-        assert found[0] == 0
-        assert found[0] < found[1] < found[2] < 1
+        actual = [float(style_mismatch(trained, each, picture)) for each in versions]
+        assert actual[0] == 0
+        assert actual[0] < actual[1] < actual[2] < 1
 
 
 def test_pictures_are_made_worse_as_is_said():

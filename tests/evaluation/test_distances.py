@@ -20,22 +20,22 @@ def statistics(features: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 def test_style_distance_is_the_squared_difference_of_statistics_in_units_of_the_styles_mean_activation(encoder):
     stylized, style = picture(0), picture(1, 36, 60)
-    taps, wanted = encoder(stylized), encoder(style)
+    taps, target = encoder(stylized), encoder(style)
     expected = 0.0
     for tap in STYLE_TAPS:
-        unit = wanted[tap].double().numpy().mean()
-        for a, b in zip(statistics(taps[tap]), statistics(wanted[tap]), strict=True):
+        unit = target[tap].double().numpy().mean()
+        for a, b in zip(statistics(taps[tap]), statistics(target[tap]), strict=True):
             expected += np.mean(((a - b) / unit) ** 2)
     assert float(style_distance(encoder, stylized, style)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_content_distance_is_the_squared_difference_of_normalized_features(encoder):
     stylized, content = picture(0), picture(1)
-    taps, wanted = encoder(stylized), encoder(content)
+    taps, target = encoder(stylized), encoder(content)
     expected = 0.0
     for tap in ("relu4_1", "relu5_1"):
         normalized = []
-        for features in (taps[tap], wanted[tap]):
+        for features in (taps[tap], target[tap]):
             mean, deviation = statistics(features)
             normalized.append((features[0].double().numpy() - mean[:, None, None]) / deviation[:, None, None])
         expected += np.mean((normalized[0] - normalized[1]) ** 2)
@@ -44,10 +44,10 @@ def test_content_distance_is_the_squared_difference_of_normalized_features(encod
 
 def test_style_mismatch_is_the_bounded_difference_of_all_statistics_of_a_tap(encoder):
     stylized, style = picture(0), picture(1, 36, 60)
-    taps, wanted = encoder(stylized), encoder(style)
+    taps, expected = encoder(stylized), encoder(style)
     shares = []
     for tap in STYLE_TAPS:
-        a, b = (np.concatenate(statistics(features[tap])) for features in (taps, wanted))
+        a, b = (np.concatenate(statistics(features[tap])) for features in (taps, expected))
         shares.append(sum((a - b) ** 2) / (sum(a**2) + sum(b**2)))
     assert float(style_mismatch(encoder, stylized, style)) == pytest.approx(np.mean(shares), rel=1e-4)
     assert float(style_mismatch(encoder, style, stylized)) == pytest.approx(np.mean(shares), rel=1e-4)
@@ -80,8 +80,8 @@ def test_distances_are_zero_for_the_same_picture_and_positive_for_others(encoder
 @pytest.mark.parametrize("distance", [style_distance, style_mismatch, content_distance])
 def test_distances_grow_with_the_difference(encoder, distance):
     a, grey = picture(0), torch.full((1, 3, 40, 48), 0.5)
-    found = [float(distance(encoder, torch.lerp(a, grey, weight), a)) for weight in (0.1, 0.5, 0.9)]
-    assert found == sorted(found)
+    actual = [float(distance(encoder, torch.lerp(a, grey, weight), a)) for weight in (0.1, 0.5, 0.9)]
+    assert actual == sorted(actual)
 
 
 def test_style_distance_does_not_care_where_things_are(encoder):
@@ -93,14 +93,14 @@ def test_style_distance_does_not_care_where_things_are(encoder):
 @pytest.mark.parametrize("distance", [style_distance, style_mismatch, content_distance, cfsd])
 def test_distances_do_not_depend_on_the_encoders_scale(make_config, distance):
     encoder = build_encoder(make_config().encoder)
-    found = []
+    actual = []
     for _ in range(3):
         # Each time larger by 100, and from the first on far above the ε that keeps variances positive.
         encoder.conv1_1.weight.mul_(100)
         for layer in CONVOLUTIONS:
             encoder.get_submodule(f"conv{layer}").bias.mul_(100)
-        found.append(float(distance(encoder, picture(0), picture(1))))
-    assert found == pytest.approx([found[0]] * 3, rel=1e-3)
+        actual.append(float(distance(encoder, picture(0), picture(1))))
+    assert actual == pytest.approx([actual[0]] * 3, rel=1e-3)
 
 
 def softmax_rows(features: np.ndarray) -> np.ndarray:
@@ -111,17 +111,17 @@ def softmax_rows(features: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def mean_divergence(wanted: np.ndarray, made: np.ndarray) -> float:
+def mean_divergence(expected: np.ndarray, actual: np.ndarray) -> float:
     return float(
-        np.mean([sum(p * np.log(p / q) for p, q in zip(a, b, strict=True)) for a, b in zip(wanted, made, strict=True)])
+        np.mean([sum(p * np.log(p / q) for p, q in zip(a, b, strict=True)) for a, b in zip(expected, actual, strict=True)])
     )
 
 
 def test_cfsd_is_the_divergence_of_the_contents_self_similarity_from_the_stylized_pictures(encoder):
     stylized, content = picture(0, 24, 28), picture(1, 24, 28)
-    made, wanted = (softmax_rows(encoder(x)["relu3_1"][0].double().numpy()) for x in (stylized, content))
-    assert made.shape == (42, 42)  # 6 x 7 positions
-    assert float(cfsd(encoder, stylized, content)) == pytest.approx(mean_divergence(wanted, made), rel=1e-4)
+    output, expected = (softmax_rows(encoder(x)["relu3_1"][0].double().numpy()) for x in (stylized, content))
+    assert output.shape == (42, 42)  # 6 x 7 positions
+    assert float(cfsd(encoder, stylized, content)) == pytest.approx(mean_divergence(expected, output), rel=1e-4)
 
 
 def test_cfsd_of_large_pictures_averages_cells(encoder):
@@ -131,8 +131,8 @@ def test_cfsd_of_large_pictures_averages_cells(encoder):
         features = encoder(x)["relu3_1"][0].double().numpy()  # 8 x 16 positions
         return features.reshape(len(features), 4, 2, 8, 2).mean(axis=(2, 4))
 
-    made, wanted = (softmax_rows(cells(x)) for x in (stylized, content))
-    assert float(cfsd(encoder, stylized, content, positions=32)) == pytest.approx(mean_divergence(wanted, made), rel=1e-4)
+    output, expected = (softmax_rows(cells(x)) for x in (stylized, content))
+    assert float(cfsd(encoder, stylized, content, positions=32)) == pytest.approx(mean_divergence(expected, output), rel=1e-4)
 
 
 def test_cfsd_compares_no_more_positions_than_it_says(encoder, monkeypatch):
@@ -151,8 +151,8 @@ def test_cfsd_compares_no_more_positions_than_it_says(encoder, monkeypatch):
 
 def test_cfsd_grows_with_noise(encoder):
     content, noise = picture(0) * 0.5 + 0.25, picture(2) - 0.5
-    found = [float(cfsd(encoder, content + scale * noise, content)) for scale in (0.02, 0.1, 0.5)]
-    assert found == sorted(found)
+    actual = [float(cfsd(encoder, content + scale * noise, content)) for scale in (0.02, 0.1, 0.5)]
+    assert actual == sorted(actual)
 
 
 def test_cfsd_heeds_structure_and_not_brightness(encoder):

@@ -161,9 +161,9 @@ def test_artworks_that_were_enlarged_are_not_real_ones(stylizer, tmp_path, make_
     larger = make_config().prepare.model_copy(update={"size": 64})  # of 60 x 52 pixels and more
     dataset = prepare_dataset(draw_dataset(tmp_path / "source", 13, 13), tmp_path / "work", larger, "enlarged")
     assert len(dataset.enlarged("style")) == 13
-    found = evaluate(stylizer, dataset, many[1])
-    assert "deception was not scored: it takes 10 real artworks that were not enlarged, and there are 0" in found.skipped
-    assert "deception" not in found.metrics
+    actual = evaluate(stylizer, dataset, many[1])
+    assert "deception was not scored: it takes 10 real artworks that were not enlarged, and there are 0" in actual.skipped
+    assert "deception" not in actual.metrics
 
 
 def test_the_preference_score_is_the_scorers_with_its_agreement_beside_it(judged, many, scorer, stylizer, encoder):
@@ -181,12 +181,12 @@ def test_the_preference_score_is_the_scorers_with_its_agreement_beside_it(judged
 
 def test_a_scorer_of_another_encoder_does_not_score_and_it_is_said(many, scorer, stylizer, make_config):
     dataset, config = many
-    wanted = config.model_copy(update={"preference": str(scorer), "pairs": 2})
+    expected = config.model_copy(update={"preference": str(scorer), "pairs": 2})
     other = build_encoder(make_config().encoder, seed=1)
-    found = evaluate(stylizer, dataset, wanted, other)
-    assert not [name for name in found.metrics if name.startswith("preference")]
-    assert "preference was not scored: its scorer was made with the features of encoder an encoder" in found.skipped
-    assert f"and models are scored here by {other.digest()[:12]}" in found.skipped
+    actual = evaluate(stylizer, dataset, expected, other)
+    assert not [name for name in actual.metrics if name.startswith("preference")]
+    assert "preference was not scored: its scorer was made with the features of encoder an encoder" in actual.skipped
+    assert f"and models are scored here by {other.digest()[:12]}" in actual.skipped
 
 
 def test_content_and_style_as_they_are_are_scored_as_if_models_had_made_them(evaluation, encoder, prepared, config):
@@ -209,8 +209,8 @@ def test_content_and_style_as_they_are_are_scored_as_if_models_had_made_them(eva
 def test_the_style_as_it_is_has_the_contents_size_and_its_own_pixels(tmp_path):
     image = draw_picture(3, 90, 60)
     image.save(tmp_path / "style.png")
-    found = style_as_it_is(tmp_path / "style.png", 60, 60)
-    assert torch.equal(found, to_tensor(image.crop((15, 0, 75, 60))))
+    actual = style_as_it_is(tmp_path / "style.png", 60, 60)
+    assert torch.equal(actual, to_tensor(image.crop((15, 0, 75, 60))))
     assert style_as_it_is(tmp_path / "style.png", 33, 70).shape == (1, 3, 33, 70)
 
 
@@ -235,10 +235,10 @@ def test_intervals_that_no_clip_is_long_enough_for_are_skipped_and_it_is_said(ev
     assert "warping_error_10" not in evaluation.metrics
     assert "warping_error_10" not in evaluation.clips
     every = config.model_copy(update={"warping_intervals": (2,)})
-    found = evaluate(stylizer, prepared, every)
-    assert found.skipped == FEW_STYLES
-    assert found.metrics["warping_error_2"] > 0
-    assert "warping_error_1" not in found.metrics
+    actual = evaluate(stylizer, prepared, every)
+    assert actual.skipped == FEW_STYLES
+    assert actual.metrics["warping_error_2"] > 0
+    assert "warping_error_1" not in actual.metrics
 
 
 def test_clips_too_short_for_an_interval_leave_it_to_the_others(stylizer, prepared, config, tmp_path):
@@ -246,14 +246,14 @@ def test_clips_too_short_for_an_interval_leave_it_to_the_others(stylizer, prepar
         (tmp_path / clip).mkdir()
         for k in range(frames):
             shutil.copy(Path(prepared.clips_folder, "clip0", f"{k}.png"), tmp_path / clip)
-    wanted = config.model_copy(update={"warping_intervals": (1, 3), "max_frames": 4})
-    found = evaluate(stylizer, prepared.model_copy(update={"clips_folder": str(tmp_path)}), wanted)
-    scores = found.clips.set_index("clip")["warping_error_3"]
+    expected = config.model_copy(update={"warping_intervals": (1, 3), "max_frames": 4})
+    actual = evaluate(stylizer, prepared.model_copy(update={"clips_folder": str(tmp_path)}), expected)
+    scores = actual.clips.set_index("clip")["warping_error_3"]
     assert np.isnan(scores["short"])
-    assert found.metrics["warping_error_3"] == scores["long"]
-    assert all(np.isnan(bound) for bound in found.intervals["warping_error_3"])  # one clip
-    assert "interval 3 was not scored on 1 of 2 clips" in found.skipped
-    assert "interval 1 " not in found.skipped
+    assert actual.metrics["warping_error_3"] == scores["long"]
+    assert all(np.isnan(bound) for bound in actual.intervals["warping_error_3"])  # one clip
+    assert "interval 3 was not scored on 1 of 2 clips" in actual.skipped
+    assert "interval 1 " not in actual.skipped
 
 
 class Diverged(AdaIn):
@@ -354,13 +354,13 @@ def test_features_of_each_frame_are_computed_once(stylizer, encoder, prepared, c
 
 
 def test_without_clips_temporal_scores_are_absent_and_it_is_said(stylizer, no_clips, config, caplog):
-    found = evaluate(stylizer, no_clips, config)
-    assert tuple(found.metrics) == PAIR_NAMES
-    assert found.skipped.startswith("the dataset has no clips: temporal stability was not scored; deception was not scored")
-    assert all(note in caplog.text for note in found.skipped.split("; "))
-    assert found.clips.empty
-    assert found.flicker.empty
-    assert found.heatmaps == {}
+    actual = evaluate(stylizer, no_clips, config)
+    assert tuple(actual.metrics) == PAIR_NAMES
+    assert actual.skipped.startswith("the dataset has no clips: temporal stability was not scored; deception was not scored")
+    assert all(note in caplog.text for note in actual.skipped.split("; "))
+    assert actual.clips.empty
+    assert actual.flicker.empty
+    assert actual.heatmaps == {}
 
 
 def test_fewer_pictures_than_asked_make_a_smaller_grid(stylizer, no_clips, config):
@@ -410,12 +410,12 @@ class Links(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.addresses: list[str] = []
         self.elements: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append(tag)
-        self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
 
 
 @pytest.fixture
@@ -432,8 +432,8 @@ def test_the_report_is_one_page_that_loads_nothing(evaluation, card):
     page = html_report(evaluation, card)
     links = Links()
     links.feed(page)
-    assert len(links.found) == 1
-    assert links.found[0].startswith("data:image/jpeg;base64,")
+    assert len(links.addresses) == 1
+    assert links.addresses[0].startswith("data:image/jpeg;base64,")
     assert not re.search(r"https?://|@import|url\(", page)
     assert not {"script", "link", "iframe", "object"} & set(links.elements)
 
@@ -465,16 +465,16 @@ def test_the_report_escapes_names(evaluation, card):
 
 def test_the_report_says_when_clips_were_not_scored(evaluation, card):
     skipped = "the dataset has no clips"
-    found = Evaluation(
+    actual = Evaluation(
         metrics=evaluation.metrics, pairs=evaluation.pairs, clips=pd.DataFrame(), grid=evaluation.grid, skipped=skipped
     )
-    page = html_report(found, card)
+    page = html_report(actual, card)
     assert f"<strong>{skipped}</strong>" in page
     assert "<h2>Clips</h2>\n<p>none</p>" in page
 
 
 def test_so_many_styles_evenly_spread_are_scored_in(prepared, stylizer):
     scoring = prepared.scoring_paths("style")
-    found = scoring_styles(stylizer, prepared, EvaluationConfig(styles=2))
-    assert list(found) == [scoring[0], scoring[-1]]
+    actual = scoring_styles(stylizer, prepared, EvaluationConfig(styles=2))
+    assert list(actual) == [scoring[0], scoring[-1]]
     assert list(scoring_styles(stylizer, prepared, EvaluationConfig())) == list(scoring)

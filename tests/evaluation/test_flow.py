@@ -95,8 +95,8 @@ def test_the_error_is_the_mean_squared_difference_over_channels_and_visible_pixe
                 )  # fmt: skip
                 if mask[y, x]:
                     squares.append((value - first[channel, y, x]) ** 2)
-    found = warping_error(*(torch.from_numpy(x) for x in (first, second, flow, mask)))
-    assert found == pytest.approx(np.mean(squares), rel=1e-6)
+    actual = warping_error(*(torch.from_numpy(x) for x in (first, second, flow, mask)))
+    assert actual == pytest.approx(np.mean(squares), rel=1e-6)
 
 
 def test_nothing_visible_gives_no_error():

@@ -16,8 +16,8 @@ def by_descent(x, y, ridge, weights, intercept):
             total -= weight * (label * np.log(p) + (1 - label) * np.log(1 - p))
         return total / sum(weights) + ridge * (w @ w) / 2
 
-    found = minimize(loss, np.zeros(x.shape[1] + 1), method="BFGS", options={"gtol": 1e-8}).x
-    return found[:-1], found[-1] * intercept
+    actual = minimize(loss, np.zeros(x.shape[1] + 1), method="BFGS", options={"gtol": 1e-8}).x
+    return actual[:-1], actual[-1] * intercept
 
 
 @pytest.mark.parametrize("intercept", [True, False])

@@ -21,26 +21,26 @@ def by_scikit_image(image) -> tuple[float, float]:
 def test_fine_structure_is_that_of_scikit_image_and_scipy(seed, width, height):
     image = draw_picture(seed, width, height)
     detail, noise = by_scikit_image(image)
-    found = fine_structure(to_tensor(image))
-    assert (found.detail, found.noise) == pytest.approx((detail, noise), rel=5e-3)
-    assert found.colour_noise == pytest.approx(noise / detail, rel=5e-3)
+    actual = fine_structure(to_tensor(image))
+    assert (actual.detail, actual.noise) == pytest.approx((detail, noise), rel=5e-3)
+    assert actual.colour_noise == pytest.approx(noise / detail, rel=5e-3)
 
 
 def test_of_grey_pictures_all_is_detail():
     grey = torch.rand(1, 1, 40, 48, generator=torch.Generator().manual_seed(0)).expand(1, 3, 40, 48)
-    found = fine_structure(grey)
-    assert found.detail > 5
-    assert found.colour_noise == pytest.approx(0, abs=1e-3)
+    actual = fine_structure(grey)
+    assert actual.detail > 5
+    assert actual.colour_noise == pytest.approx(0, abs=1e-3)
 
 
 def test_flat_pictures_have_neither_and_do_not_blow_up_the_ratio():
     flat = torch.full((1, 3, 32, 32), 0.5)
     assert fine_structure(flat).colour_noise == pytest.approx(0, abs=1e-6)
     flat[0, 0, 16, 16] += 1 / 255  # one step of one channel at one pixel
-    found = fine_structure(flat)
-    assert 0 < found.detail < DETAIL_FLOOR
-    assert found.colour_noise == pytest.approx(found.noise / DETAIL_FLOOR)
-    assert found.colour_noise < 0.5
+    actual = fine_structure(flat)
+    assert 0 < actual.detail < DETAIL_FLOOR
+    assert actual.colour_noise == pytest.approx(actual.noise / DETAIL_FLOOR)
+    assert actual.colour_noise < 0.5
 
 
 def test_a_picture_is_measured_as_it_would_be_written():

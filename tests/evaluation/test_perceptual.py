@@ -105,10 +105,10 @@ def test_lpips_is_the_packages_on_pictures_in_minus_one_to_one(squeeze):
     with torch.inference_mode():
         expected = lpips.LPIPS(net="squeeze", verbose=False).eval()(a * 2 - 1, b * 2 - 1)
     assert expected.shape == (2, 1, 1, 1)
-    found = squeeze(a, b)
-    assert found.shape == (2,)
-    assert torch.equal(found, expected.flatten())
-    assert (found > 0).all()
+    actual = squeeze(a, b)
+    assert actual.shape == (2,)
+    assert torch.equal(actual, expected.flatten())
+    assert (actual > 0).all()
 
 
 @pytest.mark.parametrize("net", FILES)
@@ -121,19 +121,19 @@ def test_features_of_each_frame_once_give_what_the_package_gives_for_pairs(net, 
     distance, frames = Lpips(net), pictures(4).repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     features = [distance.features(frame[None]) for frame in frames]
     for k in range(3):
-        found = distance.between(features[k], features[k + 1])
+        actual = distance.between(features[k], features[k + 1])
         with torch.inference_mode():
             expected = package(frames[k][None] * 2 - 1, frames[k + 1][None] * 2 - 1)
-        assert found.shape == (1,)
-        assert float(found) == pytest.approx(float(expected), abs=1e-6, rel=1e-5)
+        assert actual.shape == (1,)
+        assert float(actual) == pytest.approx(float(expected), abs=1e-6, rel=1e-5)
         assert float(expected) > 1e-4
 
 
 def test_features_and_between_take_batches(squeeze, encoder):
     a, b = pictures(3), pictures(3, seed=1)
     for distance in (squeeze, EncoderTapDistance(encoder)):
-        found = distance.between(distance.features(a), distance.features(b))
-        assert found.tolist() == pytest.approx(distance(a, b).tolist(), abs=1e-6)
+        actual = distance.between(distance.features(a), distance.features(b))
+        assert actual.tolist() == pytest.approx(distance(a, b).tolist(), abs=1e-6)
         assert distance.between(distance.features(a), distance.features(a)).tolist() == [0, 0, 0]
 
 

@@ -32,13 +32,13 @@ def drawn(seed=0, noise=0.0, width=5, sides=6) -> list[Preference]:
     """Comparisons by a taste w that is known, some of them turned round."""
     random = np.random.default_rng(seed)
     taste = random.normal(size=width)
-    found = []
+    actual = []
     for content in range(sides):
         for style in range(sides):
             a, b = random.normal(size=(2, width))
             better, worse = (a, b) if (a @ taste > b @ taste) == (random.random() >= noise) else (b, a)
-            found.append(Preference(better, worse, f"c{content}", f"s{style}", float(random.integers(1, 4))))
-    return found
+            actual.append(Preference(better, worse, f"c{content}", f"s{style}", float(random.integers(1, 4))))
+    return actual
 
 
 def test_a_scorer_is_bradley_and_terrys_optimum_with_the_ridge():
@@ -71,62 +71,62 @@ def test_agreement_is_near_one_where_taste_is_plain_and_a_coins_where_there_is_n
 def test_what_is_held_out_shares_neither_content_nor_style_with_what_is_learnt():
     # Every content has a feature of its own that decides within it, and so has every style: known again, nothing is left.
     random = np.random.default_rng(0)
-    sides, found = 6, []
+    sides, actual = 6, []
     signs = random.choice([-1.0, 1.0], size=2 * sides)
     for content in range(sides):
         for style in range(sides):
             better = np.zeros(2 * sides)
             better[content], better[sides + style] = signs[content], signs[sides + style]
-            found.append(Preference(better, -better, f"c{content}", f"s{style}"))
-    scorer = train_scorer(found)
-    assert all(scorer.score(each.better) > scorer.score(each.worse) for each in found)
-    assert held_out_agreement(found).mean == 0.5  # ties, which count half
+            actual.append(Preference(better, -better, f"c{content}", f"s{style}"))
+    scorer = train_scorer(actual)
+    assert all(scorer.score(each.better) > scorer.score(each.worse) for each in actual)
+    assert held_out_agreement(actual).mean == 0.5  # ties, which count half
 
 
 def test_with_one_content_nothing_can_be_held_out():
-    found = held_out_agreement([each for each in drawn() if each.content == "c0"])
-    assert np.isnan(found.mean)
-    assert found.count == 0
+    actual = held_out_agreement([each for each in drawn() if each.content == "c0"])
+    assert np.isnan(actual.mean)
+    assert actual.count == 0
 
 
 def test_features_are_logarithms_of_statistics_and_of_fine_structure(encoder):
-    made = picture(0)
-    features = pooled_features(encoder, made)
-    channels = [c.double().numpy() for tap in encoder(made).values() for c in tap[0]]
+    actual = picture(0)
+    features = pooled_features(encoder, actual)
+    channels = [c.double().numpy() for tap in encoder(actual).values() for c in tap[0]]
     assert len(features) == 2 * len(channels) + 2
-    first = encoder(made)["relu1_1"][0].double().numpy().reshape(-1, 40 * 48)
+    first = encoder(actual)["relu1_1"][0].double().numpy().reshape(-1, 40 * 48)
     assert features[: len(first)] == pytest.approx(np.log(first.mean(axis=1) + 1e-3), rel=1e-3)
     deviations = features[len(first) : 2 * len(first)]
     assert deviations == pytest.approx(np.log(np.sqrt(first.var(axis=1, ddof=1) + 1e-5) + 1e-3), rel=1e-3)
-    fine = fine_structure(made)
+    fine = fine_structure(actual)
     assert features[-2:] == pytest.approx(np.log(np.array([fine.detail, fine.noise]) + 1e-3))
 
 
 def test_a_crop_is_the_middle_square_in_eight_bits(encoder):
-    made = picture(1)
-    middle = (made[..., 10:30, 14:34] * 255).round() / 255
-    assert pooled_features(encoder, made, crop=20) == pytest.approx(pooled_features(encoder, middle), rel=1e-6)
-    assert np.array_equal(pooled_features(encoder, made, crop=99), pooled_features(encoder, made, crop=40))
-    assert np.isnan(pooled_features(encoder, made * float("nan"), crop=20)).all()
+    actual = picture(1)
+    middle = (actual[..., 10:30, 14:34] * 255).round() / 255
+    assert pooled_features(encoder, actual, crop=20) == pytest.approx(pooled_features(encoder, middle), rel=1e-6)
+    assert np.array_equal(pooled_features(encoder, actual, crop=99), pooled_features(encoder, actual, crop=40))
+    assert np.isnan(pooled_features(encoder, actual * float("nan"), crop=20)).all()
 
 
 def test_features_hold_the_picture_and_how_far_it_is_from_style_and_content(encoder):
-    made, style, content = picture(0), picture(1, 36, 60), picture(2)
-    own, away, moved = np.split(scorer_features(encoder, made, style, content), 3)
-    assert np.array_equal(own, pooled_features(encoder, made))
+    actual, style, content = picture(0), picture(1, 36, 60), picture(2)
+    own, away, moved = np.split(scorer_features(encoder, actual, style, content), 3)
+    assert np.array_equal(own, pooled_features(encoder, actual))
     assert np.array_equal(away, np.abs(own - pooled_features(encoder, style)))
     assert np.array_equal(moved, np.abs(own - pooled_features(encoder, content)))
-    assert not np.split(scorer_features(encoder, made), 3)[1].any()
+    assert not np.split(scorer_features(encoder, actual), 3)[1].any()
 
 
 def test_a_scorer_survives_its_file(tmp_path):
     random = np.random.default_rng(0)
     scorer = PreferenceScorer(*random.normal(size=(3, 7)), card=CARD)
     save_scorer(scorer, tmp_path / "scorer.safetensors")
-    found = read_scorer(tmp_path / "scorer.safetensors")
-    assert found.card == CARD
+    actual = read_scorer(tmp_path / "scorer.safetensors")
+    assert actual.card == CARD
     for name in ("weights", "centre", "spread"):
-        assert np.array_equal(getattr(found, name), getattr(scorer, name))
+        assert np.array_equal(getattr(actual, name), getattr(scorer, name))
 
 
 def test_files_that_are_no_scorers_are_refused(tmp_path):

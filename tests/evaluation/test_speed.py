@@ -18,19 +18,19 @@ def inputs(tmp_path_factory, stylizer):
 
 
 def test_time_and_memory_of_each_size_are_measured(inputs):
-    found = measure_speed(*inputs, SpeedConfig(sizes=(48, 384), repeats=2, limit=60))
-    assert list(found["size"]) == [48, 384]
-    assert (found["seconds"] > 0).all()
-    small, large = found["peak_mb"]
+    actual = measure_speed(*inputs, SpeedConfig(sizes=(48, 384), repeats=2, limit=60))
+    assert list(actual["size"]) == [48, 384]
+    assert (actual["seconds"] > 0).all()
+    small, large = actual["peak_mb"]
     # Of the larger, maps of the first level alone: 4 bytes for each of 16 channels and 384² pixels, and more than one such.
     assert 4 * 16 * 384**2 / 2**20 < large < 200
     assert small < large
-    assert list(found["note"]) == ["", ""]
+    assert list(actual["note"]) == ["", ""]
 
 
 def test_a_size_that_would_take_too_long_is_not_measured_and_says_so(inputs):
-    found = measure_speed(*inputs, SpeedConfig(sizes=(64, 128, 256), repeats=1, limit=1e-6))
-    assert found["seconds"][0] > 0
-    assert [math.isnan(seconds) for seconds in found["seconds"]] == [False, True, True]
-    assert "not measured: about" in found["note"][1]
-    assert "the limit is 1e-06 s" in found["note"][2]
+    actual = measure_speed(*inputs, SpeedConfig(sizes=(64, 128, 256), repeats=1, limit=1e-6))
+    assert actual["seconds"][0] > 0
+    assert [math.isnan(seconds) for seconds in actual["seconds"]] == [False, True, True]
+    assert "not measured: about" in actual["note"][1]
+    assert "the limit is 1e-06 s" in actual["note"][2]

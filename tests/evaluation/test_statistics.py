@@ -12,22 +12,22 @@ def test_the_interval_is_the_percentiles_of_means_of_resamples():
     values = np.random.default_rng(0).gamma(2, size=18)
     random = np.random.default_rng(1)
     means = [random.choice(values, size=len(values)).mean() for _ in range(20_000)]
-    found = mean_interval(values)
-    assert found.mean == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])), rel=0.02)
-    assert found.count == 18
+    actual = mean_interval(values)
+    assert actual.mean == pytest.approx(values.mean())
+    assert (actual.low, actual.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])), rel=0.02)
+    assert actual.count == 18
 
 
 def test_two_values_by_hand():
     # Means of resamples are 0, 1/2, 1/2 and 1 with equal probability, so 2.5 % lie well within the outermost quarters.
-    found = mean_interval([0.0, 1.0])
-    assert (found.mean, found.low, found.high) == (0.5, 0.0, 1.0)
+    actual = mean_interval([0.0, 1.0])
+    assert (actual.mean, actual.low, actual.high) == (0.5, 0.0, 1.0)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     random = np.random.default_rng(0)
-    found = [mean_interval(random.normal(3, 1, size=40)) for _ in range(100)]
-    covered = sum(each.low <= 3 <= each.high for each in found)
+    actual = [mean_interval(random.normal(3, 1, size=40)) for _ in range(100)]
+    covered = sum(each.low <= 3 <= each.high for each in actual)
     assert 88 <= covered <= 99
 
 
@@ -38,17 +38,17 @@ def test_the_seed_decides_the_interval():
 
 
 def test_equal_values_have_an_interval_of_no_width():
-    found = mean_interval([0.25] * 5)
-    assert (found.mean, found.low, found.high) == (0.25, 0.25, 0.25)
+    actual = mean_interval([0.25] * 5)
+    assert (actual.mean, actual.low, actual.high) == (0.25, 0.25, 0.25)
 
 
 @pytest.mark.parametrize(("values", "mean"), [([0.5], 0.5), ([], math.nan), ([0.5, math.nan, 1.0], math.nan)])
 def test_one_value_and_unusable_values_have_no_interval(values, mean):
-    found = mean_interval(values)
-    assert found.mean == pytest.approx(mean, nan_ok=True)
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
-    assert found.count == len(values)
+    actual = mean_interval(values)
+    assert actual.mean == pytest.approx(mean, nan_ok=True)
+    assert math.isnan(actual.low)
+    assert math.isnan(actual.high)
+    assert actual.count == len(values)
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def scores() -> pd.DataFrame:
 
 
 def test_seeds_are_averaged_on_each_unit_before_units_are_resampled(scores):
-    found = summarize(scores, ["flicker"], ["clip"]).set_index("variant").loc["full"]
+    actual = summarize(scores, ["flicker"], ["clip"]).set_index("variant").loc["full"]
     per_clip = [scores[(scores["variant"] == "full") & (scores["clip"] == f"clip{k}")]["flicker"].mean() for k in range(6)]
     expected = mean_interval(per_clip)
-    assert (found["mean"], found["low"], found["high"], found["units"]) == pytest.approx(
+    assert (actual["mean"], actual["low"], actual["high"], actual["units"]) == pytest.approx(
         (expected.mean, expected.low, expected.high, 6)
     )
 
@@ -120,17 +120,17 @@ def test_units_may_need_several_columns():
 
 def test_units_that_no_variant_was_measured_on_are_left_out(scores):
     scores.loc[scores["clip"] == "clip0", "flicker"] = math.nan
-    found = compare(scores, "full", ["flicker"], ["clip"])
-    assert found["units"].tolist() == [5]
-    assert found["difference"].notna().all()
+    actual = compare(scores, "full", ["flicker"], ["clip"])
+    assert actual["units"].tolist() == [5]
+    assert actual["difference"].notna().all()
     assert summarize(scores, ["flicker"], ["clip"])["units"].tolist() == [5, 5]
 
 
 def test_a_failure_of_one_variant_or_seed_is_not_passed_over(scores):
     scores.loc[(scores["variant"] == "no-cl") & (scores["seed"] == 1) & (scores["clip"] == "clip0"), "flicker"] = math.nan
-    found = compare(scores, "full", ["flicker"], ["clip"]).iloc[0]
-    assert math.isnan(found["difference"])
-    assert math.isnan(found["wins"])
+    actual = compare(scores, "full", ["flicker"], ["clip"]).iloc[0]
+    assert math.isnan(actual["difference"])
+    assert math.isnan(actual["wins"])
     means = summarize(scores, ["flicker"], ["clip"]).set_index("variant")["mean"]
     assert math.isfinite(means["full"])
     assert math.isnan(means["no-cl"])
@@ -166,8 +166,8 @@ def test_a_missing_column_or_baseline_is_named(scores):
 
 def test_a_ratio_weighs_units_by_their_wholes():
     # By hand: (1 + 6) / (2 + 8); resamples of two units give 1/2, 7/10 twice, and 6/8.
-    found = ratio_interval([1, 6], [2, 8])
-    assert (found.mean, found.low, found.high, found.count) == (0.7, 0.5, 0.75, 2)
+    actual = ratio_interval([1, 6], [2, 8])
+    assert (actual.mean, actual.low, actual.high, actual.count) == (0.7, 0.5, 0.75, 2)
 
 
 def test_the_interval_of_a_ratio_is_that_of_resampled_units():
@@ -176,9 +176,9 @@ def test_the_interval_of_a_ratio_is_that_of_resampled_units():
     parts = random.binomial(wholes, random.beta(2, 3, size=25))
     picks = random.integers(25, size=(20_000, 25))
     ratios = parts[picks].sum(1) / wholes[picks].sum(1)
-    found = ratio_interval(parts, wholes)
-    assert found.mean == pytest.approx(parts.sum() / wholes.sum())
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(ratios, [2.5, 97.5])), rel=0.02)
+    actual = ratio_interval(parts, wholes)
+    assert actual.mean == pytest.approx(parts.sum() / wholes.sum())
+    assert (actual.low, actual.high) == pytest.approx(tuple(np.percentile(ratios, [2.5, 97.5])), rel=0.02)
 
 
 def test_a_ratio_of_one_unit_has_no_interval_and_of_none_no_value():

@@ -11,13 +11,13 @@ def noise(*size, seed=0):
 
 def test_autocorrelation_is_the_sum_over_what_overlaps():
     values = np.random.default_rng(0).normal(size=(7, 6))
-    found = autocorrelation(values)
+    actual = autocorrelation(values)
     for y in range(-4, 5):
         for x in range(-3, 4):
             a = [values[r, c] for r in range(7) for c in range(6) if 0 <= r + y < 7 and 0 <= c + x < 6]
             b = [values[r + y, c + x] for r in range(7) for c in range(6) if 0 <= r + y < 7 and 0 <= c + x < 6]
             expected = np.dot(a, b) / np.sqrt(np.dot(a, a) * np.dot(b, b))
-            assert found[y, x] == pytest.approx(expected, abs=1e-9), (y, x)
+            assert actual[y, x] == pytest.approx(expected, abs=1e-9), (y, x)
 
 
 def test_equal_pieces_repeat_and_noise_does_not():

@@ -55,10 +55,10 @@ def message_of(values):
 )
 def test_presets_are_as_the_method_says(place, paper, official):
     for preset, expected in (("paper", paper), ("official", official)):
-        found = parse(preset=preset)
+        actual = parse(preset=preset)
         for part in place.split("."):
-            found = getattr(found, part)
-        assert found == expected, preset
+            actual = getattr(actual, part)
+        assert actual == expected, preset
 
 
 @pytest.mark.parametrize("preset", ["paper", "official"])

@@ -67,8 +67,8 @@ def until(condition, what):
     """The first true value of `condition`, which is asked again and again."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        if found := condition():
-            return found
+        if actual := condition():
+            return actual
         time.sleep(0.05)
     raise TimeoutError(f"waited {PATIENCE:.0f} s until {what}")
 
@@ -142,9 +142,9 @@ class Browser:
 
     def boxes(self, selector) -> list[tuple[float, float, float, float]]:
         """Left, top, width and height of each element, in pixels of the page as it is scrolled."""
-        found = self.send("DOM.querySelectorAll", nodeId=self._root(), selector=selector)["nodeIds"]
+        actual = self.send("DOM.querySelectorAll", nodeId=self._root(), selector=selector)["nodeIds"]
         boxes = []
-        for node in found:
+        for node in actual:
             corners = self.send("DOM.getBoxModel", nodeId=node)["model"]["border"]
             left, top, right, bottom = corners[0], corners[1], corners[4], corners[5]
             boxes.append((left, top, right - left, bottom - top))
@@ -157,8 +157,8 @@ class Browser:
         return self.ask(code)
 
     def click(self, selector, number=0, times=1) -> None:
-        found = self.send("DOM.querySelectorAll", nodeId=self._root(), selector=selector)["nodeIds"]
-        self.send("DOM.scrollIntoViewIfNeeded", nodeId=found[number])
+        actual = self.send("DOM.querySelectorAll", nodeId=self._root(), selector=selector)["nodeIds"]
+        self.send("DOM.scrollIntoViewIfNeeded", nodeId=actual[number])
         left, top, width, height = self.boxes(selector)[number]
         place = {"x": left + width / 2, "y": top + height / 2}
         for count in range(1, times + 1):

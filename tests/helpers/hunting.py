@@ -84,16 +84,16 @@ def endings(kind: str, count: int, whole: Outcome, begins: float = 0.05) -> list
     Two of five are by SIGTERM. `begins` is the share of its time before which there is nothing to interrupt.
     """
     draw = random.Random(f"{kind} {SEED}")
-    found = []
+    actual = []
     for number in range(count):
         sign = signal.SIGTERM if number % 5 >= 3 else signal.SIGKILL
         if number % 2:
-            found.append(Ending(sign, seconds=whole.seconds * draw.uniform(begins, 1)))
+            actual.append(Ending(sign, seconds=whole.seconds * draw.uniform(begins, 1)))
         else:
             # A half of them near the end, where what was made takes the place of what was there.
             first = max(1, whole.changes - 12) if number % 4 else 1
-            found.append(Ending(sign, change=draw.randint(first, whole.changes)))
-    return found
+            actual.append(Ending(sign, change=draw.randint(first, whole.changes)))
+    return actual
 
 
 def run(command: Sequence[str], folder: Path, ending: Ending | None = None) -> Outcome:

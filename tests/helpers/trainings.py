@@ -61,8 +61,8 @@ class Training:
         for path in folder.glob("curves/*/metrics.csv"):
             with path.open() as file:
                 for row in csv.DictReader(file):
-                    found = {name.removeprefix("train/") for name, value in row.items() if name.startswith("train/") and value}
-                    self.terms.setdefault(int(row["step"]), set()).update(found - {"images_per_second"})
+                    actual = {name.removeprefix("train/") for name, value in row.items() if name.startswith("train/") and value}
+                    self.terms.setdefault(int(row["step"]), set()).update(actual - {"images_per_second"})
 
     def changed(self, before: int, after: int) -> set[str]:
         """The model's parts in which anything differs between the ends of two iterations, counted from 1."""
@@ -72,14 +72,14 @@ class Training:
 
 def curves(folder: Path) -> dict[tuple[str, int], float]:
     """Every logged value but the speed, as it stands in the files, by name and iteration; later files win."""
-    found = {}
+    actual = {}
     for path in sorted(folder.glob("curves/*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("version_"))):
         header, *rows = (line.split(",") for line in path.read_text().splitlines())
         for row in rows:
             values = dict(zip(header, row, strict=True))
             step = int(values.pop("step"))
-            found |= {(name, step): value for name, value in values.items() if value and "images_per_second" not in name}
-    return found
+            actual |= {(name, step): value for name, value in values.items() if value and "images_per_second" not in name}
+    return actual
 
 
 def checkpoint(folder: Path) -> dict[str, Any]:

@@ -245,7 +245,7 @@ def enter(command: list[str]) -> None:
 
     program, *arguments = command
     if program != sys.executable:
-        (entry,) = {found.value: found for found in entry_points(group="console_scripts", name=program)}.values()
+        (entry,) = {actual.value: actual for actual in entry_points(group="console_scripts", name=program)}.values()
         sys.argv = command
         sys.exit(entry.load()())
     flag, code, *arguments = arguments

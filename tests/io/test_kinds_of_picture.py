@@ -103,11 +103,11 @@ def test_by_the_command_for_a_folder(folders, model, stylizer):
     for kind in BAD:
         (line,) = (line for line in said[1:] if line.startswith(f"  {folders / 'contents' / kind.name}: "))
         assert re.search(kind.says, line)
-    made = {path.name: path for path in (folders / "out" / "artwork").iterdir()}
+    outputs = {path.name: path for path in (folders / "out" / "artwork").iterdir()}
     for kind in GOOD:
         stem, suffix = kind.name.rpartition(".")[::2]
-        (name,) = {f"{stem or suffix}.png", f"{kind.name}.png"} & set(made)
-        with Image.open(made[name]) as picture:
+        (name,) = {f"{stem or suffix}.png", f"{kind.name}.png"} & set(outputs)
+        with Image.open(outputs[name]) as picture:
             assert picture.size == kind.size
             if not kind.tolerance:
                 assert difference(picture, expected(stylizer, kind)) <= 0.5, kind.name

@@ -27,9 +27,9 @@ def test_files_are_sorted_and_hidden_ones_skipped(tmp_path):
         path.touch()
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
     assert names(list_files(tmp_path), tmp_path) == ["a.png", "b.JPG", "gone.png", "note.txt", "sub/c.TiFF", "sub/noext"]
-    found = find_pictures(tmp_path)
-    assert names(found.pictures, tmp_path) == ["a.png", "b.JPG", "gone.png", "sub/c.TiFF"]
-    assert names(found.others, tmp_path) == ["note.txt", "sub/noext"]
+    actual = find_pictures(tmp_path)
+    assert names(actual.pictures, tmp_path) == ["a.png", "b.JPG", "gone.png", "sub/c.TiFF"]
+    assert names(actual.others, tmp_path) == ["note.txt", "sub/noext"]
 
 
 def test_suffixes_are_lower_case_with_dot():

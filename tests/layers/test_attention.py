@@ -27,9 +27,9 @@ def test_bands_give_what_the_whole_gives_and_its_gradients(transform, monkeypatc
     whole = transform(content, style)
     expected = torch.autograd.grad(whole.square().mean(), list(transform.parameters()))
     monkeypatch.setattr(attention, "BAND_TOKENS", tokens)
-    found = transform(content, style)
-    torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-4)
-    gradients = torch.autograd.grad(found.square().mean(), list(transform.parameters()))
+    actual = transform(content, style)
+    torch.testing.assert_close(actual, whole, rtol=1e-4, atol=1e-4)
+    gradients = torch.autograd.grad(actual.square().mean(), list(transform.parameters()))
     torch.testing.assert_close(gradients, expected, rtol=1e-3, atol=1e-4)
 
 

@@ -32,34 +32,34 @@ def extremes():
 
 def test_the_stylized_luminance_stays_even_in_8_bits():
     content, stylized = extremes()
-    made = with_colours_of(content, stylized)
-    assert made.min() >= 0
-    assert made.max() <= 1
-    rounded = np.round(pixels(made) * 255) / 255
+    picture = with_colours_of(content, stylized)
+    assert picture.min() >= 0
+    assert picture.max() <= 1
+    rounded = np.round(pixels(picture) * 255) / 255
     assert np.abs(rounded @ Y - pixels(stylized) @ Y).max() < 1 / 255
 
 
 def test_the_contents_colour_is_kept_as_far_as_there_is_room():
     content, stylized = extremes()
-    made, content, stylized = (pixels(images) for images in (with_colours_of(content, stylized), content, stylized))
-    wanted, grey = content - (content @ Y)[..., None], (stylized @ Y)[..., None]
+    picture, content, stylized = (pixels(images) for images in (with_colours_of(content, stylized), content, stylized))
+    expected, grey = content - (content @ Y)[..., None], (stylized @ Y)[..., None]
     # By search: the largest of 1001 steps from grey to the full colour that stays in [0, 1].
     steps = np.linspace(0, 1, 1001)
     inside = np.ones((*grey.shape[:2], len(steps)), dtype=bool)
     for channel in range(3):
-        value = grey + wanted[..., channel : channel + 1] * steps
+        value = grey + expected[..., channel : channel + 1] * steps
         inside &= (value >= -1e-6) & (value <= 1 + 1e-6)
     reach = steps[inside.cumprod(axis=-1).sum(axis=-1) - 1][..., None]
-    assert np.abs(made - grey - reach * wanted).max() < 2e-3
+    assert np.abs(picture - grey - reach * expected).max() < 2e-3
     whole = reach[..., 0] == 1
     assert whole.mean() > 0.1
-    assert np.abs(made - grey - wanted)[whole].max() < 1e-5
+    assert np.abs(picture - grey - expected)[whole].max() < 1e-5
 
 
 def test_a_grey_content_gives_a_grey_picture():
     stylized = draw(1, 8, 8)
-    made = with_colours_of(torch.full((1, 3, 8, 8), 0.3), stylized)
-    torch.testing.assert_close(made, luminance(stylized).expand(-1, 3, -1, -1), rtol=0, atol=1e-6)
+    picture = with_colours_of(torch.full((1, 3, 8, 8), 0.3), stylized)
+    torch.testing.assert_close(picture, luminance(stylized).expand(-1, 3, -1, -1), rtol=0, atol=1e-6)
 
 
 # -- coral ------------------------------------------------------------------------------------------------------------------
@@ -73,10 +73,10 @@ def tinted(batch, height, width, seed):
 
 def test_colour_mean_and_covariance_become_the_contents():
     style, content = tinted(2, 30, 40, 1), draw(2, 25, 16, seed=2) * 0.7 + 0.1
-    made = pixels(match_colours(style, content))
-    for found, wanted in zip(made, pixels(content), strict=True):
-        np.testing.assert_allclose(found.mean(axis=0), wanted.mean(axis=0), atol=1e-5)
-        np.testing.assert_allclose(np.cov(found.T, bias=True), np.cov(wanted.T, bias=True), atol=1e-4)
+    picture = pixels(match_colours(style, content))
+    for actual, expected in zip(picture, pixels(content), strict=True):
+        np.testing.assert_allclose(actual.mean(axis=0), expected.mean(axis=0), atol=1e-5)
+        np.testing.assert_allclose(np.cov(actual.T, bias=True), np.cov(expected.T, bias=True), atol=1e-4)
 
 
 def test_colours_move_by_the_symmetric_roots():
@@ -107,7 +107,7 @@ def test_large_pictures_are_summed_in_chunks(monkeypatch):
 def test_pictures_of_one_colour_do_no_harm(flat):
     style = torch.full((1, 3, 8, 8), 0.25) if flat != "content" else draw(1, 8, 8)
     content = torch.full((1, 3, 8, 8), 0.75) if flat != "style" else draw(1, 8, 8, seed=1)
-    made = match_colours(style, content)
-    torch.testing.assert_close(made.mean(dim=(2, 3)), content.mean(dim=(2, 3)), rtol=0, atol=1e-5)
+    actual = match_colours(style, content)
+    torch.testing.assert_close(actual.mean(dim=(2, 3)), content.mean(dim=(2, 3)), rtol=0, atol=1e-5)
     if flat != "content":
-        assert made.std(dim=(2, 3)).max() < 1e-5
+        assert actual.std(dim=(2, 3)).max() < 1e-5

@@ -20,9 +20,9 @@ def test_a_map_is_mirrored_at_its_borders(kernel, stride):
 def test_under_autocast_borders_stay_in_their_precision():
     features = torch.rand(1, 2, 6, 6).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
-        found = mirrored(features, 1)
-    assert found.dtype == torch.bfloat16
-    assert torch.equal(found, F.pad(features, (1, 1, 1, 1), mode="reflect"))
+        actual = mirrored(features, 1)
+    assert actual.dtype == torch.bfloat16
+    assert torch.equal(actual, F.pad(features, (1, 1, 1, 1), mode="reflect"))
 
 
 def test_an_unknown_precision_is_refused_by_name():

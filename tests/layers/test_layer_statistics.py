@@ -57,14 +57,14 @@ def test_statistics_stay_in_fp32_for_half_precision_features():
 
 def test_gram_matrix_is_that_of_the_definition():
     features = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-    found = gram_matrix(features)
+    actual = gram_matrix(features)
     for b in range(2):
         for i in range(3):
             for j in range(3):
                 expected = sum(float(features[b, i, y, x] * features[b, j, y, x]) for y in range(4) for x in range(5)) / (
                     3 * 4 * 5
                 )
-                assert found[b, i, j].item() == pytest.approx(expected, abs=1e-5)
+                assert actual[b, i, j].item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_total_variation_by_hand():

@@ -49,10 +49,10 @@ def test_moments_of_bf16_maps_are_computed_in_fp32_and_their_gradient_is_bf16():
 @pytest.mark.parametrize("memory_format", FORMATS)
 def test_squared_distances_and_the_gradients_to_both_sides_are_the_sums(memory_format):
     a, b = (draw(seed, memory_format).requires_grad_() for seed in (1, 2))
-    found = squared_distance(a, b)
+    actual = squared_distance(a, b)
     expected = ((a.detach().double() - b.detach().double()) ** 2).flatten(1).sum(1)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
-    (found * torch.tensor([1.0, 3.0])).sum().backward()
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=1e-5)
+    (actual * torch.tensor([1.0, 3.0])).sum().backward()
     slope = 2 * (a - b).detach() * torch.tensor([1.0, 3.0])[:, None, None, None]
     torch.testing.assert_close(a.grad, slope)
     torch.testing.assert_close(b.grad, -slope)

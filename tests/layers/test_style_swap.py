@@ -34,12 +34,12 @@ def slow_matches(content, style, side):
     _, height, width = content.shape
     _, style_height, style_width = style.shape
     patches = [patch(style, row, column, side).double() for row in range(style_height) for column in range(style_width)]
-    found = torch.empty(height, width, dtype=torch.long)
+    actual = torch.empty(height, width, dtype=torch.long)
     for row in range(height):
         for column in range(width):
             own = patch(content, row, column, side).double()
-            found[row, column] = max(range(len(patches)), key=lambda k: float((own * patches[k] / patches[k].norm()).sum()))
-    return found
+            actual[row, column] = max(range(len(patches)), key=lambda k: float((own * patches[k] / patches[k].norm()).sum()))
+    return actual
 
 
 def slow_paste(style, matches, side):
@@ -47,12 +47,12 @@ def slow_paste(style, matches, side):
     pasted, count = torch.zeros(len(style), height, width), torch.zeros(height, width)
     for row in range(height):
         for column in range(width):
-            found = patch(style, int(matches[row, column]) // style.shape[2], int(matches[row, column]) % style.shape[2], side)
+            actual = patch(style, int(matches[row, column]) // style.shape[2], int(matches[row, column]) % style.shape[2], side)
             for down in range(side):
                 for right in range(side):
                     y, x = row + down - side // 2, column + right - side // 2
                     if 0 <= y < height and 0 <= x < width:
-                        pasted[:, y, x] += found[down, right]
+                        pasted[:, y, x] += actual[down, right]
                         count[y, x] += 1
     return pasted / count
 

@@ -73,9 +73,9 @@ def test_eigenvalues_below_the_published_threshold_are_dropped():
     values = torch.tensor([0.0, KEPT / 2, KEPT * 2, 3.0]).double()
     basis = torch.linalg.qr(draw(4, 4).double()).Q
     covariance = (basis * values @ basis.T)[None]
-    found = torch.linalg.eigvalsh(powers(covariance, -0.5)[0])[0]
+    actual = torch.linalg.eigvalsh(powers(covariance, -0.5)[0])[0]
     expected = torch.tensor([0.0, 0.0, 3.0**-0.5, (2 * KEPT) ** -0.5]).double()
-    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("huge", [1e6, 1e12, 1e20])

@@ -23,9 +23,9 @@ def draw_scores(seed, batch=3):
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_style_loss_equals_the_reference(distance):
     a, b = draw_taps(2), draw_taps(3, offset=0.5)
-    found = functional.style_loss(a, b, distance)
-    assert found.shape == ()
-    assert found.item() == pytest.approx(reference.style(exact(a), exact(b), distance).item(), rel=1e-5)
+    actual = functional.style_loss(a, b, distance)
+    assert actual.shape == ()
+    assert actual.item() == pytest.approx(reference.style(exact(a), exact(b), distance).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(("distance", "expected"), [("l2", 3 + math.sqrt(2)), ("mse", 9 + 2)])
@@ -53,8 +53,8 @@ def test_style_loss_works_on_maps_of_different_sizes(distance):
 def test_content_loss_equals_the_reference(distance, layers):
     names = ("conv4_2",) if layers == "conv4_2" else ("relu4_1", "relu5_1")
     a, b = dict(zip(names, draw_taps(5), strict=False)), dict(zip(names, draw_taps(6, offset=1), strict=False))
-    found = functional.content_loss(list(a.values()), list(b.values()), distance, normalize=layers != "conv4_2")
-    assert found.item() == pytest.approx(reference.content(exact(a), exact(b), distance, layers).item(), rel=1e-5)
+    actual = functional.content_loss(list(a.values()), list(b.values()), distance, normalize=layers != "conv4_2")
+    assert actual.item() == pytest.approx(reference.content(exact(a), exact(b), distance, layers).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(("distance", "expected"), [("l2", (5 + 13) / 2), ("mse", (9 + 16 + 25 + 144) / 4)])
@@ -67,17 +67,17 @@ def test_content_loss_by_hand(distance, expected):
 @pytest.mark.parametrize(("distance", "expected"), [("l2", 2), ("mse", 2)])
 def test_normalized_content_loss_by_hand(distance, expected):
     # (1, 3) and (9, 1) become (-1, 1)/√2 and (1, -1)/√2: apart by √2 in both positions.
-    found = functional.content_loss([row(1, 3)], [row(9, 1)], distance, normalize=True)
-    assert found.item() == pytest.approx(expected, rel=1e-4)
+    actual = functional.content_loss([row(1, 3)], [row(9, 1)], distance, normalize=True)
+    assert actual.item() == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_identity_loss_equals_the_reference(distance):
     generator = torch.Generator().manual_seed(7)
-    made, wanted = torch.rand(2, 3, 3, 4, 4, generator=generator)
+    actual, target = torch.rand(2, 3, 3, 4, 4, generator=generator)
     made_taps, wanted_taps = draw_taps(8), draw_taps(9)
-    pixels, taps = functional.identity_loss(made, wanted, made_taps, wanted_taps, distance)
-    assert pixels.item() == pytest.approx(reference.distance(exact(made), exact(wanted), distance).item(), rel=1e-5)
+    pixels, taps = functional.identity_loss(actual, target, made_taps, wanted_taps, distance)
+    assert pixels.item() == pytest.approx(reference.distance(exact(actual), exact(target), distance).item(), rel=1e-5)
     expected = sum(reference.distance(exact(a), exact(b), distance).item() for a, b in zip(made_taps, wanted_taps, strict=True))
     assert taps.item() == pytest.approx(expected, rel=1e-5)
 
@@ -156,33 +156,33 @@ def masks(b, factor):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_contrastive_loss_equals_the_reference(b, factor, reduction):
     embeddings = torch.nn.functional.normalize(torch.randn(b, 16, generator=torch.Generator().manual_seed(b)), dim=1)
-    found = functional.contrastive_loss(embeddings, *masks(b, factor), 0.2, reduction)
+    actual = functional.contrastive_loss(embeddings, *masks(b, factor), 0.2, reduction)
     expected = reference.contrastive(exact(embeddings), reference.arrangement(b), factor, 0.2, reduction).item()
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert actual.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("reduction", "anchors"), [("mean", 1), ("sum", 6)])
 def test_contrastive_loss_of_equal_embeddings_by_hand(reduction, anchors):
     # One positive and b - 3 = 3 negatives, all alike: -log(1/4).
     embeddings = torch.nn.functional.normalize(torch.ones(6, 5), dim=1)
-    found = functional.contrastive_loss(embeddings, *masks(6, "content"), 0.2, reduction)
-    assert found.item() == pytest.approx(anchors * math.log(4), rel=1e-6)
+    actual = functional.contrastive_loss(embeddings, *masks(6, "content"), 0.2, reduction)
+    assert actual.item() == pytest.approx(anchors * math.log(4), rel=1e-6)
 
 
 def test_contrastive_loss_of_perfect_style_embeddings_by_hand():
     # Likeness 1 to the positive and 0 to each of 3 negatives, τ = 0.2: -log(e⁵ / (e⁵ + 3)) = log(1 + 3 e⁻⁵).
     embeddings = torch.eye(3)[[0, 1, 2, 0, 1, 2]]
-    found = functional.contrastive_loss(embeddings, *masks(6, "style"), 0.2, "mean")
-    assert found.item() == pytest.approx(math.log(1 + 3 * math.exp(-5)), rel=1e-4)
+    actual = functional.contrastive_loss(embeddings, *masks(6, "style"), 0.2, "mean")
+    assert actual.item() == pytest.approx(math.log(1 + 3 * math.exp(-5)), rel=1e-4)
 
 
 def test_contrastive_gradient_is_finite_and_equals_the_references():
     start = torch.randn(6, 4, generator=torch.Generator().manual_seed(3))
-    found = torch.nn.functional.normalize(start, dim=1).requires_grad_()
-    expected = found.detach().clone().requires_grad_()
-    functional.contrastive_loss(found, *masks(6, "style"), 0.2, "sum").backward()
+    actual = torch.nn.functional.normalize(start, dim=1).requires_grad_()
+    expected = actual.detach().clone().requires_grad_()
+    functional.contrastive_loss(actual, *masks(6, "style"), 0.2, "sum").backward()
     reference.contrastive(expected, reference.arrangement(6), "style", 0.2, "sum").backward()
-    torch.testing.assert_close(found.grad, expected.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(actual.grad, expected.grad, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -218,18 +218,18 @@ def test_relative_squared_error_by_hand():
 @pytest.mark.parametrize("distance", ["l2", "mse"])
 def test_style_loss_can_compare_gram_matrices(statistics, distance):
     generator = torch.Generator().manual_seed(1)
-    made, wanted = ([torch.rand(2, c, 4, 4, generator=generator) for c in (3, 5)] for _ in range(2))
-    found = functional.style_loss(made, wanted, distance, statistics=statistics)
+    picture, target = ([torch.rand(2, c, 4, 4, generator=generator) for c in (3, 5)] for _ in range(2))
+    actual = functional.style_loss(picture, target, distance, statistics=statistics)
     expected = 0.0
-    for a, b in zip(made, wanted, strict=True):
+    for a, b in zip(picture, target, strict=True):
         pairs = [(torch.einsum("bchw,bdhw->bcd", t, t) / t[0].numel() for t in (a, b))]
         if statistics == "mean-gram":
             pairs.append(t.mean(dim=(2, 3)) for t in (a, b))
         for x, y in pairs:
             difference = (x - y).flatten(1)
             expected += float((difference**2).mean() if distance == "mse" else (difference**2).sum(1).sqrt().mean())
-    assert found.item() == pytest.approx(expected, rel=1e-5)
-    assert functional.style_loss(wanted, wanted, distance, statistics=statistics).item() < 1e-15
+    assert actual.item() == pytest.approx(expected, rel=1e-5)
+    assert functional.style_loss(target, target, distance, statistics=statistics).item() < 1e-15
 
 
 def test_the_gradient_penalty_of_linear_scores_by_hand():

@@ -96,10 +96,10 @@ def test_an_iterations_terms_and_gradients_equal_the_full_duplicated_batchs(obje
     assert [optimizer for optimizer, _ in steps] == ["discriminator", "generator"]
     assert of_discriminator is terms["discriminator"]
     assert of_generator is terms["total"]
-    found = torch.autograd.grad(of_generator, trained.values())
-    wanted = torch.autograd.grad(reference.weighted_sum(expected), trained.values())
-    largest = max(gradient.norm() for gradient in wanted)
-    for name, a, b in zip(trained, found, wanted, strict=True):
+    actual = torch.autograd.grad(of_generator, trained.values())
+    target = torch.autograd.grad(reference.weighted_sum(expected), trained.values())
+    largest = max(gradient.norm() for gradient in target)
+    for name, a, b in zip(trained, actual, target, strict=True):
         assert (a - b).norm() <= 1e-4 * b.norm() + 1e-6 * largest, name
 
 
@@ -111,11 +111,11 @@ def test_each_terms_gradient_equals_the_full_duplicated_batchs(objective):
     trained = list(module.stylizer.transform.parameters()) + list(module.stylizer.decoder.parameters())
     terms, expected = module._stylize(content, style, INDEX), compute_reference(module, content, style)
     for name in sorted(TERMS):
-        found = torch.autograd.grad(terms[name], trained, retain_graph=True)
-        wanted = torch.autograd.grad(expected[name], trained, retain_graph=True)
-        found, wanted = (torch.cat([gradient.flatten() for gradient in gradients]) for gradients in (found, wanted))
-        assert wanted.norm() > 0, name
-        assert (found - wanted).norm() <= 1e-3 * wanted.norm(), name
+        actual = torch.autograd.grad(terms[name], trained, retain_graph=True)
+        target = torch.autograd.grad(expected[name], trained, retain_graph=True)
+        actual, target = (torch.cat([gradient.flatten() for gradient in gradients]) for gradients in (actual, target))
+        assert target.norm() > 0, name
+        assert (actual - target).norm() <= 1e-3 * target.norm(), name
 
 
 def test_losses_compare_the_features_of_the_network_that_is_given():
@@ -129,15 +129,15 @@ def test_losses_compare_the_features_of_the_network_that_is_given():
     terms = module._stylize(content, style, INDEX)
     pictures = reference.arrangement(2 * DISTINCT)
     c, s = (torch.stack([side[pair[k] - 1] for pair in pictures]) for side, k in ((content, 1), (style, 0)))
-    made, of_c, of_s = network(batch.stylized), network(c), network(s)
-    of_style = reference.style([made[tap] for tap in reference.RELU_TAPS], [of_s[tap] for tap in reference.RELU_TAPS], "l2")
+    picture, of_c, of_s = network(batch.stylized), network(c), network(s)
+    of_style = reference.style([picture[tap] for tap in reference.RELU_TAPS], [of_s[tap] for tap in reference.RELU_TAPS], "l2")
     assert terms["style"].item() == pytest.approx(of_style.item(), rel=1e-4)
-    of_content = reference.content(made, of_c, "l2", "normalised-relu4_1-relu5_1")
+    of_content = reference.content(picture, of_c, "l2", "normalised-relu4_1-relu5_1")
     assert terms["content"].item() == pytest.approx(of_content.item(), rel=1e-4)
     identities = (batch.identity.content, content), (batch.identity.style, style)
     of_taps = sum(reference.identity(a, b, network(a), network(b), "l2")[1] for a, b in identities)
     assert terms["identity_taps"].item() == pytest.approx(of_taps.item(), rel=1e-4)
-    embeddings = module.style_head(made["relu3_1"])
+    embeddings = module.style_head(picture["relu3_1"])
     contrast = reference.contrastive(embeddings, pictures, "style", 0.2, "mean")
     assert terms["style_contrastive"].item() == pytest.approx(contrast.item(), rel=1e-4)
 
@@ -147,8 +147,8 @@ def test_reconstruction_compares_the_features_of_the_network_that_is_given():
     module, _ = make_module(loss_network=network)
     images = torch.cat(draw_batch())
     terms = module._reconstruct(images)
-    made = module.stylizer.decoder(module.stylizer.encoder(images)["relu4_1"])
-    _, taps = reference.identity(made, images, network(made), network(images), "l2")
+    decoded = module.stylizer.decoder(module.stylizer.encoder(images)["relu4_1"])
+    _, taps = reference.identity(decoded, images, network(decoded), network(images), "l2")
     assert terms["reconstruction_taps"].item() == pytest.approx(taps.item(), rel=1e-4)
 
 
@@ -183,9 +183,9 @@ def test_discriminators_gradient_equals_the_full_duplicated_batchs_and_reaches_n
     i_s = torch.cat([style, style])  # the full batch's real artworks
     expected = reference.discriminator_loss(module.discriminator(i_s), module.discriminator(stylized.detach()), "log")
     parameters = list(module.discriminator.parameters())
-    wanted = torch.autograd.grad(expected, parameters)
+    target = torch.autograd.grad(expected, parameters)
     steps[0][1].backward()
-    for parameter, gradient in zip(parameters, wanted, strict=True):
+    for parameter, gradient in zip(parameters, target, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-5)
     assert all(p.grad is None for p in module.stylizer.parameters())
 
@@ -264,9 +264,9 @@ def test_reconstruction_stage_minimizes_the_identity_terms_of_the_decoder_alone(
     terms = module._reconstruct(torch.cat([content, style]))
     encoder, decoder = module.stylizer.encoder, module.stylizer.decoder
     images = torch.cat([content, style])
-    made = decoder(encoder(images)["relu4_1"])
-    pixels = reference.distance(made, images, distance)
-    taps = sum(reference.distance(encoder(made)[tap], encoder(images)[tap], distance) for tap in reference.RELU_TAPS)
+    decoded = decoder(encoder(images)["relu4_1"])
+    pixels = reference.distance(decoded, images, distance)
+    taps = sum(reference.distance(encoder(decoded)[tap], encoder(images)[tap], distance) for tap in reference.RELU_TAPS)
     assert terms["reconstruction_pixels"].item() == pytest.approx(pixels.item(), rel=1e-4)
     assert terms["reconstruction_taps"].item() == pytest.approx(taps.item(), rel=1e-4)
     ((optimizer, loss),) = steps

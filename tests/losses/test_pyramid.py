@@ -17,14 +17,14 @@ def draw(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
 def deviations_by_scipy(image: np.ndarray, bands: int) -> np.ndarray:
     red, green, blue = image.astype(float)
     level = np.stack([(red + green + blue) / np.sqrt(3), (red - green) / np.sqrt(2), (red + green - 2 * blue) / np.sqrt(6)])
-    found = []
+    actual = []
     for _ in range(bands):
         blurred = np.stack([gaussian_filter(channel, 1.0, mode="mirror", truncate=4) for channel in level])
-        found.append(np.sqrt(((level - blurred) ** 2).mean(axis=(1, 2))))
+        actual.append(np.sqrt(((level - blurred) ** 2).mean(axis=(1, 2))))
         height, width = blurred.shape[1] // 2, blurred.shape[2] // 2
         cells = blurred[:, : 2 * height, : 2 * width].reshape(3, height, 2, width, 2)
         level = cells.mean(axis=(2, 4))
-    return np.stack(found)
+    return np.stack(actual)
 
 
 def test_opponent_colours_are_an_orthonormal_basis_whose_first_axis_is_grey():
@@ -37,9 +37,9 @@ def test_opponent_colours_are_an_orthonormal_basis_whose_first_axis_is_grey():
 @pytest.mark.parametrize("size", [(48, 64), (53, 41)])
 def test_deviations_of_bands_equal_those_by_scipy(size):
     images = draw(3, *size)
-    found = band_deviations(images)
-    assert found.shape == (3, 3, 3)
-    for image, deviations in zip(images, found, strict=True):
+    actual = band_deviations(images)
+    assert actual.shape == (3, 3, 3)
+    for image, deviations in zip(images, actual, strict=True):
         np.testing.assert_allclose(deviations, deviations_by_scipy(image.numpy(), 3), rtol=1e-2, atol=2e-4)
 
 
@@ -73,5 +73,5 @@ def test_an_empty_artwork_does_not_blow_it_up():
 def test_autocast_does_not_round_it():
     images = draw(2, 64, 64)
     with torch.autocast("cpu", torch.bfloat16):
-        found = band_deviations(images)
-    torch.testing.assert_close(found, band_deviations(images))
+        actual = band_deviations(images)
+    torch.testing.assert_close(actual, band_deviations(images))

@@ -51,8 +51,8 @@ def test_it_trains_is_exported_and_stylizes(run):
     content, style = (next((folder / "data" / side).iterdir()) for side in ("content", "style"))
     said = ieast("stylize", str(content), str(style), "-o", "made.png", "--model", str(model), "--alpha", "0.5")
     assert "mean-shift+el" in said
-    with Image.open(content) as given, Image.open(folder / "made.png") as made:
-        assert made.size == given.size
+    with Image.open(content) as given, Image.open(folder / "made.png") as stylized:
+        assert stylized.size == given.size
 
 
 def test_without_its_file_the_model_is_refused_by_name(run, capsys):

@@ -31,23 +31,23 @@ def statistics_by_loops(features):
 
 def test_features_are_what_the_equation_says(adain):
     content, style = (taps_of(adain, images) for images in (draw(2, 32, 48), draw(2, 40, 24, seed=1)))
-    made = adain.transform(content, style)
+    transformed = adain.transform(content, style)
     for k in range(2):
         mean, deviation = statistics_by_loops(content["relu4_1"][k])
         wanted_mean, wanted_deviation = statistics_by_loops(style["relu4_1"][k])
         for channel in range(128):
             c = content["relu4_1"][k, channel].double()
             expected = wanted_deviation[channel] * (c - mean[channel]) / deviation[channel] + wanted_mean[channel]
-            torch.testing.assert_close(made[k, channel].double(), expected, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(transformed[k, channel].double(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_results_statistics_are_the_styles(adain):
     content, style = taps_of(adain, draw(1, 64, 48)), taps_of(adain, draw(1, 40, 64, seed=1))
-    made = statistics_by_loops(adain.transform(content, style)[0])
+    transformed = statistics_by_loops(adain.transform(content, style)[0])
     lively = statistics_by_loops(content["relu4_1"][0])[1] > 0.05  # a channel that never fires cannot be given a deviation
     assert lively.sum() > 10
-    for found, wanted in zip(made, statistics_by_loops(style["relu4_1"][0]), strict=True):
-        torch.testing.assert_close(found[lively], wanted[lively], rtol=5e-3, atol=1e-4)
+    for actual, expected in zip(transformed, statistics_by_loops(style["relu4_1"][0]), strict=True):
+        torch.testing.assert_close(actual[lively], expected[lively], rtol=5e-3, atol=1e-4)
 
 
 @torch.no_grad()
@@ -106,8 +106,8 @@ def test_the_contents_target_is_the_features_that_were_decoded(prepared, tmp_pat
     monkeypatch.setattr(ieast.training.module.StyleTransferModule, "_generate", noted)
     Training(small_config("adain", training=STAGE), prepared, tmp_path)
     assert len(seen) == 2
-    for expected, found, learns in seen:
-        assert found == pytest.approx(expected, rel=1e-5)
+    for expected, actual, learns in seen:
+        assert actual == pytest.approx(expected, rel=1e-5)
         assert not learns
 
 

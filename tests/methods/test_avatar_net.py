@@ -22,15 +22,15 @@ COMPACT = WIDTHS["vgg19-compact"]
 
 @pytest.fixture(scope="module")
 def stylizer():
-    made = reference.draw(AvatarNet(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
-    made.encoder.normalize_taps([draw(2, 32, 32)])
+    subject = reference.draw(AvatarNet(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
+    subject.encoder.normalize_taps([draw(2, 32, 32)])
     with torch.no_grad():  # pictures mostly inside [0, 1], so that clamping hides nothing
         pictures = draw(2, 64, 64)
-        (picture,) = made.reconstruct(Originals(pictures, made.encoder(pictures)))
-        last, factor = made.decoder.get_submodule("conv1_1"), 0.2 / picture.std()
+        (picture,) = subject.reconstruct(Originals(pictures, subject.encoder(pictures)))
+        last, factor = subject.decoder.get_submodule("conv1_1"), 0.2 / picture.std()
         last.bias.copy_((last.bias - picture.mean(dim=(0, 2, 3))) * factor + 0.5)
         last.weight.mul_(factor)
-    return made
+    return subject
 
 
 @torch.no_grad()
@@ -56,13 +56,13 @@ def test_a_style_given_as_the_content_gives_the_decoders_reconstruction(stylizer
 
 def test_alpha_blends_whitened_features_which_get_the_styles_covariance(stylizer):
     content, style = draw(1, 192, 160), draw(1, 176, 144, seed=1)
-    features, wanted = (stylizer.encoder(picture)["relu4_1"] for picture in (content, style))
+    features, target = (stylizer.encoder(picture)["relu4_1"] for picture in (content, style))
     values = stylizer.encode_style(style).values
     full, part, none = (stylizer.decorate(features, [values], [1.0], 0.0, alpha) for alpha in (1.0, 0.4, 0.0))
     torch.testing.assert_close(part, 0.4 * full + 0.6 * none, rtol=1e-4, atol=1e-4)
-    found, expected = (torch.cov(each[0].double().flatten(1)) for each in (none, wanted))
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-2 * float(expected.diagonal().mean()))
-    torch.testing.assert_close(none.mean(dim=(2, 3)), wanted.mean(dim=(2, 3)), rtol=1e-4, atol=1e-4)
+    actual, expected = (torch.cov(each[0].double().flatten(1)) for each in (none, target))
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-2 * float(expected.diagonal().mean()))
+    torch.testing.assert_close(none.mean(dim=(2, 3)), target.mean(dim=(2, 3)), rtol=1e-4, atol=1e-4)
 
 
 def test_several_styles_and_the_content_share_positions_as_told(stylizer):
@@ -70,8 +70,8 @@ def test_several_styles_and_the_content_share_positions_as_told(stylizer):
     first, second = (stylizer.encode_style(draw(1, 48, 48, seed=seed)).values for seed in (1, 2))
     alone = [stylizer.decorate(features, [each], [1.0], 0.0) for each in (first, second)]
     mask = torch.rand(1, 1, 8, 6)
-    found = stylizer.decorate(features, [first, second], [0.5 * mask, 0.2], 0.8 - 0.5 * mask)
-    torch.testing.assert_close(found, 0.5 * mask * alone[0] + 0.2 * alone[1] + (0.8 - 0.5 * mask) * features)
+    actual = stylizer.decorate(features, [first, second], [0.5 * mask, 0.2], 0.8 - 0.5 * mask)
+    torch.testing.assert_close(actual, 0.5 * mask * alone[0] + 0.2 * alone[1] + (0.8 - 0.5 * mask) * features)
 
 
 def test_the_size_of_patches_is_an_option():

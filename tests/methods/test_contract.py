@@ -65,8 +65,8 @@ def for_each(methods):
     return pytest.mark.parametrize("subject", methods, indirect=True, scope="module")
 
 
-def is_picture_like(made, content):
-    return made.shape == content.shape and made.isfinite().all() and made.min() >= 0 and made.max() <= 1
+def is_picture_like(actual, content):
+    return actual.shape == content.shape and actual.isfinite().all() and actual.min() >= 0 and actual.max() <= 1
 
 
 # -- what goes in and comes out ---------------------------------------------------------------------------------------------
@@ -76,9 +76,9 @@ def is_picture_like(made, content):
 @pytest.mark.parametrize("size", SIZES)
 def test_a_content_of_any_size_gives_a_picture_of_its_size_again_and_again(subject, size):
     content = draw(1, *size)
-    made = subject.stylize(content, subject.styles[:1])
-    assert is_picture_like(made, content)
-    assert torch.equal(made, subject.stylize(content, subject.styles[:1]))
+    stylized = subject.stylize(content, subject.styles[:1])
+    assert is_picture_like(stylized, content)
+    assert torch.equal(stylized, subject.stylize(content, subject.styles[:1]))
 
 
 @for_each(having["any_style"])
@@ -103,9 +103,9 @@ def test_so_does_a_style_of_one_colour(subject, style):
 @for_each(names())
 def test_styles_differ_what_goes_in_stays_and_no_gradient_is_kept(subject):
     content, style = CONTENT.clone(), subject.styles[:1].clone()
-    made = subject.stylize(content, style)
-    assert not torch.allclose(made, subject.stylize(content, subject.styles[1:2]), atol=1e-3)
-    assert not made.requires_grad
+    stylized = subject.stylize(content, style)
+    assert not torch.allclose(stylized, subject.stylize(content, subject.styles[1:2]), atol=1e-3)
+    assert not stylized.requires_grad
     assert torch.equal(content, CONTENT)
     assert torch.equal(style, subject.styles[:1])
 

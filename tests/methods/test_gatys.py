@@ -33,10 +33,10 @@ def test_the_loss_is_that_of_the_equations(make):
     gatys = make(content_weight=3.0, style_weight=70.0, variation_weight=2.0)
     picture, content = draw(1, 32, 40, seed=5), CONTENT
     target = gatys.encoder(content, ("conv4_2",))["conv4_2"]
-    made, wanted = gatys.encoder(picture, (*STYLE_TAPS, "conv4_2")), gatys.encoder(STYLE)
-    expected = 3 * ((made["conv4_2"] - target) ** 2).sum() / target.numel()
+    actual, reference_value = gatys.encoder(picture, (*STYLE_TAPS, "conv4_2")), gatys.encoder(STYLE)
+    expected = 3 * ((actual["conv4_2"] - target) ** 2).sum() / target.numel()
     for name in STYLE_TAPS:
-        of_made, of_style = (by_loops(taps[name][0]) for taps in (made, wanted))
+        of_made, of_style = (by_loops(taps[name][0]) for taps in (actual, reference_value))
         expected += 70 / 5 * ((of_made - of_style) ** 2).sum()
     across, down = picture[..., 1:] - picture[..., :-1], picture[:, :, 1:] - picture[:, :, :-1]
     expected += 2 * (across.abs().sum() / across.numel() + down.abs().sum() / down.numel())
@@ -66,10 +66,10 @@ def test_the_loss_falls_in_the_mean(make, optimizer):
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_the_best_picture_is_kept(make, optimizer):
     gatys = make(optimizer=optimizer, learning_rate=0.5)  # Adam jumps about
-    wanted, seen = gatys.encode_style(STYLE).values, []
-    best = gatys.optimize(CONTENT, wanted, seen.append)
+    expected, seen = gatys.encode_style(STYLE).values, []
+    best = gatys.optimize(CONTENT, expected, seen.append)
     target = gatys.encoder(CONTENT, ("conv4_2",))["conv4_2"]
-    assert float(gatys.loss(best, target, wanted)) == pytest.approx(min(seen), rel=1e-5)
+    assert float(gatys.loss(best, target, expected)) == pytest.approx(min(seen), rel=1e-5)
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
@@ -120,22 +120,22 @@ def test_several_styles_have_the_gradient_of_their_weighted_losses(make):
     both = {name: 0.75 * a[name] + 0.25 * b[name] for name in a}
     target = gatys.encoder(CONTENT, ("conv4_2",))["conv4_2"]
 
-    def gradient(wanted):
+    def gradient(reference_value):
         picture = CONTENT.clone().requires_grad_()
-        return torch.autograd.grad(gatys.loss(picture, target, wanted), picture)[0]
+        return torch.autograd.grad(gatys.loss(picture, target, reference_value), picture)[0]
 
     torch.testing.assert_close(gradient(both), 0.75 * gradient(a) + 0.25 * gradient(b), rtol=1e-3, atol=1e-5)
-    made = gatys.stylize(CONTENT, [Style(others[0], weight=3), Style(others[1], weight=1)])
+    stylized = gatys.stylize(CONTENT, [Style(others[0], weight=3), Style(others[1], weight=1)])
     expected = gatys.optimize(CONTENT, both).clamp(0, 1)
-    torch.testing.assert_close(made, expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(stylized, expected, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("content", [torch.full((1, 3, 40, 40), 0.5), torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 1, 1)])
 @pytest.mark.parametrize("style", [torch.full((1, 3, 40, 40), 0.5), torch.ones(1, 3, 1, 1)])
 def test_degenerate_pictures_give_finite_ones_with_adam_too(make, content, style):
-    made = make(optimizer="adam").stylize(content, style)
-    assert made.shape == content.shape
-    assert made.isfinite().all()
+    stylized = make(optimizer="adam").stylize(content, style)
+    assert stylized.shape == content.shape
+    assert stylized.isfinite().all()
 
 
 @pytest.mark.parametrize("options", [{"iterations": 0}, {"optimizer": "sgd"}, {"style_weight": -1}, {"strength": 2}])

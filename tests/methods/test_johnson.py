@@ -37,9 +37,9 @@ def johnson(encoder, pictures):
     """Three networks with random weights, for styles 1, 3 and 5 of the six."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        made = build("johnson", encoder, {"styles": ["painting-1", "painting-3", "painting-5"], "width": 4}).eval()
-    made.choose_styles(pictures[:3], pictures[3:])
-    return made
+        stylizer = build("johnson", encoder, {"styles": ["painting-1", "painting-3", "painting-5"], "width": 4}).eval()
+    stylizer.choose_styles(pictures[:3], pictures[3:])
+    return stylizer
 
 
 def picture_of(path):
@@ -87,10 +87,10 @@ def test_the_network_is_the_published_one_layer_by_layer():
 def test_each_content_goes_through_the_network_of_its_style(johnson):
     images = draw(4, 16, 24)
     index = torch.tensor([2, 0, 2, 4])  # the list of styles may be repeated: 4 is 1 again
-    made, features = johnson.generate(Originals(images, {}), Originals(images, {}, index))
+    actual, features = johnson.generate(Originals(images, {}), Originals(images, {}, index))
     assert features is None
     for k, number in enumerate((2, 0, 2, 1)):
-        torch.testing.assert_close(made[k], johnson.networks[number](images[k : k + 1])[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(actual[k], johnson.networks[number](images[k : k + 1])[0], rtol=1e-4, atol=1e-5)
 
 
 # -- which styles -----------------------------------------------------------------------------------------------------------
@@ -190,13 +190,13 @@ def test_a_picture_is_painted_by_the_network_of_the_style_given(johnson, picture
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 50), (16, 16), (33, 21), (18, 18)])
 def test_pictures_of_any_size_are_continued_and_cut(johnson, pictures, height, width):
     content, style = draw(1, height, width), picture_of(pictures[1])
-    made = johnson.stylize(content, style)
+    stylized = johnson.stylize(content, style)
     rows, columns = (max(16, -(-side // 4) * 4) for side in (height, width))
     y, x = (torch.arange(extent).clamp(max=side - 1) for extent, side in ((rows, height), (columns, width)))
     with torch.no_grad():
         expected = johnson.networks[0](content[:, :, y][..., x])[..., :height, :width]
-    torch.testing.assert_close(made, expected)
-    assert made.isfinite().all()
+    torch.testing.assert_close(stylized, expected)
+    assert stylized.isfinite().all()
 
 
 def test_changing_a_styles_colours_is_refused(johnson, pictures):
@@ -232,8 +232,8 @@ def test_a_trained_model_is_read_back_with_its_styles_and_stylizes_equally(train
     assert len(paths) == 4
     for path in paths:
         style = picture_of(path)
-        found, expected = (model.stylize(CONTENT, style) for model in (training.model, training.module.stylizer))
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)  # the memory format may differ
+        actual, expected = (model.stylize(CONTENT, style) for model in (training.model, training.module.stylizer))
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)  # the memory format may differ
 
 
 def test_it_is_scored_in_the_styles_that_it_knows(trained, prepared, make_config):
@@ -241,8 +241,8 @@ def test_it_is_scored_in_the_styles_that_it_knows(trained, prepared, make_config
     known = training.model.known_styles(prepared.scoring_paths("style"))
     config = make_config(evaluation={"pairs": 4}).evaluation
     assert scoring_styles(training.model, prepared, config) == known
-    found = evaluate(training.model, prepared, config)
-    assert set(found.pairs["style"]) <= {path.name for path in known}
+    actual = evaluate(training.model, prepared, config)
+    assert set(actual.pairs["style"]) <= {path.name for path in known}
     with pytest.raises(DataError, match=r"^this johnson model knows none of the dataset's styles"):
         scoring_styles(build("johnson", training.model.encoder, {"styles": ["mosaic"], "width": 4}), prepared, config)
 

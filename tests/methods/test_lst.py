@@ -12,12 +12,12 @@ from ieast.stylizer.style import Style
 def lst(encoder):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        made = build("lst", encoder, {"channels": 8}).eval()
+        stylizer = build("lst", encoder, {"channels": 8}).eval()
         with torch.no_grad():
-            made.transform.uncompress.weight.normal_(std=0.2)  # no longer what undoes `compress`
-            for network in (made.transform.content_matrix, made.transform.style_matrix):
+            stylizer.transform.uncompress.weight.normal_(std=0.2)  # no longer what undoes `compress`
+            for network in (stylizer.transform.content_matrix, stylizer.transform.style_matrix):
                 network.linear.weight.normal_(std=0.2)
-    return made
+    return stylizer
 
 
 def taps_of(lst, images):
@@ -41,7 +41,7 @@ def matrix_by_loops(network, features):
 @torch.no_grad()
 def test_features_are_what_the_equation_says_position_by_position(lst):
     content, style = taps_of(lst, draw(2, 24, 40)), taps_of(lst, draw(2, 32, 24, seed=1))
-    made = lst.transform(content, style)
+    transformed = lst.transform(content, style)
     compress, uncompress = (layer.weight[:, :, 0, 0] for layer in (lst.transform.compress, lst.transform.uncompress))
     for k in range(2):
         c, s = content["relu4_1"][k], style["relu4_1"][k]
@@ -51,23 +51,23 @@ def test_features_are_what_the_equation_says_position_by_position(lst):
         for y in range(c.shape[1]):
             for x in range(c.shape[2]):
                 expected = uncompress @ (product @ (compress @ centred[:, y, x])) + means
-                torch.testing.assert_close(made[k, :, y, x], expected, rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(transformed[k, :, y, x], expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
 def test_the_learned_product_is_applied_to_centred_features_only(lst):
     content, style = taps_of(lst, draw(1, 32, 40)), taps_of(lst, draw(1, 32, 24, seed=1))
     moved = {"relu4_1": content["relu4_1"] + torch.linspace(-3, 3, 128)[:, None, None]}
-    made = lst.transform(content, style)
-    torch.testing.assert_close(lst.transform(moved, style), made, rtol=1e-4, atol=1e-4)
-    assert made.std(dim=(2, 3)).mean() > 0.01
+    transformed = lst.transform(content, style)
+    torch.testing.assert_close(lst.transform(moved, style), transformed, rtol=1e-4, atol=1e-4)
+    assert transformed.std(dim=(2, 3)).mean() > 0.01
 
 
 @torch.no_grad()
 def test_the_result_has_the_styles_means(lst):
     content, style = taps_of(lst, draw(2, 32, 40)), taps_of(lst, draw(2, 48, 24, seed=1))
-    made = lst.transform(content, style).mean(dim=(2, 3))
-    torch.testing.assert_close(made, style["relu4_1"].mean(dim=(2, 3)), rtol=1e-4, atol=1e-4)
+    transformed = lst.transform(content, style).mean(dim=(2, 3))
+    torch.testing.assert_close(transformed, style["relu4_1"].mean(dim=(2, 3)), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
@@ -122,9 +122,9 @@ def test_a_mask_keeps_the_content_outside(lst):
     content, style = draw(1, 128, 128), draw(1, 32, 32, seed=1)
     mask = torch.zeros(1, 1, 128, 128)
     mask[..., 64:] = 1
-    made = lst.stylize(content, [Style(style, mask=mask)])
-    torch.testing.assert_close(made[..., :16], lst.stylize(content, style, 0.0)[..., :16], rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(made[..., -16:], lst.stylize(content, style)[..., -16:], rtol=1e-3, atol=1e-4)
+    stylized = lst.stylize(content, [Style(style, mask=mask)])
+    torch.testing.assert_close(stylized[..., :16], lst.stylize(content, style, 0.0)[..., :16], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(stylized[..., -16:], lst.stylize(content, style)[..., -16:], rtol=1e-3, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +150,8 @@ def test_each_stage_has_its_terms(trained):
 
 def test_a_trained_model_is_read_back_and_stylizes_equally(trained):
     content, style = draw(2, 40, 56), draw(2, 33, 48, seed=1)
-    found, expected = (model.stylize(content, style, 0.7) for model in (trained.model, trained.module.stylizer))
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)  # the memory format may differ
+    actual, expected = (model.stylize(content, style, 0.7) for model in (trained.model, trained.module.stylizer))
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)  # the memory format may differ
 
 
 def test_el_and_cl_can_be_switched_on(prepared, tmp_path):

@@ -37,8 +37,8 @@ def test_a_recipe_is_taken_over_and_settings_go_over_it(name):
     config = parse(name).model_dump()
     for section, values in recipe.items():
         for key, value in values.items():
-            found = config[section][key]
-            assert (found | value if isinstance(value, dict) else value) == found, f"{section}.{key}"
+            actual = config[section][key]
+            assert (actual | value if isinstance(value, dict) else value) == actual, f"{section}.{key}"
     assert parse(name, training={"batch_size": 10}).training.batch_size == 10
 
 
@@ -48,9 +48,9 @@ def test_options_have_defaults_and_unknown_ones_are_refused(name, encoder, make_
     defaults = method.parse_options({})
     assert isinstance(defaults, BaseModel)
     assert method.parse_options(defaults.model_dump(mode="json")) == defaults
-    made = new_model(name, encoder, make_config(model={"attention_start": "random"}).model)
-    assert isinstance(made, method)
-    assert made.encoder is encoder
+    stylizer = new_model(name, encoder, make_config(model={"attention_start": "random"}).model)
+    assert isinstance(stylizer, method)
+    assert stylizer.encoder is encoder
     with pytest.raises(ConfigError, match=rf"^model\.options of {name} is not a valid configuration:\n  brushes: unknown key"):
         build(name, encoder, {"brushes": 3})
     with pytest.raises(ConfigError, match=r"brushes: unknown key"):

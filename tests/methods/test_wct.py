@@ -19,15 +19,15 @@ from reference import plain as reference
 
 @pytest.fixture(scope="module")
 def stylizer():
-    made = reference.draw(Wct(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
-    made.encoder.normalize_taps([draw(2, 32, 32)])
+    subject = reference.draw(Wct(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
+    subject.encoder.normalize_taps([draw(2, 32, 32)])
     with torch.no_grad():  # pictures mostly inside [0, 1], so that clamping hides nothing
-        for tap, decoder in made.decoder.items():
-            picture = decoder(made.encoder(draw(2, 64, 64))[tap])
+        for tap, decoder in subject.decoder.items():
+            picture = decoder(subject.encoder(draw(2, 64, 64))[tap])
             factor = 0.2 / picture.std()
             decoder.conv1_1.bias.copy_((decoder.conv1_1.bias - picture.mean(dim=(0, 2, 3))) * factor + 0.5)
             decoder.conv1_1.weight.mul_(factor)
-    return made
+    return subject
 
 
 def statistics(features):
@@ -54,8 +54,8 @@ def test_mixed_features_have_the_styles_mean_and_covariance():
     content, style = torch.randn(2, 8, 12, 12), 3 * torch.randn(2, 8, 10, 14) + 2
     mixed = mix(content, [statistics(style)], [1.0], 0.0)
     for k in range(2):
-        found, wanted = (torch.cov(features[k].double().flatten(1)) for features in (mixed, style))
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+        actual, expected = (torch.cov(features[k].double().flatten(1)) for features in (mixed, style))
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(mixed[k].mean(dim=(1, 2)), style[k].mean(dim=(1, 2)), rtol=1e-4, atol=1e-4)
 
 
@@ -64,24 +64,24 @@ def test_several_styles_and_the_content_share_positions_as_told():
     both = [statistics(first), statistics(second)]
     alone = [mix(content, [each], [1.0], 0.0) for each in both]
     mask = torch.rand(1, 1, 6, 7)
-    found = mix(content, both, [0.5 * mask, 0.2], 0.8 - 0.5 * mask)
-    torch.testing.assert_close(found, 0.5 * mask * alone[0] + 0.2 * alone[1] + (0.8 - 0.5 * mask) * content)
+    actual = mix(content, both, [0.5 * mask, 0.2], 0.8 - 0.5 * mask)
+    torch.testing.assert_close(actual, 0.5 * mask * alone[0] + 0.2 * alone[1] + (0.8 - 0.5 * mask) * content)
 
 
 def test_at_every_level_features_get_the_styles_mean(stylizer):
     style = draw(1, 64, 80, seed=1)
-    wanted = stylizer.encoder(style)
+    expected = stylizer.encoder(style)
     for tap, features in taps_that_decoders_get(stylizer, draw(1, 96, 64), style).items():
-        torch.testing.assert_close(features.mean(dim=(2, 3)), wanted[tap].mean(dim=(2, 3)), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(features.mean(dim=(2, 3)), expected[tap].mean(dim=(2, 3)), rtol=1e-3, atol=1e-3)
 
 
 def test_a_style_given_as_the_content_changes_nothing_but_by_the_decoders(stylizer):
     picture = draw(1, 64, 48)
     taps = stylizer.encoder(picture)
-    found = {tap: mix(features, [statistics(features)], [1.0], 0.0) for tap, features in taps.items()}
-    found |= {"seen": taps_that_decoders_get(stylizer, picture, picture)["relu5_1"]}
+    actual = {tap: mix(features, [statistics(features)], [1.0], 0.0) for tap, features in taps.items()}
+    actual |= {"seen": taps_that_decoders_get(stylizer, picture, picture)["relu5_1"]}
     for tap, features in (taps | {"seen": taps["relu5_1"]}).items():  # but for directions of less variance than is kept
-        assert (found[tap] - features).square().mean() <= KEPT
+        assert (actual[tap] - features).square().mean() <= KEPT
 
 
 def cascade(stylizer, content):
@@ -94,15 +94,15 @@ def cascade(stylizer, content):
 @torch.no_grad()
 def test_with_alpha_0_the_content_passes_through_the_five_autoencoders(stylizer, monkeypatch):
     content = draw(1, 64, 48)
-    found = stylizer.stylize(content, draw(1, 33, 40, seed=1), 0.0)
-    torch.testing.assert_close(found, cascade(stylizer, content), rtol=1e-4, atol=1e-5)
+    actual = stylizer.stylize(content, draw(1, 33, 40, seed=1), 0.0)
+    torch.testing.assert_close(actual, cascade(stylizer, content), rtol=1e-4, atol=1e-5)
 
 
 def test_alpha_blends_features_at_every_level(stylizer):
     content, style = draw(1, 64, 48), draw(1, 48, 48, seed=1)
-    found = taps_that_decoders_get(stylizer, content, style, 0.3)["relu5_1"]
+    actual = taps_that_decoders_get(stylizer, content, style, 0.3)["relu5_1"]
     full, none = (taps_that_decoders_get(stylizer, content, style, alpha)["relu5_1"] for alpha in (1.0, 0.0))
-    torch.testing.assert_close(found, 0.3 * full + 0.7 * none)
+    torch.testing.assert_close(actual, 0.3 * full + 0.7 * none)
 
 
 # -- stylize ----------------------------------------------------------------------------------------------------------------
@@ -156,9 +156,9 @@ def test_the_estimate_bounds_the_measured_peak_and_is_no_wild_guess():
 def test_every_decoder_reconstructs_from_its_tap(stylizer):
     pictures = draw(2, 48, 32)
     taps = stylizer.encoder(pictures)
-    made = stylizer.reconstruct(Originals(pictures, taps))
-    assert [picture.shape for picture in made] == [(2, 3, 48, 32)] * 5
-    for tap, picture in zip(reversed(STYLE_TAPS), made, strict=True):
+    stylized = stylizer.reconstruct(Originals(pictures, taps))
+    assert [picture.shape for picture in stylized] == [(2, 3, 48, 32)] * 5
+    for tap, picture in zip(reversed(STYLE_TAPS), stylized, strict=True):
         torch.testing.assert_close(picture, stylizer.decoder[tap](taps[tap]))
 
 

@@ -167,9 +167,9 @@ def test_head_is_a_two_layer_network_on_sums_over_positions():
 def test_half_precision_features_are_summed_in_fp32():
     head = ProjectionHead(4, (5, 4))
     features = torch.full((1, 4, 64, 64), 100.0, dtype=torch.float16)  # the sum, 409,600, is beyond fp16
-    found = head(features)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, head(features.float()))
+    actual = head(features)
+    assert actual.dtype == torch.float32
+    torch.testing.assert_close(actual, head(features.float()))
 
 
 @pytest.mark.parametrize(

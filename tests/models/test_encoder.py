@@ -65,9 +65,9 @@ def test_a_corner_pixel_by_hand():
         first.bias.zero_()
         first.weight[0, 0, 0, 0] = 1
     pictures = draw_pictures(17, 17)
-    found = encoder(pictures)["relu1_1"][:, 0]
-    assert torch.equal(found[:, 0, 0], pictures[:, 0, 1, 1])
-    assert torch.equal(found[:, 1:, 1:], pictures[:, 0, :-1, :-1])
+    actual = encoder(pictures)["relu1_1"][:, 0]
+    assert torch.equal(actual[:, 0, 0], pictures[:, 0, 1, 1])
+    assert torch.equal(actual[:, 1:, 1:], pictures[:, 0, :-1, :-1])
 
 
 def test_nothing_learns_even_in_training_mode():
@@ -87,15 +87,15 @@ def test_what_lies_beyond_the_deepest_layer_is_not_computed(deepest, monkeypatch
     computed = []
     for layer in CONVOLUTIONS:
         encoder.convolution(layer).register_forward_hook(lambda *_, layer=layer: computed.append(layer))
-    (found,) = encoder(images, (deepest,)).values()
+    (actual,) = encoder(images, (deepest,)).values()
     assert computed[-1] == deepest[4:]
-    assert torch.equal(found, every[deepest])
+    assert torch.equal(actual, every[deepest])
 
 
 def test_layers_come_by_name_in_the_order_of_the_network():
-    found = Encoder("vgg19-compact")(torch.rand(1, 3, 32, 32), ("conv4_2", "relu4_2", "relu2_2", "relu2_2"))
-    assert list(found) == ["relu2_2", "conv4_2", "relu4_2"]
-    assert torch.equal(found["relu4_2"], found["conv4_2"].clamp(min=0))
+    actual = Encoder("vgg19-compact")(torch.rand(1, 3, 32, 32), ("conv4_2", "relu4_2", "relu2_2", "relu2_2"))
+    assert list(actual) == ["relu2_2", "conv4_2", "relu4_2"]
+    assert torch.equal(actual["relu4_2"], actual["conv4_2"].clamp(min=0))
 
 
 @pytest.mark.parametrize("name", ["relu5_2", "conv0", "relu4", "pool"])

@@ -61,18 +61,18 @@ def test_torchvision_weights_give_torchvisions_features_away_from_the_borders(to
         if position in position_of:
             # torchvision pads with zeros, which reaches at most 5 positions into any tap.
             inner = (..., slice(5, -5), slice(5, -5))
-            found = taps[position_of[position]]
-            assert found.shape == x.shape
+            actual = taps[position_of[position]]
+            assert actual.shape == x.shape
             scale = x.abs().mean().item()
-            torch.testing.assert_close(found[inner], x.clone()[inner], rtol=1e-3, atol=1e-4 * scale)
+            torch.testing.assert_close(actual[inner], x.clone()[inner], rtol=1e-3, atol=1e-4 * scale)
             x = x.clone()
 
 
 def test_torchvision_normalization_is_folded_into_conv0(torchvision_vgg):
     state = read_encoder_file(torchvision_vgg[1])
     pictures = draw_pictures(5, 5)
-    found = F.conv2d(pictures, state["conv0.weight"], state["conv0.bias"])
-    torch.testing.assert_close(found, normalize(pictures, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    actual = F.conv2d(pictures, state["conv0.weight"], state["conv0.bias"])
+    torch.testing.assert_close(actual, normalize(pictures, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
 
 
 @pytest.mark.parametrize("size", [(48, 48), (35, 50)])
@@ -82,10 +82,10 @@ def test_vgg_normalised_gives_the_published_networks_taps(normalized_vgg, size):
     encoder = build_encoder(EncoderConfig(name="vgg19-normalised", weights=str(path)))
     pictures = draw_pictures(*size, batch=1)
     expected = reference.published_taps(network, pictures)
-    found = encoder(pictures, WITH_CONTENT)
-    assert set(found) == set(expected)
+    actual = encoder(pictures, WITH_CONTENT)
+    assert set(actual) == set(expected)
     for tap, value in expected.items():
-        torch.testing.assert_close(found[tap], value, rtol=1e-3, atol=1e-4 * value.abs().mean().item())
+        torch.testing.assert_close(actual[tap], value, rtol=1e-3, atol=1e-4 * value.abs().mean().item())
 
 
 def make_distilled_state(seed=0):

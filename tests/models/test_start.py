@@ -29,9 +29,9 @@ def explained(transform, encoder, pairs) -> float:
     """The share of the variance of AdaIN's features, by hand."""
     with torch.no_grad():
         got = [transform(encoder(c), encoder(s))[0].double().numpy() for c, s in pairs]
-        wanted = [adain(*(encoder(x)["relu4_1"][0].double().numpy() for x in pair)) for pair in pairs]
-    got, wanted = (np.concatenate([x.reshape(len(x), -1) for x in side], axis=1) for side in (got, wanted))
-    return 1 - ((got - wanted) ** 2).sum() / ((wanted - wanted.mean(1, keepdims=True)) ** 2).sum()
+        expected = [adain(*(encoder(x)["relu4_1"][0].double().numpy() for x in pair)) for pair in pairs]
+    got, expected = (np.concatenate([x.reshape(len(x), -1) for x in side], axis=1) for side in (got, expected))
+    return 1 - ((got - expected) ** 2).sum() / ((expected - expected.mean(1, keepdims=True)) ** 2).sum()
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,10 @@ def test_the_folded_encoder_computes_what_the_student_does(student):
     picture = torch.rand(1, 3, 50, 37)
     student.eval()
     with torch.no_grad():
-        wanted, got = student(picture), student.fold()(picture)
+        expected, got = student(picture), student.fold()(picture)
     for tap in STYLE_TAPS:
-        assert wanted[tap].std() > 0
-        torch.testing.assert_close(got[tap], wanted[tap], rtol=1e-4, atol=1e-4)
+        assert expected[tap].std() > 0
+        torch.testing.assert_close(got[tap], expected[tap], rtol=1e-4, atol=1e-4)
 
 
 def test_apart_changes_no_value_but_keeps_gradients_in_their_own_layers(student):

@@ -33,8 +33,8 @@ def test_a_narrow_teacher_gives_its_taps_through_its_lifts(narrow_file):
     plain = build_encoder(EncoderConfig(name="vgg19-compact", weights="untrained"))(picture)
     for level, tap in enumerate(STYLE_TAPS, 1):
         weight, bias = state[f"conv{level}1_aux.weight"], state[f"conv{level}1_aux.bias"]
-        wanted = torch.einsum("oi,bihw->bohw", weight[:, :, 0, 0], plain[tap]) + bias[None, :, None, None]
-        torch.testing.assert_close(taps[tap], wanted, rtol=1e-4, atol=1e-4)
+        expected = torch.einsum("oi,bihw->bohw", weight[:, :, 0, 0], plain[tap]) + bias[None, :, None, None]
+        torch.testing.assert_close(taps[tap], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_normalized_taps_lift_to_what_they_were(narrow_file):

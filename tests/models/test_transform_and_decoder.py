@@ -32,10 +32,10 @@ def draw_taps(fine, seed, channels=8, batch=2):
 def test_attention_equals_the_written_out_softmax(content_size, style_size):
     block = reference.draw(StyleAttention(8), seed=1)
     content, style = draw(2, 8, *content_size, seed=2, scale=4), draw(2, 8, *style_size, seed=3, scale=4)
-    found = block(content, style)
-    assert found.shape == content.shape
+    actual = block(content, style)
+    assert actual.shape == content.shape
     expected = reference.attention(content.double(), style.double(), block.double())
-    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -78,11 +78,11 @@ def test_samples_of_a_batch_do_not_see_each_other():
 def test_transform_equals_the_reference_at_odd_sizes_too(content_size, style_size):
     transform = reference.draw(StyleAttentionTransform(8), seed=1)
     content, style = draw_taps(content_size, 2), draw_taps(style_size, 4)
-    found = transform(content, style)
-    assert found.shape == content["relu4_1"].shape
+    actual = transform(content, style)
+    assert actual.shape == content["relu4_1"].shape
     exact = ({name: tap.double() for name, tap in taps.items()} for taps in (content, style))
     expected = reference.transform(*exact, transform.double())
-    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
@@ -113,10 +113,10 @@ def test_identity_start_is_close_to_the_content_and_leans_to_the_style():
     random = transform(draw_taps((10, 12), 1, 32), draw_taps((8, 8), 5, 32))
     transform.start_as_identity()
     content, style = draw_taps((10, 12), 1, 32), draw_taps((8, 8), 5, 32)
-    wanted = content["relu4_1"].flatten()
+    expected = content["relu4_1"].flatten()
 
     def likeness(features):
-        return torch.corrcoef(torch.stack([features.flatten(), wanted]))[0, 1].item()
+        return torch.corrcoef(torch.stack([features.flatten(), expected]))[0, 1].item()
 
     assert abs(likeness(random)) < 0.3
     assert likeness(transform(content, style)) > 0.6
@@ -153,8 +153,8 @@ def test_decoder_makes_rgb_eight_times_the_size(widths, top, size):
 @pytest.mark.parametrize("widths", [COMPACT, FULL])
 def test_decoder_mirrors_the_encoder(widths):
     one, two, three, four, _ = widths
-    found = {name: (m.in_channels, m.out_channels) for name, m in Decoder(widths).named_modules() if isinstance(m, nn.Conv2d)}
-    assert found == {
+    actual = {name: (m.in_channels, m.out_channels) for name, m in Decoder(widths).named_modules() if isinstance(m, nn.Conv2d)}
+    assert actual == {
         "conv4_1": (four, three),
         "conv3_4": (three, three),
         "conv3_3": (three, three),

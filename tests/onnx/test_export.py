@@ -49,12 +49,12 @@ def run(graph, features):
 )
 def test_pictures_equal_those_of_pytorch(stylizer, engine, size, options):
     content, styles = draw_picture(0, *size), [draw_picture(1, 40, 57), draw_picture(2, 33, 17)]
-    found = engine.open(styles, options).stylize(content)
+    actual = engine.open(styles, options).stylize(content)
     weights = options.weights or (1, 1)
     chosen = [Style(to_tensor(style), weight) for style, weight in zip(styles, weights, strict=True)]
     expected = to_image(stylizer.stylize(to_tensor(content), chosen, options.alpha, preserve_colour=options.preserve_colour))
-    assert found.size == content.size
-    difference = np.abs(np.asarray(found).astype(int) - np.asarray(expected).astype(int))
+    assert actual.size == content.size
+    difference = np.abs(np.asarray(actual).astype(int) - np.asarray(expected).astype(int))
     assert difference.max() <= 1  # a value at the edge of two grey levels
     assert (difference > 0).mean() < 1e-3
 

@@ -13,23 +13,23 @@ def folder(tmp_path):
 
 
 def test_a_benchmark_is_read_as_it_stands(folder):
-    found = read_benchmark(folder)
-    assert found.methods == METHODS
-    assert found.pairs == {"000": ("c0", "s0"), "001": ("c0", "s1"), "002": ("c1", "s0"), "003": ("c1", "s1")}
-    assert sorted(found.artworks) == ["a0.png", "a1.png"]
-    assert found.area == 40 * 32
-    assert found.path(Source("stylized", "adain+el+cl", "002")) == folder / "methods" / "adain+el+cl" / "002.png"
-    assert found.path(Source("content", "c1")) == folder / "contents" / "c1.png"
-    assert found.path(Source("style", "s0")) == folder / "styles" / "s0.png"
-    assert found.path(Source("artwork", "a1.png")) == folder / "artworks" / "a1.png"
+    actual = read_benchmark(folder)
+    assert actual.methods == METHODS
+    assert actual.pairs == {"000": ("c0", "s0"), "001": ("c0", "s1"), "002": ("c1", "s0"), "003": ("c1", "s1")}
+    assert sorted(actual.artworks) == ["a0.png", "a1.png"]
+    assert actual.area == 40 * 32
+    assert actual.path(Source("stylized", "adain+el+cl", "002")) == folder / "methods" / "adain+el+cl" / "002.png"
+    assert actual.path(Source("content", "c1")) == folder / "contents" / "c1.png"
+    assert actual.path(Source("style", "s0")) == folder / "styles" / "s0.png"
+    assert actual.path(Source("artwork", "a1.png")) == folder / "artworks" / "a1.png"
 
 
 def test_artworks_may_lie_elsewhere_in_folders_and_other_formats(folder, tmp_path):
     (tmp_path / "wikiart" / "cubism").mkdir(parents=True)
     draw_picture(1, 30, 30).save(tmp_path / "wikiart" / "cubism" / "one.jpg")
-    found = read_benchmark(folder, tmp_path / "wikiart")
-    assert found.path(Source("artwork", "cubism/one.jpg")) == tmp_path / "wikiart" / "cubism" / "one.jpg"
-    assert list(found.artworks) == ["cubism/one.jpg"]
+    actual = read_benchmark(folder, tmp_path / "wikiart")
+    assert actual.path(Source("artwork", "cubism/one.jpg")) == tmp_path / "wikiart" / "cubism" / "one.jpg"
+    assert list(actual.artworks) == ["cubism/one.jpg"]
 
 
 def without(name):

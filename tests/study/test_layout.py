@@ -27,8 +27,8 @@ def shown(questions, kind):
 
 
 def spread(counts, everything):
-    found = [counts[each] for each in everything]
-    return max(found) - min(found)
+    actual = [counts[each] for each in everything]
+    return max(actual) - min(actual)
 
 
 @pytest.fixture(params=PLANS, ids=str)

@@ -189,8 +189,8 @@ def test_many_people_in_several_processes_at_once_lose_nothing_and_count_once(be
     counts = Counter(tokens)
     assert counts.pop(None) == 2 * 2  # both threads of each of the two who came too late
     assert list(counts.values()) == [2] * 10
-    found = votes(tmp_path / "study")
-    assert [row[:2] for row in found] == [(person, number) for person in range(1, 11) for number in range(1, 14)]
+    actual = votes(tmp_path / "study")
+    assert [row[:2] for row in actual] == [(person, number) for person in range(1, 11) for number in range(1, 14)]
     for person in range(1, 11):
-        answers = {answer for who, number, answer in found if who == person and number <= 9}
+        answers = {answer for who, number, answer in actual if who == person and number <= 9}
         assert len(answers) == 1  # nobody else's vote ended here

@@ -146,10 +146,10 @@ def test_votes_are_a_tidy_table(study, tmp_path):
 
 def test_few_and_unfinished_participants_are_said(study, crowd):
     vote(study, 1, lambda names: True, until=5)
-    found = " | ".join(score_study(study).warnings)
-    assert f"only 1 participants: intervals are too narrow below about {FEW}" in found
-    assert "1 of 1 participants have not finished; their votes are counted" in found
-    assert "nobody has answered a preference question yet" in found
+    actual = " | ".join(score_study(study).warnings)
+    assert f"only 1 participants: intervals are too narrow below about {FEW}" in actual
+    assert "1 of 1 participants have not finished; their votes are counted" in actual
+    assert "nobody has answered a preference question yet" in actual
     preference = score_study(study).preference
     assert preference["score"].isna().all()
     assert score_study(crowd).warnings == ()

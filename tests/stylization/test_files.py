@@ -128,11 +128,11 @@ def test_check_mask():
 
 
 @pytest.mark.parametrize(
-    ("size", "wanted", "found"), [((96, 64), 32, (48, 32)), ((96, 64), 64, (96, 64)), ((30, 20), 64, (30, 20))]
+    ("size", "target", "actual"), [((96, 64), 32, (48, 32)), ((96, 64), 64, (96, 64)), ((30, 20), 64, (30, 20))]
 )
-def test_styles_are_only_scaled_down(tmp_path, size, wanted, found):
+def test_styles_are_only_scaled_down(tmp_path, size, target, actual):
     draw_picture(0, *size).save(tmp_path / "style.png")
-    assert read_style(tmp_path / "style.png", wanted).size == found
+    assert read_style(tmp_path / "style.png", target).size == actual
 
 
 def test_a_style_too_elongated_to_be_scaled_is_named(tmp_path):
@@ -254,18 +254,18 @@ def test_results_of_other_settings_are_not_mixed(engine, folders, options, suffi
 
 
 @pytest.mark.parametrize(
-    ("place", "changed", "made", "asked"),
+    ("place", "changed", "before", "after"),
     [
         ("contents/a.png", "content a", ("contents", "styles/x.png"), ("contents", "styles/y.png")),
         ("styles/x.png", "style x", ("contents/sub/b.jpg", "styles"), ("contents/a.png", "styles")),
     ],
 )
-def test_results_of_a_picture_that_changed_are_not_kept(engine, folders, tmp_path, place, changed, made, asked):
+def test_results_of_a_picture_that_changed_are_not_kept(engine, folders, tmp_path, place, changed, before, after):
     *_, output = folders
-    stylize_folder(engine, *(tmp_path / side for side in made), output, StylizeOptions())
+    stylize_folder(engine, *(tmp_path / side for side in before), output, StylizeOptions())
     draw_picture(7, 30, 30).save(tmp_path / place)
     # not even where this call asks for none of them: a later one would take them for good
-    for sides in (made, asked):
+    for sides in (before, after):
         with pytest.raises(
             ConfigError, match=f"^{re.escape(str(output))}: holds results of another .*: {changed} changed since"
         ):
@@ -440,9 +440,9 @@ def interrupt(stylizer, monkeypatch, after):
     monkeypatch.setattr(type(stylizer), "stylize", stops)
 
 
-@pytest.mark.parametrize(("change", "made"), [(None, 2), ("alpha", 4), ("mask", 4), ("style", 4)])
+@pytest.mark.parametrize(("change", "stylized"), [(None, 2), ("alpha", 4), ("mask", 4), ("style", 4)])
 def test_an_interrupted_clip_goes_on_unless_something_changed(
-    stylizer, engine, frames, styles, masks, tmp_path, monkeypatch, change, made
+    stylizer, engine, frames, styles, masks, tmp_path, monkeypatch, change, stylized
 ):
     interrupt(stylizer, monkeypatch, after=2)
     with pytest.raises(KeyboardInterrupt):
@@ -453,7 +453,7 @@ def test_an_interrupted_clip_goes_on_unless_something_changed(
     if change == "style":
         draw_picture(9, 40, 36).save(styles[1])
     result = stylize_video(engine, frames, styles, tmp_path / "out", StylizeOptions(0.5 if change == "alpha" else 1), masks)
-    assert (result.frames, result.stylized) == (4, made)
+    assert (result.frames, result.stylized) == (4, stylized)
     assert not (tmp_path / ".out.partial").exists()
 
 

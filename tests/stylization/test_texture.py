@@ -71,16 +71,16 @@ def test_tileable_textures_have_no_seam_and_others_have(model, style):
 
 
 def test_textures_are_pictures_in_the_style_and_differ_by_seed_and_start(model, style):
-    made = [
+    pictures = [
         make_texture(model, style, (96, 96), 0),
         make_texture(model, style, (96, 96), 1),
         make_texture(model, style, (96, 96), 0, start="noise"),
     ]
-    for number, picture in enumerate(made):
+    for number, picture in enumerate(pictures):
         assert 0 <= picture.min() <= picture.max() <= 1
-        for other in made[:number]:
+        for other in pictures[:number]:
             assert (picture - other).abs().mean() > 0.03
-    assert torch.equal(made[0], make_texture(model, style, (96, 96), 0))
+    assert torch.equal(pictures[0], make_texture(model, style, (96, 96), 0))
 
 
 def test_large_textures_are_computed_in_tiles_and_are_the_same(model, style, monkeypatch):
@@ -91,15 +91,15 @@ def test_large_textures_are_computed_in_tiles_and_are_the_same(model, style, mon
 
 
 def test_the_reference_comes_near_the_styles_gram_matrices(model, style):
-    made = optimize_texture(model, style, (64, 64), seed=0, iterations=25)
+    actual = optimize_texture(model, style, (64, 64), seed=0, iterations=25)
     start = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
     def distance(picture):
         taps, goal = model.encoder(picture), model.encoder(style)
         return sum(float((gram_matrix(taps[tap]) - gram_matrix(goal[tap])).square().sum()) for tap in goal)
 
-    assert made.shape == (1, 3, 64, 64)
-    assert distance(made) < 0.1 * distance(start)
+    assert actual.shape == (1, 3, 64, 64)
+    assert distance(actual) < 0.1 * distance(start)
 
 
 @pytest.mark.parametrize("size", [(100, 128), (128, 100)])

@@ -37,12 +37,12 @@ def test_a_mask_is_averaged_over_each_position_and_continued_by_its_border():
     pixels = torch.zeros(1, 1, 20, 12)
     pixels[..., :4, :2] = 1  # 8 of the 64 pixels of the first position
     pixels[..., 19, 11] = 1
-    (found,), _ = shares([1.0], [pixels], 1.0, (32, 32))
+    (actual,), _ = shares([1.0], [pixels], 1.0, (32, 32))
     continued = torch.zeros(32, 32)
     continued[:20, :12] = pixels[0, 0]
     continued[19:, 11:] = 1
-    assert found[0, 0, 0, 0] == 0.125
-    torch.testing.assert_close(found[0, 0], continued.reshape(4, 8, 4, 8).mean(dim=(1, 3)))
+    assert actual[0, 0, 0, 0] == 0.125
+    torch.testing.assert_close(actual[0, 0], continued.reshape(4, 8, 4, 8).mean(dim=(1, 3)))
 
 
 def test_what_rounding_leaves_counts_as_nothing():

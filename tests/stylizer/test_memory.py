@@ -145,8 +145,8 @@ def test_a_limit_above_what_the_machine_has_says_nothing(system):
 
 
 def test_on_a_gpu_what_pytorch_holds_unused_counts(monkeypatch):
-    found = {"mem_get_info": (3_000, 10_000), "memory_reserved": 500, "memory_allocated": 200}
-    for name, value in found.items():
+    actual = {"mem_get_info": (3_000, 10_000), "memory_reserved": 500, "memory_allocated": 200}
+    for name, value in actual.items():
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
     assert available_bytes("cuda:0") == 3_300
 

@@ -35,8 +35,8 @@ def test_distance_and_share_are_those_of_the_definition(vectors):
     assert known.count == 50
     own = np.array([plainly(row, vectors) for row in vectors])
     new = vectors[0] + 0.7 * (vectors[1] - vectors[0]) + 0.4
-    found = known.novelty(new)
-    assert found.distance == pytest.approx(plainly(new, vectors), rel=1e-3)  # numbers are kept with four digits
+    actual = known.novelty(new)
+    assert actual.distance == pytest.approx(plainly(new, vectors), rel=1e-3)  # numbers are kept with four digits
     for row, distance in zip(vectors, own, strict=True):
         assert known.novelty(row).share == pytest.approx((own < distance).sum() / 49, abs=0.011)
     assert known.quantile(0.5) == pytest.approx(np.median(own), abs=1e-3)

@@ -15,13 +15,13 @@ from reference import plain as reference
 
 @pytest.fixture(scope="module")
 def stylizer():
-    made = reference.draw(Sanet(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
-    made.encoder.normalize_taps([draw(2, 32, 32)])
+    subject = reference.draw(Sanet(Encoder("vgg19-compact")), seed=1, bias=0.01).eval()
+    subject.encoder.normalize_taps([draw(2, 32, 32)])
     with torch.no_grad():  # pictures mostly inside [0, 1], so that clamping hides nothing
-        last = made.decoder.get_submodule("conv1_1")
+        last = subject.decoder.get_submodule("conv1_1")
         last.weight.mul_(0.02)
         last.bias.fill_(0.5)
-    return made
+    return subject
 
 
 def features_of(stylizer, *args):
@@ -39,11 +39,11 @@ def test_result_is_cut_off_at_0_and_1(stylizer):
     try:
         with torch.no_grad():
             last.weight.mul_(1000)
-        made = stylizer.stylize(draw(1, 32, 32), draw(1, 32, 32, seed=1))
+        stylized = stylizer.stylize(draw(1, 32, 32), draw(1, 32, 32, seed=1))
     finally:
         with torch.no_grad():
             last.weight.div_(1000)
-    assert (made.min(), made.max()) == (0, 1)
+    assert (stylized.min(), stylized.max()) == (0, 1)
 
 
 @torch.no_grad()
@@ -125,8 +125,8 @@ def test_what_goes_in_is_not_changed_and_no_gradient_is_kept(stylizer):
 
 @pytest.mark.parametrize(("start", "is_identity"), [("identity", True), ("random", False)])
 def test_build_starts_the_attention_as_configured(start, is_identity):
-    made = new_model("ieast", Encoder("vgg19-compact"), ModelConfig(attention_start=start))
-    assert torch.equal(made.transform.sanet4_1.h.weight[:, :, 0, 0], torch.eye(128)) == is_identity
+    stylizer = new_model("ieast", Encoder("vgg19-compact"), ModelConfig(attention_start=start))
+    assert torch.equal(stylizer.transform.sanet4_1.h.weight[:, :, 0, 0], torch.eye(128)) == is_identity
 
 
 @pytest.mark.parametrize(("name", "channels"), [("vgg19-compact", 128), ("vgg19", 512)])
@@ -167,8 +167,8 @@ def test_an_encoded_style_serves_as_the_picture_does(stylizer):
 @pytest.mark.parametrize("alpha", [1.0, 0.4, 0.0])
 def test_styles_add_up_in_the_proportion_of_their_weights(stylizer, alpha):
     first, second, none = transformed(stylizer, FIRST, SECOND, None)
-    found = features_of(stylizer, CONTENT, [Style(FIRST, 3.0), Style(SECOND, 1.0)], alpha)
-    torch.testing.assert_close(found, alpha * (0.75 * first + 0.25 * second) + (1 - alpha) * none, rtol=3e-4, atol=3e-4)
+    actual = features_of(stylizer, CONTENT, [Style(FIRST, 3.0), Style(SECOND, 1.0)], alpha)
+    torch.testing.assert_close(actual, alpha * (0.75 * first + 0.25 * second) + (1 - alpha) * none, rtol=3e-4, atol=3e-4)
 
 
 def test_many_contents_share_several_styles_and_masks(stylizer):
@@ -187,19 +187,19 @@ def test_many_contents_share_several_styles_and_masks(stylizer):
 def test_each_side_of_two_masks_is_stylized_as_if_alone(stylizer, weights):
     content = draw(1, 48, 203)
     left, right = masks(48, 203)
-    found = stylizer.stylize(content, [Style(FIRST, weights[0], left), Style(SECOND, weights[1], right)])
+    actual = stylizer.stylize(content, [Style(FIRST, weights[0], left), Style(SECOND, weights[1], right)])
     beyond = 56  # pixels further from the edge than the decoder and the merge convolution see, in whole positions
     first, second = (stylizer.stylize(content, style) for style in (FIRST, SECOND))
-    torch.testing.assert_close(found[..., : 101 - beyond], first[..., : 101 - beyond], rtol=0, atol=1e-5)
-    torch.testing.assert_close(found[..., 101 + beyond :], second[..., 101 + beyond :], rtol=0, atol=1e-5)
+    torch.testing.assert_close(actual[..., : 101 - beyond], first[..., : 101 - beyond], rtol=0, atol=1e-5)
+    torch.testing.assert_close(actual[..., 101 + beyond :], second[..., 101 + beyond :], rtol=0, atol=1e-5)
     assert not torch.allclose(first, second, atol=1e-2)
 
 
 def test_outside_every_mask_the_content_is_reconstructed(stylizer):
     content = draw(1, 48, 200)
-    found = stylizer.stylize(content, Style(FIRST, mask=masks(48, 200)[0]))
-    torch.testing.assert_close(found[..., 156:], stylizer.stylize(content, FIRST, 0.0)[..., 156:], rtol=0, atol=1e-5)
-    torch.testing.assert_close(found[..., :44], stylizer.stylize(content, FIRST)[..., :44], rtol=0, atol=1e-5)
+    actual = stylizer.stylize(content, Style(FIRST, mask=masks(48, 200)[0]))
+    torch.testing.assert_close(actual[..., 156:], stylizer.stylize(content, FIRST, 0.0)[..., 156:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(actual[..., :44], stylizer.stylize(content, FIRST)[..., :44], rtol=0, atol=1e-5)
 
 
 def test_an_empty_mask_reconstructs_and_a_full_one_changes_nothing(stylizer):
@@ -210,16 +210,16 @@ def test_an_empty_mask_reconstructs_and_a_full_one_changes_nothing(stylizer):
 
 def test_a_style_without_a_mask_applies_everywhere(stylizer):
     content = draw(1, 48, 200)
-    found = stylizer.stylize(content, [Style(FIRST), Style(SECOND, mask=masks(48, 200)[1])])
+    actual = stylizer.stylize(content, [Style(FIRST), Style(SECOND, mask=masks(48, 200)[1])])
     both = stylizer.stylize(content, [Style(FIRST), Style(SECOND)])
-    torch.testing.assert_close(found[..., :44], stylizer.stylize(content, FIRST)[..., :44], rtol=0, atol=1e-5)
-    torch.testing.assert_close(found[..., 156:], both[..., 156:], rtol=0, atol=1e-5)
+    torch.testing.assert_close(actual[..., :44], stylizer.stylize(content, FIRST)[..., :44], rtol=0, atol=1e-5)
+    torch.testing.assert_close(actual[..., 156:], both[..., 156:], rtol=0, atol=1e-5)
 
 
 def test_half_a_mask_mixes_style_and_reconstruction_whatever_the_weight(stylizer):
     first, none = transformed(stylizer, FIRST, None)
-    found = features_of(stylizer, CONTENT, Style(FIRST, 4.0, torch.full((1, 1, 40, 72), 0.5)))
-    torch.testing.assert_close(found, 0.5 * first + 0.5 * none, rtol=1e-4, atol=1e-4)
+    actual = features_of(stylizer, CONTENT, Style(FIRST, 4.0, torch.full((1, 1, 40, 72), 0.5)))
+    torch.testing.assert_close(actual, 0.5 * first + 0.5 * none, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -267,20 +267,20 @@ def test_kept_luminance_is_that_of_the_finished_picture(stylizer):
         last.weight.mul_(20)  # much is cut off at 0 and 1
     try:
         plain = stylizer.stylize(CONTENT, FIRST)
-        found = stylizer.stylize(CONTENT, FIRST, preserve_colour="luminance")
+        actual = stylizer.stylize(CONTENT, FIRST, preserve_colour="luminance")
     finally:
         with torch.no_grad():
             last.weight.div_(20)
     weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
-    rounded = (found * 255).round() / 255
+    rounded = (actual * 255).round() / 255
     assert ((plain == 0) | (plain == 1)).float().mean() > 0.1
     assert ((rounded - plain) * weights).sum(dim=1).abs().max() < 1 / 255
 
 
 def test_coral_is_stylizing_with_the_recoloured_style(stylizer):
-    found = stylizer.stylize(CONTENT, SECOND, preserve_colour="coral")
-    assert torch.equal(found, stylizer.stylize(CONTENT, match_colours(SECOND, CONTENT)))
-    assert not torch.allclose(found, stylizer.stylize(CONTENT, SECOND), atol=1e-2)
+    actual = stylizer.stylize(CONTENT, SECOND, preserve_colour="coral")
+    assert torch.equal(actual, stylizer.stylize(CONTENT, match_colours(SECOND, CONTENT)))
+    assert not torch.allclose(actual, stylizer.stylize(CONTENT, SECOND), atol=1e-2)
 
 
 def test_what_colour_cannot_be_kept_by_is_refused(stylizer):

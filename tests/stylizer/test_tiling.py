@@ -17,15 +17,15 @@ SIZES = [(300, 417), (200, 513), (16, 400), (1, 340), (353, 240)]
 
 @pytest.fixture(scope="module")
 def stylizer():
-    made = Sanet(build_encoder(EncoderConfig(name="vgg19-compact", weights="untrained"))).eval()
-    reference.draw(made.transform, seed=1)
-    reference.draw(made.decoder, seed=2)
+    subject = Sanet(build_encoder(EncoderConfig(name="vgg19-compact", weights="untrained"))).eval()
+    reference.draw(subject.transform, seed=1)
+    reference.draw(subject.decoder, seed=2)
     with torch.no_grad():  # pictures with contrast, mostly inside [0, 1], so that clamping hides nothing
-        picture = made.decoder(made.transform(*[made.encoder(draw(1, 64, 64, seed=k)) for k in range(2)]))
-        last, factor = made.decoder.get_submodule("conv1_1"), 0.15 / picture.std()
+        picture = subject.decoder(subject.transform(*[subject.encoder(draw(1, 64, 64, seed=k)) for k in range(2)]))
+        last, factor = subject.decoder.get_submodule("conv1_1"), 0.15 / picture.std()
         last.bias.copy_((last.bias - picture.mean(dim=(0, 2, 3))) * factor + 0.5)
         last.weight.mul_(factor)
-    return made
+    return subject
 
 
 # -- the same result --------------------------------------------------------------------------------------------------------
@@ -46,16 +46,16 @@ def test_tiles_give_the_same_with_everything_on(stylizer):
     styles = [Style(draw(1, 150, 175, seed=1), 2.0), Style(draw(2, 99, 101, seed=2), mask=mask)]
     for colour in ("luminance", "coral"):
         whole = stylizer.stylize(content, styles, 0.7, preserve_colour=colour, tile=None)
-        found = stylizer.stylize(content, styles, 0.7, preserve_colour=colour, tile=64)
-        torch.testing.assert_close(found, whole, rtol=0, atol=1e-4)
+        actual = stylizer.stylize(content, styles, 0.7, preserve_colour=colour, tile=64)
+        torch.testing.assert_close(actual, whole, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(203, 130), (145, 33), (16, 300), (177, 161)])
 def test_a_style_of_any_size_is_encoded_the_same(stylizer, size):
     style = draw(1, *size)
-    whole, found = stylizer.encode_style(style, tile=None), stylizer.encode_style(style, tile=48)
+    whole, actual = stylizer.encode_style(style, tile=None), stylizer.encode_style(style, tile=48)
     for tap in ("relu4_1", "relu5_1"):
-        torch.testing.assert_close(found.values[tap], whole.values[tap], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(actual.values[tap], whole.values[tap], rtol=1e-4, atol=1e-4)
 
 
 # -- halos ------------------------------------------------------------------------------------------------------------------

@@ -66,14 +66,14 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 def curves(folder: Path) -> dict[str, dict[int, float]]:
     """Logged values by name and iteration."""
-    found: dict[str, dict[int, float]] = {}
+    actual: dict[str, dict[int, float]] = {}
     for path in folder.glob("curves/*/metrics.csv"):
         with path.open() as file:
             for row in csv.DictReader(file):
                 for name, value in row.items():
                     if value and name not in ("step", "epoch"):
-                        found.setdefault(name, {})[int(row["step"])] = float(value)
-    return found
+                        actual.setdefault(name, {})[int(row["step"])] = float(value)
+    return actual
 
 
 @pytest.fixture(scope="module", params=[(True, True), (True, False), (False, True), (False, False)], ids=str)
@@ -202,8 +202,8 @@ def test_nothing_temporary_is_left_behind(variant):
     assert {path.name for path in folder.iterdir()} == {CHECKPOINT, "pictures", "model", "curves"}
 
 
-def losses(found: dict[str, dict[int, float]]) -> dict[str, dict[int, float]]:
-    return {name: values for name, values in found.items() if name != "train/images_per_second"}
+def losses(actual: dict[str, dict[int, float]]) -> dict[str, dict[int, float]]:
+    return {name: values for name, values in actual.items() if name != "train/images_per_second"}
 
 
 def curves_of(config: ExperimentConfig, prepared: PreparedDataset, folder: Path) -> dict[str, dict[int, float]]:
@@ -280,8 +280,8 @@ def test_the_discriminator_has_its_own_rate_where_one_is_set(make_config, prepar
     rates = {"learning_rate": 0.01, "learning_rate_decay": 0.5, "discriminator_learning_rate": 0.004}
     logged = curves_of(make_config(training=rates), prepared, tmp_path)
     factors = [1, 1 / 1.5, 1 / 2, 1 / 2.5]
-    found = list(logged["train_learning_rate/discriminator"].values())
-    assert found == pytest.approx([0, 0, *(0.004 * factor for factor in factors)])
+    actual = list(logged["train_learning_rate/discriminator"].values())
+    assert actual == pytest.approx([0, 0, *(0.004 * factor for factor in factors)])
     assert list(logged["train_learning_rate/heads"].values())[2] == pytest.approx(0.01)
 
 

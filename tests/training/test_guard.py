@@ -99,10 +99,10 @@ def test_every_artwork_and_every_content_is_looked_at(stylizer):
     guard = ContentGuard(contents, styles, 1.1, 1)
     style, content = guard._measure(SimpleNamespace(stylizer=stylizer))
     pairs = [(0, 0), (1, 1), (0, 2)]
-    made = [stylizer.stylize(contents[c], styles[s]) for c, s in pairs]
-    expected = [float(style_distance(stylizer.encoder, m, styles[s])) for m, (_, s) in zip(made, pairs, strict=True)]
+    pictures = [stylizer.stylize(contents[c], styles[s]) for c, s in pairs]
+    expected = [float(style_distance(stylizer.encoder, m, styles[s])) for m, (_, s) in zip(pictures, pairs, strict=True)]
     assert style == pytest.approx(expected, rel=1e-4)
-    distances = [float(content_distance(stylizer.encoder, m, contents[c])) for m, (c, _) in zip(made, pairs, strict=True)]
+    distances = [float(content_distance(stylizer.encoder, m, contents[c])) for m, (c, _) in zip(pictures, pairs, strict=True)]
     assert content == pytest.approx(sum(distances) / 3, rel=1e-4)
 
 

@@ -104,7 +104,7 @@ INTERRUPTIONS = {
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory, config, prepared) -> dict[str, tuple[Path, InterruptedTrainingError, dict[str, Any]]]:
     """By kind of interruption: the folder after a fresh process resumed in it, the error, and the checkpoint before."""
-    found, jobs = {}, []
+    stopped, jobs = {}, []
     for name, (number, iteration) in INTERRUPTIONS.items():
         folder = tmp_path_factory.mktemp("interrupted")
         handlers = [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)]
@@ -112,13 +112,13 @@ def interrupted(tmp_path_factory, config, prepared) -> dict[str, tuple[Path, Int
             fit_with(Before(iteration, functools.partial(send, number)), config, prepared, folder)
         assert [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)] == handlers
         assert not (folder / "model").exists()
-        found[name] = (folder, caught.value, checkpoint(folder))
+        stopped[name] = (folder, caught.value, checkpoint(folder))
         jobs.append(folder / "job.json")
         jobs[-1].write_text(TrainingJob(config=config, prepared=prepared, folder=folder).model_dump_json())
     process = fresh_process(*jobs)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    return found
+    return stopped
 
 
 @pytest.mark.parametrize("name", INTERRUPTIONS)
@@ -505,8 +505,8 @@ def test_a_folder_that_was_named_with_the_iterations_is_found_again(make_config,
     assert training_folder(tmp_path, make_config(training={"iterations": 99}), "data") != earlier
 
 
-@pytest.mark.parametrize(("iterations", "found"), [(4, None), (5, "4"), (9, "8"), (99, "8")])
-def test_a_longer_training_begins_with_the_longest_retired_one_before_it(make_config, tmp_path, iterations, found):
+@pytest.mark.parametrize(("iterations", "kept"), [(4, None), (5, "4"), (9, "8"), (99, "8")])
+def test_a_longer_training_begins_with_the_longest_retired_one_before_it(make_config, tmp_path, iterations, kept):
     folder = training_folder(tmp_path, make_config(), "data")
     for length in (4, 8):
         folder.mkdir(parents=True)
@@ -517,8 +517,8 @@ def test_a_longer_training_begins_with_the_longest_retired_one_before_it(make_co
     (other / CHECKPOINT).write_text("other")
     retire(other, "other", 3)
     take_up(folder, iterations)
-    assert ((folder / CHECKPOINT).read_text() if found else None) == found
-    assert not found or (tmp_path / "trained" / f"run{found}" / CHECKPOINT).read_text() == found
+    assert ((folder / CHECKPOINT).read_text() if kept else None) == kept
+    assert not kept or (tmp_path / "trained" / f"run{kept}" / CHECKPOINT).read_text() == kept
 
 
 def test_what_is_at_work_is_not_replaced_by_a_retired_training(make_config, tmp_path):
