@@ -14,6 +14,7 @@ from ieast.evaluation.evaluate import evaluate
 from ieast.experiment import ExperimentConfig
 from ieast.registry.register import log_model
 from steps.support.dvc_source import dataset_of
+from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_evaluation, log_pictures
 
 Scores = Annotated[dict[str, float], "scores"]
@@ -23,6 +24,7 @@ Report = Annotated[HTMLString, "report"]
 @step(experiment_tracker=True, enable_cache=False)
 def evaluate_model(model: Path, prepared: PreparedDataset, data: DataRef, config: ExperimentConfig) -> tuple[Scores, Report]:
     """Distances on pairs, stability on clips, and a grid of pictures; the model is logged with them."""
+    prepared = prepared_at_hand(prepared, config.work_folder)
     stylizer, card = load_model(model)
     evaluation = evaluate(stylizer, prepared, config.evaluation)
     logged = log_model(model, label=card.method)
