@@ -38,7 +38,10 @@ class NotingOrchestrator(BaseOrchestrator):
         steps = [
             {
                 "name": name,
-                "arguments": [*entry.get_entrypoint_command()[3:], *entry.get_entrypoint_arguments(step_name=name, snapshot_id=snapshot.id)],
+                "arguments": [
+                    *entry.get_entrypoint_command()[3:],
+                    *entry.get_entrypoint_arguments(step_name=name, snapshot_id=snapshot.id),
+                ],
                 "environment": step_environments[name] | {RUN: run},
             }
             for name in snapshot.step_configurations
