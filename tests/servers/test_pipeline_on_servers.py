@@ -13,6 +13,7 @@ from helpers.servers import DVC_BUCKET, MLFLOW_BUCKET, PASSWORD, ZENML_BUCKET, b
 from helpers.zenml_projects import ROOT, TrainingProject
 from mlflow import MlflowClient
 
+from ieast import MODELS
 from ieast.config import DataConfig
 from ieast.data.versions import load_dataset
 
@@ -71,9 +72,10 @@ class Cluster(TrainingProject):
                 self.folder = home / f"{name}-{step['name']}"
                 self.folder.mkdir()
                 self.environment = own | step["environment"]
-                self.folders[step["name"]] = self.folder
                 result = self.run(sys.executable, "-c", CONTAINER, *step["arguments"])
                 self.outputs[step["name"]] = result.stdout + result.stderr
+                # Elsewhere, so that no later step finds anything at the places which this one used.
+                self.folders[step["name"]] = self.folder.rename(home / f"{self.folder.name}-ended")
         finally:
             self.environment, self.folder = own, home
 
@@ -125,7 +127,7 @@ def test_no_secret_stands_in_a_file_or_in_what_steps_say(cluster):
 def test_the_registry_on_the_server_promotes_and_goes_back(cluster, team):
     cluster.environment["MLFLOW_TRACKING_URI"] = team.mlflow
     assert "champion" in cluster.run("ieast", "models", "ieast").stdout
-    cluster.run("ieast", "register", "ieast", "ieast")
+    cluster.run("ieast", "register", str(MODELS["ieast"]), "ieast")
     cluster.run("ieast", "promote", "ieast", "2", "--force", "--reason", "a test")
     aliases = MlflowClient(team.mlflow).get_registered_model("ieast").aliases
     assert str(aliases["champion"]) == "2"
@@ -147,7 +149,7 @@ def clone_with_s3(origin, team, tmp_path, monkeypatch):
     folder = Path(shutil.copytree(origin.folder, tmp_path / "repository"))
     git(folder, "checkout", "-q", "data-v1")
     subprocess.run(["dvc", "checkout", "-q"], cwd=folder, check=True)
-    subprocess.run(["dvc", "remote", "add", "-qd", "team", f"s3://{DVC_BUCKET}/ieast"], cwd=folder, check=True)
+    subprocess.run(["dvc", "remote", "add", "-d", "team", f"s3://{DVC_BUCKET}/ieast"], cwd=folder, check=True)
     subprocess.run(["dvc", "push", "-q"], cwd=folder, check=True)
     git(folder, "commit", "-qam", "a remote on S3")
     git(folder, "tag", "-f", "data-v1")
