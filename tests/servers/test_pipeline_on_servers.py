@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+import yaml
 from helpers.dvc_repositories import V1, expected, files_under, git
 from helpers.servers import DVC_BUCKET, MLFLOW_BUCKET, PASSWORD, ZENML_BUCKET, bucket_names, servers, why_not
 from helpers.zenml_projects import ROOT, TrainingProject
@@ -61,6 +62,13 @@ class Cluster(TrainingProject):
         assert made.stdout.splitlines()[-1] == team.mlflow
         self.run(sys.executable, "-c", ORCHESTRATOR)
 
+    def write(self, name, **changes):
+        path = super().write(name, **changes)
+        cluster = yaml.safe_load((ROOT / "configs" / "paper.yaml").read_text())
+        document = yaml.safe_load(path.read_text()) | {part: cluster[part] for part in ("settings", "steps")}
+        path.write_text(yaml.safe_dump(document))
+        return path
+
     def run_steps(self, name, **changes):
         self.train(name, **changes)
         steps = json.loads((self.folder / "steps.json").read_text())
@@ -104,7 +112,7 @@ def test_steps_that_share_no_folder_hand_over_through_the_artifact_store(cluster
     for step in ("train_model", "evaluate_model", "promote_model"):
         assert "prepared" in there[step], step
         assert "datasets" not in there[step], step
-    prepared = [name for name in bucket_names(team.s3, ZENML_BUCKET) if "/prepared/" in name]
+    prepared = [name for name in bucket_names(team.s3, ZENML_BUCKET) if "/ieast/prepared/" in name]
     assert [Path(name).name for name in prepared] == ["index.json", "shard-00000.tar"]
 
 
