@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 
@@ -120,27 +121,32 @@ def mlflow_server(database: str, environment: dict[str, str], port: int | None =
 def servers() -> Iterator[Servers]:
     """All of them, with a bucket for each of MLflow, ZenML and DVC."""
     with s3() as endpoint, postgres() as database:
-        environment = {
-            "AWS_ACCESS_KEY_ID": "team",
-            "AWS_SECRET_ACCESS_KEY": PASSWORD,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": endpoint,
-        }
-        client = boto3.client(
-            "s3", endpoint_url=endpoint, aws_access_key_id="team", aws_secret_access_key=PASSWORD, region_name="us-east-1"
-        )
+        environment = s3_environment(endpoint)
         for bucket in (MLFLOW_BUCKET, ZENML_BUCKET, DVC_BUCKET):
-            client.create_bucket(Bucket=bucket)
+            s3_client(endpoint).create_bucket(Bucket=bucket)
         with mlflow_server(database, environment) as address:
             yield Servers(address, endpoint, database, environment)
 
 
-def bucket_names(endpoint: str, bucket: str) -> list[str]:
-    """Keys of all that is in a bucket."""
-    client = boto3.client(
+def s3_environment(endpoint: str) -> dict[str, str]:
+    """Variables by which every client finds S3 and signs in."""
+    return {
+        "AWS_ACCESS_KEY_ID": "team",
+        "AWS_SECRET_ACCESS_KEY": PASSWORD,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": endpoint,
+    }
+
+
+def s3_client(endpoint: str) -> Any:
+    return boto3.client(
         "s3", endpoint_url=endpoint, aws_access_key_id="team", aws_secret_access_key=PASSWORD, region_name="us-east-1"
     )
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+
+
+def bucket_names(endpoint: str, bucket: str) -> list[str]:
+    """Keys of all that is in a bucket."""
+    pages = s3_client(endpoint).get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
 
