@@ -26,6 +26,8 @@ def answering(status, code=""):
     """A server that answers every request in the same way; its address."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # of clients that wait for `100 Continue`
+
         def answer(self):
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             body = f"<Error><Code>{code}</Code><Message>so it is</Message></Error>".encode()
@@ -101,8 +103,8 @@ def test_an_s3_that_is_away(monkeypatch):
     with pytest.raises(ConfigError) as caught:
         check_artifact_store(store_at(endpoint, monkeypatch))
     assert str(caught.value) == (
-        f"the S3 endpoint {endpoint} of the artifact store s3://team-zenml/ieast does not answer ([Errno 111] Connection refused): "
-        "start it, or correct the address"
+        f"the S3 endpoint {endpoint} of the artifact store s3://team-zenml/ieast does not answer ([Errno 111] Connection "
+        "refused): start it, or correct the address"
     )
 
 
