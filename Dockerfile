@@ -15,7 +15,7 @@ RUN /opt/ieast/bin/pip install --no-cache-dir --no-deps --force-reinstall .
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --create-home ieast
 COPY --from=build /opt/ieast /opt/ieast
-WORKDIR /home/ieast
+WORKDIR /srv/ieast
 COPY configs configs
 ENV PATH=/opt/ieast/bin:$PATH PYTHONUNBUFFERED=1
 USER 10001

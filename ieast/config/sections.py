@@ -218,7 +218,9 @@ class TrainingConfig(Settings):
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
     strategy: str = "auto"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "32-true", description="`auto` is bf16-mixed where the GPU or CPU has it, and else 32-true"
+    )
     channels_last: bool = True
     compile: bool | Literal["reduce-overhead", "max-autotune"] = Field(
         False,
