@@ -21,7 +21,7 @@ from ieast.io.images import encode_png
 from ieast.registry.lookup import CHALLENGER, CHAMPION
 from ieast.registry.pyfunc import SIGNATURE
 from ieast.registry.scores import scores_of_run
-from ieast.registry.store import explained, redacted
+from ieast.registry.store import explained, set_experiment, redacted
 
 FOLDERS = "registered folders"
 """The experiment that models are logged to which no pipeline's run made."""
@@ -136,7 +136,7 @@ def register_folder(folder: Path, name: str) -> str:
         tags["adapted_to"] = ", ".join(adaptation["artworks"])[:MOST_OF_A_TAG]
     with explained(f"registering the model in {folder}"):
         if mlflow.active_run() is None:
-            mlflow.set_experiment(FOLDERS)
+            set_experiment(FOLDERS)
         with mlflow.start_run(run_name=folder.resolve().name, nested=True):
             mlflow.set_tags(tags)
             return register(folder, name, tags)

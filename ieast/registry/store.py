@@ -16,6 +16,9 @@ from ieast.io.files import atomic_write
 STORE = "mlflow_store.txt"
 """In a work folder: where the last pipeline run there keeps its models."""
 
+_SQLITE = re.compile(r"sqlite:///([^?]+)")
+_ARTIFACTS = "mlflow_artifacts"  # ZenML's name for it
+
 _ADVICE = "Set MLFLOW_TRACKING_URI to the store that holds the models; after a pipeline run, `ieast last-run` names it"
 
 
@@ -36,7 +39,7 @@ def connect(work_folder: Path) -> str:
     if not mlflow.is_tracking_uri_set() and noted.is_file():
         mlflow.set_tracking_uri(noted.read_text().strip())
     uri = mlflow.get_registry_uri()
-    file = re.match(r"sqlite:///([^?]+)", uri)
+    file = _SQLITE.match(uri)
     if file and not _is_sqlite(Path(file[1])):
         missing = "is not an SQLite database" if Path(file[1]).exists() else "does not exist"
         raise RegistryError(f"there is no MLflow store {uri}: the file {missing}. {_ADVICE}")
@@ -51,6 +54,17 @@ def note_store(work_folder: Path) -> None:
         return
     with atomic_write(path) as temporary:
         temporary.write_text(uri + "\n")
+
+
+def set_experiment(name: str) -> None:
+    """Make `name` the experiment of the runs to come. Over a database its artifacts lie beside that, as those of pipelines do.
+
+    MLflow itself would put them where the command happens to be given.
+    """
+    file = _SQLITE.match(mlflow.get_tracking_uri())
+    if file and mlflow.get_experiment_by_name(name) is None:
+        mlflow.create_experiment(name, (Path(file[1]).resolve().parent / _ARTIFACTS).as_uri())
+    mlflow.set_experiment(name)
 
 
 def _is_sqlite(path: Path) -> bool:
