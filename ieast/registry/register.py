@@ -21,7 +21,7 @@ from ieast.io.images import encode_png
 from ieast.registry.lookup import CHALLENGER, CHAMPION
 from ieast.registry.pyfunc import SIGNATURE
 from ieast.registry.scores import scores_of_run
-from ieast.registry.store import explained, set_experiment, redacted
+from ieast.registry.store import explained, redacted, set_experiment
 
 FOLDERS = "registered folders"
 """The experiment that models are logged to which no pipeline's run made."""
