@@ -361,8 +361,8 @@ def test_the_first_page_leads_to_everything(browser, project, ui, by_name):
 def test_the_dashboard_begins_without_a_survey(project, said):
     code = (
         "from pipelines.ui import skip_survey; skip_survey(); skip_survey()\n"
-        "from zenml.client import Client; user = Client().active_user\n"
-        "from zenml.constants import FINISHED_ONBOARDING_SURVEY_KEY as DONE; print(user.email_opted_in, user.user_metadata[DONE])"
+        "from zenml.client import Client; client = Client(); user = client.get_user(client.active_user.id)\n"
+        "print(user.email_opted_in, user.user_metadata['finished_onboarding_survey'])"
     )
     assert project.run(sys.executable, "-c", code).stdout.splitlines()[-1] == "False True"
 
