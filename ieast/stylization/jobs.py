@@ -12,6 +12,7 @@ from ieast.io.video import stylize_clip
 from ieast.stylization.engine import Engine, Session
 from ieast.stylization.inputs import read_style
 from ieast.stylization.loading import EngineSource
+from ieast.stylization.steady import Steady
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Painter:
         culprit = None
         try:
             if job.clip is not None:
-                stylize_clip(job.content, job.target, session.stylize, identity=job.clip)
+                steady = Steady(session.stylize) if self.options.steady else None
+                stylize_clip(job.content, job.target, steady or session.stylize, identity=job.clip, memory=steady)
             else:
                 write_image(session.stylize(read_image(job.content, behind=self.behind)), job.target)
         except OutputError as failure:
