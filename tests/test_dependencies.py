@@ -25,6 +25,8 @@ ROOMS = {
     "ieast.onnx.export": "onnx",
     "ieast.stylization.session": "torch",
     "ieast.stylization.batch": "pipelines",
+    "ieast.stylization.motion": "steady",
+    "ieast.stylization.steady": "steady",
     "ieast.stylization.gallery": "torch",
     "ieast.stylization.ray_jobs": "ray",
     "ieast.stylization.texture": "torch",
@@ -160,6 +162,6 @@ def test_a_command_that_needs_more_says_which_extras_there_are(folder):
     assert answer.returncode == 2
     assert re.fullmatch(
         r"ieast: this command needs \w+, which is not installed: pip install .*\[EXTRA\]'.*, where EXTRA is one of gallery, "
-        r"heif, onnx, pipelines, ray, serve, study, torch, train, webcam\n",
+        r"heif, onnx, pipelines, ray, serve, steady, study, torch, train, webcam\n",
         answer.stderr,
     )

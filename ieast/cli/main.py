@@ -106,8 +106,8 @@ def stylize(
     from ieast.io.images import check_writable_image_path
     from ieast.io.listing import some
     from ieast.stylization.files import STANDARD, is_video, stylize_folder, stylize_picture, stylize_video
+    from ieast.stylization.in_order import require_opencv
     from ieast.stylization.loading import EngineSource
-    from ieast.stylization.steady import require_opencv
 
     masks = tuple(mask or ())
     options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision, steady)

@@ -53,8 +53,8 @@ def webcam(
     from ieast.io.camera import Camera
     from ieast.io.video.recording import check_recordable, record
     from ieast.io.window import Window
+    from ieast.stylization.in_order import in_order
     from ieast.stylization.inputs import read_style
-    from ieast.stylization.steady import Steady
 
     options = StylizeOptions(alpha, style_size=style_size, preserve_colour=preserve_colour, precision=precision)
     options.check(len(style))
@@ -67,7 +67,7 @@ def webcam(
     with Camera(camera) as opened, closing(Window("ieast webcam")) if output is None else nullcontext() as window:
         loaded, method = EngineSource(model_folder(model), engine, device).load()
         session = loaded.open([read_style(path, style_size) for path in style], options, encode=True)
-        stylize = Steady(session.stylize) if steady else session.stylize
+        stylize, _ = in_order(session.stylize, steady)
         stylized = islice(_stylized(opened, stylize, size), frames)
         started = monotonic()
         if window is not None:

@@ -22,9 +22,9 @@ from ieast.io.images import check_writable_image_path, explained, read_image
 from ieast.io.listing import find_pictures, list_frames
 from ieast.io.progress import progress_bar
 from ieast.stylization.files import is_video
+from ieast.stylization.in_order import require_opencv
 from ieast.stylization.jobs import Job, Outcome, carry_out
 from ieast.stylization.loading import EngineSource
-from ieast.stylization.steady import require_opencv
 
 MANIFEST, SHEET, STORE = "manifest.csv", "contact_sheet.jpg", "store"
 _SHOWN = 8

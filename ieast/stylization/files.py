@@ -31,10 +31,10 @@ from ieast.io.progress import progress_bar
 from ieast.io.transparency import check_keeps_alpha
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.stylization.engine import Engine
+from ieast.stylization.in_order import in_order
 from ieast.stylization.inputs import check_mask, read_style
 from ieast.stylization.jobs import Job, about, carry_out
 from ieast.stylization.loading import EngineSource
-from ieast.stylization.steady import Steady
 
 SETTINGS = "stylization.json"
 """In a folder of results: what they were made with."""
@@ -225,8 +225,8 @@ def stylize_video(
         return session.stylize(frame)
 
     identity = _identity(engine, (*styles, *masks), options)
-    steady = Steady(stylize) if options.steady else None
-    return stylize_clip(source, output, steady or stylize, identity=identity, frame_rate=frame_rate, memory=steady)
+    stylize_next, memory = in_order(stylize, options.steady)
+    return stylize_clip(source, output, stylize_next, identity=identity, frame_rate=frame_rate, memory=memory)
 
 
 def is_video(path: Path) -> bool:

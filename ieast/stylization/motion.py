@@ -1,15 +1,18 @@
 """Where things are in another frame: dense optical flow, pulling pictures along it, and where it can be trusted."""
 
+from typing import TypeVar, cast
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Grey = NDArray[np.uint8]
 """(H, W)."""
-Picture = NDArray[np.uint8] | NDArray[np.float32]
-"""(H, W, C)."""
 Flow = NDArray[np.float32]
 """(H, W, 2): steps to the right and down, in pixels."""
+
+Picture = TypeVar("Picture", NDArray[np.uint8], NDArray[np.float32])
+"""(H, W, C)."""
 
 _LEAST_SIDE = 32
 """Pixels; OpenCV's DIS reads beyond thinner pictures, and the process dies."""
@@ -22,7 +25,7 @@ def optical_flow(a: Grey, b: Grey, start: Flow | None = None, *, fast: bool = Fa
         a: A grey picture of any size.
         b: Of the same size.
         start: A flow that is probably near, from which motion is followed that is too long to be seen at once.
-        fast: The preset `fast`, an eighth of the time of `medium`, for pictures that differ little.
+        fast: The preset `fast` with denser patches, a quarter of the time of `medium`: as good for frames that differ little.
     """
     height, width = a.shape
     below, beyond = max(0, _LEAST_SIDE - height), max(0, _LEAST_SIDE - width)
@@ -30,8 +33,10 @@ def optical_flow(a: Grey, b: Grey, start: Flow | None = None, *, fast: bool = Fa
         a, b = (np.pad(grey, ((0, below), (0, beyond)), mode="edge") for grey in (a, b))
         start = None if start is None else np.pad(start, ((0, below), (0, beyond), (0, 0)), mode="edge")
     preset = cv2.DISOPTICAL_FLOW_PRESET_FAST if fast else cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+    method = cv2.DISOpticalFlow.create(preset)
+    method.setPatchStride(3)
     # OpenCV writes the flow into what it starts from.
-    flow = cv2.DISOpticalFlow.create(preset).calc(a, b, np.zeros((*a.shape, 2), np.float32) if start is None else start.copy())
+    flow = method.calc(a, b, np.zeros((*a.shape, 2), np.float32) if start is None else start.copy())
     return np.ascontiguousarray(flow[:height, :width], np.float32)
 
 
@@ -54,8 +59,9 @@ def pull(picture: Picture, flow: Flow, positions: Flow, interpolation: int = cv2
         positions: `grid` of that size.
         interpolation: As `cv2.remap` takes it.
     """
-    pulled: Picture = cv2.remap(picture, positions + flow, None, interpolation, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    return pulled
+    where = positions + flow
+    pulled = cv2.remap(picture, where, None, interpolation, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return cast(Picture, pulled)
 
 
 def trusted(
@@ -79,10 +85,9 @@ def trusted(
     """
     height, width = forward.shape[:2]
     back = pull(backward, forward, positions)
-    length = np.square(forward).sum(axis=-1) + np.square(back).sum(axis=-1)
-    returns = np.square(forward + back).sum(axis=-1) <= 0.01 * length + 0.5
+    returns = _squared(forward + back) <= 0.01 * (_squared(forward) + _squared(back)) + 0.5
     differs = cv2.absdiff(cv2.blur(first, (3, 3)), cv2.blur(pull(second, forward, positions), (3, 3)))
-    alike = cv2.blur(differs.max(axis=-1), (3, 3)) < _ALIKE
+    alike = cv2.blur(np.maximum.reduce(cv2.split(differs)), (3, 3)) < _ALIKE
     right, down = np.moveaxis(positions + forward, -1, 0)
     # A cubic looks at two pixels on either side.
     inside = (right >= 1) & (right <= width - 2) & (down >= 1) & (down <= height - 2)
@@ -92,6 +97,10 @@ def trusted(
     trust = cv2.dilate(trust, _SQUARE, borderType=cv2.BORDER_REPLICATE)
     soft = cv2.GaussianBlur(trust.astype(np.float32), (0, 0), _SOFT)
     return np.clip(2 * soft - 1, 0, 1)
+
+
+def _squared(flow: Flow) -> NDArray[np.float32]:
+    return flow[..., 0] ** 2 + flow[..., 1] ** 2
 
 
 _ALIKE = 15

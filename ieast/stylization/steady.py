@@ -11,15 +11,14 @@ When little of the key frame is left, or it is old, the picture of the present f
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ieast.errors import ConfigError
-from ieast.installation import install_with
+from ieast.stylization.motion import grey_of, grid, optical_flow, pull, trusted
 
 _KEY_SHARE = 0.7
 """Of the picture; with less of the key frame left, the next one is taken."""
@@ -30,16 +29,12 @@ _CUT = 0.1
 0.01 between frames of two of them (docs/video.md)."""
 _STRONGEST = 2.0
 """Most that detail which sampling has lost is amplified."""
-
-
-def require_opencv() -> None:
-    """Raise unless frames can be steadied.
-
-    Raises:
-        ConfigError: OpenCV is not installed.
-    """
-    if find_spec("cv2") is None:
-        raise ConfigError(f"steady clips need OpenCV: {install_with('steady')}")
+_COARSE = 4
+"""Pixels a cell, of what is coarse."""
+_TONE_SIGMA = 6.0
+"""Cells; the deviation of the blur that tells tone from strokes."""
+_TONE_RATE = 0.15
+"""A frame; how fast the tone of what is carried over follows the model's."""
 
 
 @dataclass
@@ -60,16 +55,13 @@ class Steady:
 
         Args:
             stylize: Maps an RGB picture to one of the same size.
-
-        Raises:
-            ConfigError: OpenCV is not installed.
         """
-        require_opencv()
         self._stylize = stylize
         self._before: _Shown | None = None
         self._key: _Shown | None = None
         self._to_key = self._from_key = np.zeros((0, 0, 2), np.float32)
         self._age = 0
+        self._tone = np.zeros((0, 0, 3), np.float32)
         self._positions = self._to_key
 
     def __call__(self, frame: Image.Image) -> Image.Image:
@@ -97,25 +89,24 @@ class Steady:
             "to_key": self._to_key,
             "from_key": self._from_key,
             "age": np.asarray(self._age),
+            "tone": self._tone,
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from what `state` gave."""
-        from ieast.stylization.motion import grid
-
         if not state:
             self._before = self._key = None
             return
         self._before = _Shown(state["before_original"], state["before_picture"])
         self._key = _Shown(state["key_original"], state["key_picture"])
         self._to_key, self._from_key, self._age = state["to_key"], state["from_key"], int(state["age"])
+        self._tone = state["tone"]
         self._positions = grid(*self._to_key.shape[:2])
 
     def _restart(self, original: NDArray[np.uint8], fresh: NDArray[np.float32]) -> NDArray[np.float32]:
-        from ieast.stylization.motion import grid
-
         self._positions = grid(*original.shape[:2])
         self._before = _Shown(original, fresh)
+        self._tone = np.zeros((*(-(-side // _COARSE) for side in fresh.shape[:2]), 3), np.float32)
         self._take_as_key(self._before)
         return fresh
 
@@ -124,10 +115,6 @@ class Steady:
         self._to_key = self._from_key = np.zeros((*shown.original.shape[:2], 2), np.float32)
 
     def _continue(self, original: NDArray[np.uint8], fresh: NDArray[np.float32], before: _Shown) -> NDArray[np.float32]:
-        import cv2
-
-        from ieast.stylization.motion import grey_of, optical_flow, pull, trusted
-
         assert self._key is not None
         positions = self._positions
         grey, grey_before, grey_key = (grey_of(picture) for picture in (original, before.original, self._key.original))
@@ -136,7 +123,8 @@ class Steady:
         trust = trusted(to_before, from_before, original, before.original, positions)
         if trust.mean() < _CUT:
             return self._restart(original, fresh)
-        picture = fresh + trust[..., None] * (pull(before.picture, to_before, positions, cv2.INTER_LANCZOS4) - fresh)
+        carried = trust[..., None] * pull(before.picture, to_before, positions, cv2.INTER_LANCZOS4)
+        share = trust
         # The way to the key frame is the one to the frame before, and on from there: near enough for DIS to find the rest.
         to_key, from_key = (
             to_before + pull(self._to_key, to_before, positions),
@@ -145,29 +133,67 @@ class Steady:
         self._to_key = optical_flow(grey, grey_key, to_key)
         self._from_key = optical_flow(grey_key, grey, from_key)
         trust = trusted(self._to_key, self._from_key, original, self._key.original, positions)
-        picture += trust[..., None] * (pull(self._key.picture, self._to_key, positions, cv2.INTER_CUBIC) - picture)
-        picture = _with_detail_of(fresh, picture).clip(0, 255)
+        carried += trust[..., None] * (pull(self._key.picture, self._to_key, positions, cv2.INTER_CUBIC) - carried)
+        share = trust + (1 - trust) * share
+        picture = carried + (1 - share[..., None]) * (fresh - self._follow_tone(fresh, carried, share, to_before))
+        picture = _with_detail_of(fresh, picture)
         self._before = _Shown(original, picture)
         self._age += 1
         if self._age >= _KEY_AGE or trust.mean() < _KEY_SHARE:
             self._take_as_key(self._before)
-        return picture
+        height, width = original.shape[:2]
+        return (picture + _resized(self._tone, (width, height))).clip(0, 255)
+
+    def _follow_tone(
+        self,
+        fresh: NDArray[np.float32],
+        carried: NDArray[np.float32],
+        share: NDArray[np.float32],
+        to_before: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Let the tone follow the model's; returns what is to be taken off `fresh` for it to fit to what is carried over.
+
+        The tone is what is added to all that is shown: it approaches how much `fresh` differs from what is carried over, where
+        that is, without what is fine. So neither old parts of the picture keep the tone that they were painted in, nor do
+        new ones show a seam beside them.
+
+        Args:
+            fresh: The model's picture (H, W, 3).
+            carried: What is carried over, times `share`.
+            share: (H, W) in [0, 1].
+            to_before: Flow to the frame before.
+        """
+        height, width = self._tone.shape[:2]
+        tone = pull(self._tone, _resized(to_before, (width, height)) / np.float32(_COARSE), grid(height, width))
+        difference = _resized(share[..., None] * fresh - carried, (width, height))
+        weight = _blurred(_resized(share, (width, height)))[..., None]
+        apart = _blurred(difference) / (weight + np.float32(1e-3))
+        self._tone = np.asarray(tone + _TONE_RATE * weight * (apart - tone), np.float32)
+        taken_off = apart * weight + self._tone * (1 - weight)
+        return _resized(taken_off, (fresh.shape[1], fresh.shape[0]))
+
+
+def _blurred(cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(cells, (0, 0), _TONE_SIGMA), np.float32)
+
+
+def _resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """`values` (H, W, ...) in another size, which is given as width and height: means where that is smaller, else linear."""
+    smaller = size[0] < values.shape[1]
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR), np.float32)
 
 
 def _with_detail_of(fresh: NDArray[np.float32], picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """`picture` with its finest detail as strong, within some 36 pixels, as that of `fresh`: sampling has weakened it."""
-    import cv2
-
     height, width = picture.shape[:2]
-    cells = (-(-width // 4), -(-height // 4))
+    cells = (-(-width // _COARSE), -(-height // _COARSE))
 
     def fine(of: NDArray[np.float32]) -> NDArray[np.float32]:
         return of - cv2.GaussianBlur(of, (0, 0), 1)
 
     def power(detail: NDArray[np.float32]) -> NDArray[np.float32]:
-        squares = np.square(detail).sum(axis=-1)
-        return cv2.blur(cv2.resize(squares, cells, interpolation=cv2.INTER_AREA), (9, 9)) + 1
+        return np.asarray(cv2.blur(_resized(np.square(detail), cells).sum(axis=-1), (9, 9)), np.float32) + 1
 
     detail = fine(picture)
     factors = np.sqrt(power(fine(fresh)) / power(detail)).clip(1 / _STRONGEST, _STRONGEST)
-    return picture + (cv2.resize(factors, (width, height))[..., None] - 1) * detail
+    return picture + (_resized(factors, (width, height))[..., None] - 1) * detail
