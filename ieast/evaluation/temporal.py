@@ -78,7 +78,7 @@ def score_clip(
     """Measure `clip`, stylized and as it is. Frames are read one at a time; as many as the longest interval are held.
 
     Args:
-        stylizer: The model; frames are stylized independently, as in the paper's Table 2, unless `config` asks for steady clips.
+        stylizer: The model; frames are stylized independently, as in the paper's Table 2, or steadily if `config` says so.
         distance: Between two frames.
         clip: Folder of frames, or a video file.
         style: (3, H, W) in [0, 1].
