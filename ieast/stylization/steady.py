@@ -31,7 +31,7 @@ _STRONGEST = 2.0
 """Most that detail which sampling has lost is amplified."""
 _COARSE = 4
 """Pixels a cell, of what is coarse."""
-_TONE_SIGMA = 6.0
+_TONE_SIGMA = 3.0
 """Cells; the deviation of the blur that tells tone from strokes."""
 _TONE_RATE = 0.15
 """A frame; how fast the tone of what is carried over follows the model's."""
