@@ -267,6 +267,9 @@ class EvaluationConfig(Settings):
     warping_intervals: tuple[PositiveInt, ...] = Field(
         (1, 10), description="frames between those whose warping error is scored"
     )
+    steady: bool = Field(
+        False, description="whether clips are stylized as by `ieast stylize --steady`, in the place of each frame by itself"
+    )
     artfid_weights: str | None = Field(
         None, description="file of ArtFID's network (art_inception.pth); none: ArtFID is not scored"
     )
