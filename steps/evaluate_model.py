@@ -15,6 +15,7 @@ from ieast.evaluation.evaluate import evaluate
 from ieast.experiment import ExperimentConfig
 from ieast.registry.register import log_model
 from steps.support.dvc_source import dataset_of
+from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_evaluation, log_pictures
 
 Scores = Annotated[dict[str, float], "scores"]
@@ -29,6 +30,7 @@ def evaluate_model(
 
     `changes` of the data since the champion's stand in the report.
     """
+    prepared = prepared_at_hand(prepared, config.work_folder)
     stylizer, card = load_model(model)
     evaluation = evaluate(stylizer, prepared, config.evaluation)
     logged = log_model(model, label=card.method)
