@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from ieast.errors import RegistryError
-from ieast.io.files import atomic_write
+from ieast.io.files import atomic_write, turn
 
 STORE = "mlflow_store.txt"
 """In a work folder: where the last pipeline run there keeps its models."""
@@ -65,6 +65,20 @@ def set_experiment(name: str) -> None:
     if file and mlflow.get_experiment_by_name(name) is None:
         mlflow.create_experiment(name, (Path(file[1]).resolve().parent / _ARTIFACTS).as_uri())
     mlflow.set_experiment(name)
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Wait until no other process is in this block with the same registry, if that is an SQLite database.
+
+    Aliases and what is recorded beside them are several writes, for which MLflow has no transaction.
+    """
+    file = _SQLITE.match(mlflow.get_registry_uri())
+    if file and (folder := Path(file[1]).resolve().parent).is_dir():
+        with turn(folder):
+            yield
+    else:
+        yield
 
 
 def _is_sqlite(path: Path) -> bool:
