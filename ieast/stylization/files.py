@@ -366,7 +366,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
             "contents": dict(settings["contents"]),
             "styles": dict(settings["styles"]),
         }
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ConfigError(
             f"{path}: cannot be read ({error}), so that nothing is known of the results beside it. Give another folder, or "
             "remove that one"
