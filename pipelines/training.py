@@ -13,6 +13,7 @@ from steps.load_data import load_data
 from steps.prepare_images import prepare_images
 from steps.promote_model import promote_model
 from steps.register_model import register_model
+from steps.support.dead_runs import sign_run
 from steps.train_model import train_model
 
 
@@ -27,6 +28,7 @@ def training_pipeline(config: dict[str, Any]) -> None:
         ConfigRefusedError: An unknown key or an unusable value, or a file or revision that is not there, before anything runs.
     """
     quieten()
+    sign_run()
     with refused_plainly():
         settings = ExperimentConfig.parse(config, "parameters.config")
         check_data(settings.data, settings.work_folder)

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from ieast.errors import RegistryError
-from ieast.io.files import atomic_write
+from ieast.io.files import atomic_write, turn
 
 STORE = "mlflow_store.txt"
 """In a work folder: where the last pipeline run there keeps its models."""
@@ -83,6 +83,20 @@ def _refuse_silence(uri: str) -> None:
     except OSError as error:
         where = redacted(uri)
         raise RegistryError(f"reaching the database failed in MLflow at {where}: {error}. {_ADVICE}") from None
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Wait until no other process is in this block with the same registry, if that is an SQLite database.
+
+    Aliases and what is recorded beside them are several writes, for which MLflow has no transaction.
+    """
+    file = _SQLITE.match(mlflow.get_registry_uri())
+    if file and (folder := Path(file[1]).resolve().parent).is_dir():
+        with turn(folder):
+            yield
+    else:
+        yield
 
 
 def _is_sqlite(path: Path) -> bool:

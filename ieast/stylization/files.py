@@ -15,7 +15,7 @@ from PIL import Image
 
 from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, ImageError, OutputError
-from ieast.io.files import atomic_write, place_for, sha256
+from ieast.io.files import atomic_write, place_for, sha256, turn
 from ieast.io.images import (
     Behind,
     check_writable_image_path,
@@ -163,7 +163,9 @@ def stylize_folder(
     content_names, style_names = (
         {path: name for path, name in names.items() if path not in failed} for names in (content_names, style_names)
     )
-    _keep_settings(engine, options, suffix, keep_alpha, content_digests, style_digests, output)
+    place_for(output)
+    with turn(output):  # of two that start at once, the second sees what the first notes
+        _keep_settings(engine, options, suffix, keep_alpha, content_digests, style_digests, output)
     jobs, kept, unusable = [], 0, 0
     for style, style_name in style_names.items():
         targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
@@ -367,7 +369,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
             "contents": dict(settings["contents"]),
             "styles": dict(settings["styles"]),
         }
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ConfigError(
             f"{path}: cannot be read ({error}), so that nothing is known of the results beside it. Give another folder, or "
             "remove that one"

@@ -236,6 +236,20 @@ Progress.on_train_batch_end = dies
 cli(["pipeline", "run", "pipelines.training.training_pipeline", "-c", "config.yaml"])
 """
 
+KILLED_BEFORE_ITS_FIRST_STEP = """
+import os, signal
+from zenml.cli.cli import cli
+from zenml.orchestrators.step_launcher import StepLauncher
+
+StepLauncher.launch = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+cli(["pipeline", "run", "pipelines.training.training_pipeline", "-c", "config.yaml"])
+"""
+
+
+def zenml_status(project, name):
+    code = f"from zenml.client import Client; print(Client().list_pipeline_runs(name='startswith:{name}-').items[0].status)"
+    return project.run(sys.executable, "-c", code).stdout.splitlines()[-1]
+
 
 def test_a_killed_run_is_closed_and_the_next_holds_its_curves_from_the_start(project, first):
     changes = {"training": {"seed": 7, "picture_every": 1}}
@@ -244,6 +258,9 @@ def test_a_killed_run_is_closed_and_the_next_holds_its_curves_from_the_start(pro
     dead = run_named(first, "killed")
     assert dead.info.status == "RUNNING"
     assert [m.step for m in first.get_metric_history(dead.info.run_id, "train/total")] == [3, 4, 5]
+    project.write("unbegun", **changes)
+    assert project.run(sys.executable, "-c", KILLED_BEFORE_ITS_FIRST_STEP, check=False).returncode == -9
+    assert zenml_status(project, "unbegun") in ("initializing", "running")
     project.train("after", **changes)
     dead, run = run_named(first, "killed"), run_named(first, "after")
     assert (dead.info.status, dead.data.tags["continued_by"]) == ("KILLED", run.info.run_id)
@@ -257,6 +274,5 @@ def test_a_killed_run_is_closed_and_the_next_holds_its_curves_from_the_start(pro
     paths = [artifact.path for artifact in first.list_artifacts(run.info.run_id, "images")]
     shown = (re.search(r"stylizations\Wstep\W(\d+)", path) for path in paths)
     assert {int(match[1]) for match in shown if match} == {0, 1, 2, 3, 4, 5}
-    code = "from zenml.client import Client; print(Client().list_pipeline_runs(name='startswith:killed-').items[0].status)"
-    assert project.run(sys.executable, "-c", code).stdout.splitlines()[-1] == "failed"
+    assert [zenml_status(project, name) for name in ("killed", "unbegun", "after")] == ["failed", "failed", "completed"]
     assert not (project.folder / ".work" / "runs" / f"{dead.info.run_id}.json").exists()
