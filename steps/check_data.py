@@ -7,7 +7,7 @@ import pandas as pd
 from zenml import log_metadata, step
 
 from ieast.data.prepare import PreparedDataset
-from ieast.data.profile import profile_dataset
+from ieast.data.profile import CHANGES, profile_dataset
 from ieast.experiment import ExperimentConfig
 from ieast.models.encoder_weights import build_encoder
 from ieast.registry.data_check import PROFILE, compare_with_champion, refuse_shift
@@ -23,7 +23,7 @@ def check_data(prepared: PreparedDataset, config: ExperimentConfig) -> Annotated
     mlflow.log_text(profile.to_csv(index=False), PROFILE)
     changes = compare_with_champion(config.registry.name, profile)
     if changes is None:
-        return pd.DataFrame()
+        return pd.DataFrame(columns=CHANGES)
     log_shown_table(changes, "data_changes.json")
     log_metadata(metadata={"largest_shift": float(changes["shift"].abs().max())}, infer_artifact=True)
     if config.data.max_shift is not None:

@@ -20,6 +20,8 @@ LOOKED_AT = 200
 SIZE = 256
 """Pixels of the smallest side at which they are looked at."""
 COUNT = "pictures"
+CHANGES = ["side", "fact", "before", "now", "shift"]
+"""Columns of what has changed."""
 
 
 @torch.inference_mode()
@@ -61,7 +63,7 @@ def compare_profiles(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     both["shift"] = (both["mean_now"] - both["mean_before"]) / spread
     moved = both["shift"].isna() & (both["fact"] != COUNT) & (both["mean_now"] != both["mean_before"])
     both.loc[moved, "shift"] = np.inf  # pictures that were all alike in something, and are not as they were
-    return both.rename(columns={"mean_before": "before", "mean_now": "now"})[["side", "fact", "before", "now", "shift"]]
+    return both.rename(columns={"mean_before": "before", "mean_now": "now"})[CHANGES]
 
 
 def _facts(path: Path, encoder: Encoder) -> dict[str, float]:
