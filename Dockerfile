@@ -17,7 +17,7 @@ FROM python:3.11-slim-bookworm
 # ZenML runs the steps of pipelines in /app, wherever they are told to run.
 RUN useradd --uid 10001 --create-home ieast && install --directory --owner ieast /app
 COPY --from=build /opt/ieast /opt/ieast
-WORKDIR /home/ieast
+WORKDIR /srv/ieast
 COPY configs configs
 ENV PATH=/opt/ieast/bin:$PATH PYTHONUNBUFFERED=1
 USER 10001

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.benchmark import Timer
 
+from ieast.layers.precision import has_bf16
+
 SECONDS = 1.0
 """How long each measurement goes on."""
 _CPUINFO = Path("/proc/cpuinfo")
@@ -65,7 +67,6 @@ def measure(device: str = "cpu") -> Machine:
     With the threads and the TF32 setting that PyTorch has at that moment, so that they are those of what is compared.
     """
     large = torch.device(device).type == "cuda"
-    has_bf16 = torch.cuda.is_bf16_supported() if large else torch.ops.mkldnn._is_mkldnn_bf16_supported()
     # Far more than the last cache holds.
     source = torch.ones((1 << 30) // 4 if large else (1 << 28) // 4, device=device)
     target = torch.empty_like(source)
@@ -75,7 +76,7 @@ def measure(device: str = "cpu") -> Machine:
         device=device,
         threads=torch.get_num_threads(),
         fp32=_rate(device, torch.float32, large),
-        bf16=_rate(device, torch.bfloat16, large) if has_bf16 else None,
+        bf16=_rate(device, torch.bfloat16, large) if has_bf16(torch.device(device).type) else None,
         bandwidth=2 * source.nbytes / seconds / 1e9,
     )
 

@@ -20,6 +20,7 @@ from benchmarks.elsewhere import Elsewhere
 from benchmarks.machine import measure
 from benchmarks.rows import Row, take_turns
 from benchmarks.subjects import ReferenceModel, draw_pictures, draw_stylizer
+from ieast.layers.precision import has_bf16
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.stylizer.base import Stylizer
 from ieast.stylizer.memory import resident_bytes
@@ -69,7 +70,7 @@ def _rows_of(side: int, repetitions: int, theirs: Callable[[], np.ndarray]) -> l
     limits = {"fp32": (1.15, 1.3), "bf16": (1.8, 2.5), "frame": (1.7, 2.0), "compact": (8.0, 12.0)}
     if side > 512:
         limits = {"fp32": (1.4, 1.6), "bf16": (2.0, 3.0)}
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if not has_bf16("cpu"):
         del subjects["bf16"], limits["bf16"]
     results: dict[str, torch.Tensor] = {}
 

@@ -26,6 +26,7 @@ from benchmarks.machine import measure as measure_machine
 from benchmarks.rows import Row
 from benchmarks.subjects import ReferenceTraining, draw_batch, draw_stylizer, drive
 from ieast.experiment import ExperimentConfig
+from ieast.layers.precision import has_bf16
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.training.loop import make_trainer
 from ieast.training.module import StyleTransferModule
@@ -134,7 +135,7 @@ def rows(iterations: int = 4) -> list[Row]:
     rows_so_far = []
     for name, precision, least, aim in (("fp32", "32-true", 1.6, 1.9), ("bf16", "bf16-mixed", 2.5, 3.5)):
         what = f"training step, full VGG-19, CPU {name}, batch {BATCH}, crop {CROP}"
-        if precision == "bf16-mixed" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        if precision == "bf16-mixed" and not has_bf16("cpu"):
             rows_so_far.append(Row(what, None, least=least, aim=aim, note="this CPU has no bf16"))
             continue
         times = measure("vgg19", precision, iterations, accelerator="cpu")

@@ -164,7 +164,11 @@ def read_card(folder: Path | str) -> ModelCard:
         values = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         raise WeightsError(f"{folder} holds no model: there is no {CONFIG} in it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be read ({error.strerror}); check its permissions, or copy the model again"
+        ) from None
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and nesting without end
         raise WeightsError(f"{path} is damaged ({error}); copy the model again") from error
     if isinstance(values, dict) and isinstance(values.get("format"), int) and values["format"] > FORMAT:
         raise WeightsError(f"{path} is of format {values['format']}; this version reads up to {FORMAT}: update ieast")

@@ -12,6 +12,7 @@ from steps.conclude_ablation import conclude_ablation
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
 from steps.report_ablation import report_ablation
+from steps.support.dead_runs import sign_run
 from steps.train_variant import train_variant
 
 
@@ -30,6 +31,7 @@ def ablation_pipeline(config: dict[str, Any]) -> None:
         ConfigRefusedError: An unknown key or an unusable value, or a file or revision that is not there, before anything runs.
     """
     quieten()
+    sign_run()
     with refused_plainly():
         settings = AblationConfig.parse(config, "parameters.config")
         check_data(settings.experiment.data, settings.work_folder)

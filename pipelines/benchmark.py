@@ -13,6 +13,7 @@ from steps.conclude_benchmark import conclude_benchmark
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
 from steps.report_benchmark import report_benchmark
+from steps.support.dead_runs import sign_run
 
 
 # A method's error is an outcome and no failure of its step; what fails a step, such as Ctrl-C, is to stop the rest too.
@@ -30,6 +31,7 @@ def benchmark_pipeline(config: dict[str, Any]) -> None:
         ConfigRefusedError: An unknown key or an unusable value, or a file or revision that is not there, before anything runs.
     """
     quieten()
+    sign_run()
     with refused_plainly():
         settings = BenchmarkConfig.parse(config, "parameters.config")
         shared = settings.cell(settings.methods[0])

@@ -10,6 +10,7 @@ from pipelines.refusal import check_data, refused_plainly
 from steps.distill_encoder import distill_encoder
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
+from steps.support.dead_runs import sign_run
 
 
 @pipeline(name="distillation_pipeline")
@@ -23,6 +24,7 @@ def distillation_pipeline(config: dict[str, Any]) -> None:
         ConfigRefusedError: An unknown key or an unusable value, or a file or revision that is not there, before anything runs.
     """
     quieten()
+    sign_run()
     with refused_plainly():
         settings = DistillationConfig.parse(config, "parameters.config")
         check_data(settings.data, settings.work_folder)

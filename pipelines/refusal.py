@@ -34,7 +34,7 @@ def refused_plainly() -> Iterator[None]:
 
 
 def check_data(config: DataConfig, work_folder: str) -> None:
-    """See that there is such a version of the dataset, if steps run on this machine; others may have another.
+    """Raise unless there is such a version of the dataset, if steps run on this machine; others may have another.
 
     Raises:
         DataError: There is not.
@@ -44,7 +44,7 @@ def check_data(config: DataConfig, work_folder: str) -> None:
 
 
 def check_weights(config: ExperimentConfig) -> None:
-    """See that the files which training and scoring begin with are there, if steps run on this machine.
+    """Raise unless the files which training and scoring begin with are there, if steps run on this machine.
 
     Raises:
         WeightsError: Names the one that is missing.

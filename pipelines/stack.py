@@ -33,7 +33,7 @@ SERVER_SECONDS = 3.0
 
 
 def check_server() -> None:
-    """See that the ZenML server this configuration is logged in to listens; ZenML itself tries for most of a minute.
+    """Raise unless the ZenML server this configuration is logged in to listens; ZenML itself tries for most of a minute.
 
     Raises:
         ConfigError: It does not; says what starts it again, and what goes on without it.

@@ -10,6 +10,7 @@ from pipelines.quiet import quieten
 from pipelines.refusal import check_data, refused_plainly
 from steps.load_data import load_data
 from steps.stylize_contents import stylize_contents
+from steps.support.dead_runs import sign_run
 
 
 @pipeline(name="stylization_pipeline")
@@ -23,6 +24,7 @@ def stylization_pipeline(config: dict[str, Any]) -> None:
         ConfigRefusedError: An unknown key or an unusable value, or a file or revision that is not there, before anything runs.
     """
     quieten()
+    sign_run()
     with refused_plainly():
         settings = BatchConfig.parse(config, "parameters.config")
         check_batch(settings)

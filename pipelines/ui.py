@@ -21,7 +21,7 @@ from zenml.constants import FINISHED_ONBOARDING_SURVEY_KEY
 
 from ieast.errors import IeastError
 from ieast.registry.addresses import ui_address
-from pipelines.landing import landing_page, serve_landing
+from ieast.registry.landing import landing_page, serve_landing
 from pipelines.stack import check_server, tracking_uri
 
 HOST = "127.0.0.1"

@@ -10,7 +10,7 @@ from zenml import log_metadata, step
 from ieast.data.prepare import PreparedDataset
 from ieast.experiment import ExperimentConfig
 from ieast.registry.champions import settle
-from ieast.registry.gate import compare
+from ieast.registry.gate import compare, waiting
 from ieast.registry.promotion import Decision
 from ieast.training.folders import retire, training_folder
 from steps.support.handover import prepared_at_hand
@@ -29,7 +29,10 @@ def promote_model(
     """Score candidate and champion on the same pictures, and move the alias if every threshold holds."""
     prepared = prepared_at_hand(prepared, config.work_folder)
     run = active_run().info.run_id
-    verdict = settle(compare(config.registry.name, version, model, prepared, config, run, own_scores=scores))
+    verdict = compare(config.registry.name, version, model, prepared, config, run, own_scores=scores)
+    if config.promotion.ask and verdict.decision.promote:
+        verdict = waiting(verdict)
+    verdict = settle(verdict)
     log_shown_table(verdict.table(), "gate.json")
     mlflow.log_text(verdict.table().to_csv(index=False), "gate.csv")
     mlflow.set_tag("gate", verdict.outcome)

@@ -9,7 +9,9 @@ from ieast.checkpoint import read_card
 from ieast.data.versions import DataRef
 from ieast.experiment import ExperimentConfig
 from ieast.metrics import INPUTS
+from ieast.registry.champions import supersede
 from ieast.registry.register import register_logged
+from steps.support.dead_runs import predecessors
 from steps.support.notes import link_version, linked_version
 from steps.support.tracking import active_run, mirror_stage
 
@@ -24,6 +26,7 @@ def register_model(model: Path, scores: dict[str, float], data: DataRef, config:
     name = config.registry.name
     run = active_run()
     number = register_logged(run.data.tags["model_uri"], name, origin | {f"score.{k}": f"{v:.6g}" for k, v in scores.items()})
+    supersede(name, predecessors(run), number)
     own = {metric: value for metric, value in scores.items() if not metric.endswith(INPUTS)}
     link_version(run, name, number, own)
     mirror_stage("staging")

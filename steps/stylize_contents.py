@@ -19,6 +19,7 @@ from ieast.registry.lookup import look_up
 from ieast.registry.register import fetch_model
 from ieast.stylization.batch import MANIFEST, SHEET, stylize_batch
 from ieast.stylization.loading import EngineSource
+from steps.support.dead_runs import close_dead_runs
 from steps.support.handover import data_at_hand
 from steps.support.summary import keep_summary
 from steps.support.tracking import active_run, log_document
@@ -34,6 +35,8 @@ def stylize_contents(
     data: DataRef | None, config: BatchConfig
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[pd.DataFrame, "manifest"], Annotated[str, "results"]]:
     """Make what is missing of the results, and a version of them with manifest, contact sheet and page."""
+    if data is None:  # else the step before did
+        close_dead_runs(Path(config.work_folder))
     log_document(config)
     folder, model = _model(config.model)
     dataset = data_at_hand(data, config.work_folder).folder if data is not None else None

@@ -81,7 +81,7 @@ def test_the_python_of_the_readme_works(folder):
 
 def test_the_served_model_of_the_readme_works(folder):
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    mlflow.set_experiment("readme")
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("readme", f"file://{folder}/artifacts"))
     try:
         with mlflow.start_run():
             number = register(MODELS["ieast"], "ieast", {})

@@ -50,7 +50,10 @@ class Document(Settings):
             document = yaml.safe_load(path.read_text())
         except FileNotFoundError:
             raise ConfigError(f"there is no configuration file {path}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read as a configuration file ({error.strerror})") from None
+        # YAML says a number of five thousand digits or a thirtieth of February by ValueError, and of nesting by RecursionError.
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not valid YAML: {error}") from None
         try:
             values = document["parameters"]["config"]

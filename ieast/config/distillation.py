@@ -42,7 +42,9 @@ class DistillationTrainingConfig(Settings):
     seed: int = Field(0, ge=0)
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
+        "32-true", description="`auto` is bf16-mixed where the GPU or CPU has it, and else 32-true"
+    )
     channels_last: bool = True
     loader_workers: int = Field(2, ge=0)
     cache_gb: float = Field(0.0, ge=0, description="memory for decoded pictures, in each loading process")

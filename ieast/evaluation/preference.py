@@ -210,7 +210,11 @@ def read_scorer(path: Path) -> PreferenceScorer:
         raise WeightsError(f"{path} cannot be read as a preference scorer ({error}); make it again") from error
     if metadata is None or set(tensors) != {"weights", "centre", "spread"}:
         raise WeightsError(f"{path} holds no preference scorer; `ieast study scorer` writes one")
-    values = json.loads(metadata)
-    if values.get("format") != FORMAT:
-        raise WeightsError(f"{path} has format {values.get('format')}, and this program knows {FORMAT}. Make it again")
-    return PreferenceScorer(**tensors, card=ScorerCard(**values))
+    try:
+        values = json.loads(metadata)
+        if values.get("format") != FORMAT:
+            raise WeightsError(f"{path} has format {values.get('format')}, and this program knows {FORMAT}. Make it again")
+        card = ScorerCard(**values)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"{path} cannot be read as a preference scorer ({error}); make it again") from error
+    return PreferenceScorer(**tensors, card=card)

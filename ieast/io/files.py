@@ -105,6 +105,24 @@ def _held(make: Callable[[], tuple[int, str]]) -> tuple[Path, int]:
         os.close(handle)  # swept by another process before it was locked
 
 
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait until no other process or thread is in `turn` with this folder; on file systems without locks, do not.
+
+    The folder itself is locked, for which nobody has to be able to write to it, and nothing is left behind.
+
+    Raises:
+        OSError: There is no such folder, or it may not be looked into.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _sweep(folder: Path) -> None:
     """Remove temporary files and folders of processes that were killed, the first time that this process writes there."""
     with _sweeping:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from ieast.errors import ImageError
+from ieast.io.jpeg import ends
 from ieast.io.png import is_png, sifted
 
 # Pillow knows more, but some of the rest start programs (EPS runs Ghostscript), and pictures may come from strangers.
@@ -56,6 +57,8 @@ def opened(source: Path | io.BytesIO) -> Iterator[Image.Image]:
         with image:
             if image.format == "TIFF":
                 _refuse_raw(image, file)
+            if image.format in ("JPEG", "MPO") and not ends(file):
+                raise ImageError("is damaged or truncated (it has no end). Fetch it again from where it came, or remove it")
             if profile is not None:
                 image.info["icc_profile"] = profile
             yield image

@@ -16,6 +16,8 @@ from ieast.errors import ImageError
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PROFILE = b"iCCP"
+_PICTURE = (b"IHDR", b"PLTE", b"IDAT")
+_PIECE = 1 << 20
 _MAX_TEXT, _MAX_TEXTS = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
 
 _MAX_PROFILE = 16 << 20
@@ -39,12 +41,15 @@ def sifted(file: BinaryIO) -> tuple[bytes | None, BinaryIO]:
         The profile or None, and `file` itself where nothing stands in the way, else a copy in memory of the rest of it.
 
     Raises:
-        ImageError: The profile is too large to be meant; the message does not begin with the picture's name.
+        ImageError: A part that holds the picture itself is damaged, or the profile is too large to be meant; the message does
+            not begin with the picture's name.
     """
     profile, drop, texts = None, set(), 0
     places = list(_chunks(file))
     for start, kind, length in places:
-        if not kind[0] & 0x20:  # a part without which there is no picture: it must be sound, and Pillow looks at that
+        if kind in _PICTURE:
+            _check_sound(file, start, kind, length)
+        if not kind[0] & 0x20:
             continue
         if length > _MAX_CHUNK:
             drop.add(start)
@@ -78,9 +83,24 @@ def _chunks(file: BinaryIO) -> list[tuple[int, bytes, int]]:
             return chunks
         length, kind = struct.unpack(">I4s", head)
         chunks.append((start, kind, length))
-        if kind == b"IEND":
+        if kind == b"IEND" or not kind.isalpha():
             return chunks
         start += length + 12
+
+
+def _check_sound(file: BinaryIO, start: int, kind: bytes, length: int) -> None:
+    """Raise if the chunk's checksum is wrong; Pillow passes over that of IDAT, and of a hole in it makes a picture."""
+    file.seek(start + 8)
+    actual = zlib.crc32(kind)
+    while length and (data := file.read(min(length, _PIECE))):
+        actual = zlib.crc32(data, actual)
+        length -= len(data)
+    checksum = file.read(4)
+    if not length and len(checksum) == 4 and actual.to_bytes(4, "big") != checksum:  # what is cut off, Pillow misses itself
+        raise ImageError(
+            f"is damaged or truncated (the checksum of its part {kind.decode()} is wrong). Fetch it again from where it came, "
+            "or remove it"
+        )
 
 
 def _packed(kind: bytes, data: bytes) -> bytes:

@@ -11,7 +11,7 @@ _HOLDS_ALPHA = (".png", ".webp")
 
 
 def check_keeps_alpha(path: Path) -> None:
-    """See that the format that the suffix of `path` names keeps transparency.
+    """Raise unless the format that the suffix of `path` names keeps transparency.
 
     Raises:
         ImageError: It does not.

@@ -62,10 +62,10 @@ def read_onnx_card(folder: Path) -> OnnxCard:
         card = None if newer else OnnxCard.model_validate(values)
     except (FileNotFoundError, NotADirectoryError):
         raise WeightsError(f"{folder} holds no exported model: there is no {CARD} in it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise WeightsError(f"{path} is damaged ({error}); export or copy the model again") from error
     except ValidationError as error:
         raise WeightsError(describe(error, str(path))) from None
+    except (OSError, ValueError, RecursionError) as error:  # also numbers of thousands of digits, and nesting without end
+        raise WeightsError(f"{path} is damaged ({error}); export or copy the model again") from error
     if card is None:
         raise WeightsError(f"{path} is of format {values['format']}; this version reads up to {FORMAT}: update ieast")
     if set(card.files) != {f"{name}.onnx" for name in GRAPHS}:

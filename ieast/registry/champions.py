@@ -15,22 +15,28 @@ from ieast.checkpoint import load_model
 from ieast.errors import RegistryError
 from ieast.registry.gate import Verdict, now, whoami
 from ieast.registry.listing import versions_of
+from ieast.registry.promotion import Decision
 from ieast.registry.register import CHALLENGER, CHAMPION, champion_version, fetch_model
-from ieast.registry.store import explained
+from ieast.registry.store import explained, in_turn
 
 HISTORY, PREVIOUS = "gate.champions", "gate.previous_champion"
 
 
+@in_turn()
 def settle(verdict: Verdict) -> Verdict:
     """Record `verdict` on its version and, if it promotes, make that version champion.
 
     Returns:
-        The verdict as it was recorded: one that was found against another champion than there is now keeps that champion.
+        The verdict as it was recorded: one that was found against another champion than there is now keeps that champion. If
+        the version itself is champion by now, nothing is recorded.
 
     Raises:
         RegistryError: The registry cannot be reached.
     """
     champion = champion_version(verdict.name)
+    if champion == verdict.version:
+        reason = "it was made champion while it was scored, and stays so by what is on record"
+        return replace(verdict, decision=Decision(promote=False, reasons=(*verdict.decision.reasons, reason)))
     if verdict.decision.promote and champion != verdict.champion:
         reason = (
             f"the champion changed from {verdict.champion or 'none'} to {champion or 'none'} while this version was scored, so "
@@ -58,13 +64,14 @@ def force(name: str, version: str, reason: str) -> str | None:
     """
     check_candidate(name, version)
     load_model(fetch_model(f"models:/{name}/{version}"))
-    before = champion_version(name)
-    with explained(f"promoting version {version} of {name}"):
+    with in_turn(), explained(f"promoting version {version} of {name}"):
+        before = champion_version(name)
         facts = {"gate.reasons": reason, "gate.at": now(), "gate.by": whoami()}
         _crown(name, version, facts | {"gate.decision": "forced"})
     return before
 
 
+@in_turn()
 def roll_back(name: str, to: str | None = None, reason: str | None = None) -> tuple[str, str]:
     """Make the previous champion champion again; called again, the one before it, and so on.
 
@@ -109,6 +116,21 @@ def roll_back(name: str, to: str | None = None, reason: str | None = None) -> tu
         _set_history(name, up_to(past, target))
         client.set_registered_model_alias(name, CHAMPION, target)
     return champion, target
+
+
+@in_turn()
+def supersede(name: str, runs: Sequence[str], version: str) -> None:
+    """Record that `version` came in the place of what `runs`, which were killed, had registered and left undecided.
+
+    Raises:
+        RegistryError: The registry cannot be reached.
+    """
+    with explained(f"recording what version {version} of {name} is in the place of"):
+        for other in versions_of(name):
+            if other.run_id in runs and "gate.decision" not in other.tags:
+                reason = f"its run was killed before the gate decided; version {version} is of the run that continued it"
+                facts = {"gate.reasons": reason, "gate.at": now(), "gate.by": whoami()}
+                _record(name, str(other.version), facts | {"gate.decision": "superseded"})
 
 
 def check_candidate(name: str, version: str) -> None:

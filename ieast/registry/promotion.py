@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from ieast.config import Threshold
 
+ROUNDING = 1e-5
+"""Share of a score below which two are the same: the order in which sums are computed changes from one evaluation to the next,
+with where tensors happen to lie in memory and with the hardware, and the last digits with it."""
+
 _WITHOUT = "; to go on without the comparison, type `ieast promote NAME VERSION --force --reason TEXT`"
 
 
@@ -33,7 +37,8 @@ def decide(
     Every threshold must hold. The gate fails closed: a missing or non-finite metric fails, on either side, and a champion that
     cannot be scored stays, even if no threshold compares with it: that it fails here may be this machine's fault, and whoever
     knows better can promote without the gate. A candidate that ties with the champion on every compared metric is not promoted:
-    there is nothing to gain by the change.
+    there is nothing to gain by the change. Scores that differ by less than `ROUNDING` tie, and one that is so little beyond a
+    limit relative to the champion's keeps to it.
 
     Args:
         candidate: Scores by name.
@@ -87,10 +92,11 @@ def _relative(threshold: Threshold, ratio: float, value: float, champion: Mappin
     lower = threshold.better == "lower"
     # Below 0 a factor of 1.1 would make smaller what it makes larger above: there it is mirrored, to mean the same share.
     limit = other * (ratio if other >= 0 else 2 - ratio)
-    held = value <= limit if lower else value >= limit
+    held = math.isclose(value, limit, rel_tol=ROUNDING) or (value <= limit if lower else value >= limit)
     bound = f"at {'most' if lower else 'least'} {ratio:g} x the champion's {other:.4g}"
     reason = f"{threshold.metric} {value:.4g}, {bound} asked: {'holds' if held else 'fails'}"
-    return held, reason, value < other if lower else value > other
+    tie = math.isclose(value, other, rel_tol=ROUNDING)
+    return held, reason, not tie and (value < other if lower else value > other)
 
 
 def _no_value(whose: str, metric: str, scores: Mapping[str, float]) -> str:

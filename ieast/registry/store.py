@@ -2,19 +2,26 @@
 
 import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from ieast.errors import RegistryError
-from ieast.io.files import atomic_write
+from ieast.io.files import atomic_write, turn
 
 STORE = "mlflow_store.txt"
 """In a work folder: where the last pipeline run there keeps its models."""
+
+_SQLITE = re.compile(r"sqlite:///([^?]+)")
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SECONDS = 5.0
+_ARTIFACTS = "mlflow_artifacts"  # ZenML's name for it
 
 _ADVICE = "Set MLFLOW_TRACKING_URI to the store that holds the models; after a pipeline run, `ieast last-run` names it"
 
@@ -26,8 +33,8 @@ def connect(work_folder: Path) -> str:
         The registry's address, without a password.
 
     Raises:
-        RegistryError: It is a file that is not an SQLite database. MLflow would make one of a missing or empty file, and spend
-            minutes on any other.
+        RegistryError: It is a file that is not an SQLite database: MLflow would make one of a missing or empty file, and spend
+            minutes on any other. Or it is a database server, and nothing listens there.
     """
     # Retries for up to four minutes, MLflow's default, are for trainings that must not fail.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -36,10 +43,11 @@ def connect(work_folder: Path) -> str:
     if not mlflow.is_tracking_uri_set() and noted.is_file():
         mlflow.set_tracking_uri(noted.read_text().strip())
     uri = mlflow.get_registry_uri()
-    file = re.match(r"sqlite:///([^?]+)", uri)
+    file = _SQLITE.match(uri)
     if file and not _is_sqlite(Path(file[1])):
         missing = "is not an SQLite database" if Path(file[1]).exists() else "does not exist"
         raise RegistryError(f"there is no MLflow store {uri}: the file {missing}. {_ADVICE}")
+    _refuse_silence(uri)
     return redacted(uri)
 
 
@@ -51,6 +59,44 @@ def note_store(work_folder: Path) -> None:
         return
     with atomic_write(path) as temporary:
         temporary.write_text(uri + "\n")
+
+
+def set_experiment(name: str) -> None:
+    """Make `name` the experiment of the runs to come. Over a database its artifacts lie beside that, as those of pipelines do.
+
+    MLflow itself would put them where the command happens to be given.
+    """
+    file = _SQLITE.match(mlflow.get_tracking_uri())
+    if file and mlflow.get_experiment_by_name(name) is None:
+        mlflow.create_experiment(name, (Path(file[1]).resolve().parent / _ARTIFACTS).as_uri())
+    mlflow.set_experiment(name)
+
+
+def _refuse_silence(uri: str) -> None:
+    """Raise if nothing listens where a database should, which MLflow would ask again for minutes."""
+    address = urlsplit(uri)
+    port = address.port or next((port for name, port in _DATABASE_PORTS.items() if address.scheme.startswith(name)), None)
+    if address.hostname is None or port is None or address.scheme.startswith("http"):
+        return
+    try:
+        socket.create_connection((address.hostname, port), _SECONDS).close()
+    except OSError as error:
+        where = redacted(uri)
+        raise RegistryError(f"reaching the database failed in MLflow at {where}: {error}. {_ADVICE}") from None
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Wait until no other process is in this block with the same registry, if that is an SQLite database.
+
+    Aliases and what is recorded beside them are several writes, for which MLflow has no transaction.
+    """
+    file = _SQLITE.match(mlflow.get_registry_uri())
+    if file and (folder := Path(file[1]).resolve().parent).is_dir():
+        with turn(folder):
+            yield
+    else:
+        yield
 
 
 def _is_sqlite(path: Path) -> bool:

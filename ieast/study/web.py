@@ -5,6 +5,7 @@ token, and whoever has it may vote; a cookie with the same token brings those ba
 questions as `ieast.study.store.Asked` has them, so no page, address or header can tell a method.
 """
 
+import asyncio
 import logging
 import math
 import re
@@ -27,6 +28,9 @@ from ieast.study.store import PICTURES, AnswerError, Store, UnknownLinkError
 
 LARGEST_FORM = 2048
 """Bytes; ours have under 100."""
+
+FORM_SECONDS = 30.0
+"""In which a form must have arrived; who sends it more slowly gives up the connection."""
 
 COOKIE = "place"
 SECONDS = {"deception": 6, "preference": 15}
@@ -53,6 +57,7 @@ _PAGES = jinja2.Environment(
 _MESSAGES = {
     400: ("That did not work", "The page sent something that cannot be understood. Go back and try again."),
     404: ("Nothing here", "This address leads nowhere in the study. If it is your personal link, see that it is complete."),
+    408: ("Too slow", "The answer did not arrive. Go back and try again."),
     413: ("Too much", "The page sent more than an answer. Go back and try again."),
     503: ("One moment", "Many people are answering just now. Wait a little, then load this page again; nothing is lost."),
 }
@@ -92,10 +97,14 @@ def serve(store: Store, listener: socket.socket) -> None:
 
 async def _read_form(request: Request) -> dict[str, str]:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_FORM:
-            raise HTTPException(413)
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST_FORM:
+                    raise HTTPException(413)
+    except TimeoutError:
+        raise HTTPException(408) from None
     try:
         return dict(parse_qsl(body.decode("ascii"), max_num_fields=8))
     except ValueError:

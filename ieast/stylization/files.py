@@ -15,7 +15,7 @@ from PIL import Image
 
 from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, ImageError, OutputError
-from ieast.io.files import atomic_write, place_for, sha256
+from ieast.io.files import atomic_write, place_for, sha256, turn
 from ieast.io.images import (
     Behind,
     check_writable_image_path,
@@ -31,6 +31,7 @@ from ieast.io.progress import progress_bar
 from ieast.io.transparency import check_keeps_alpha
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.stylization.engine import Engine
+from ieast.stylization.in_order import in_order
 from ieast.stylization.inputs import check_mask, read_style
 from ieast.stylization.jobs import Job, about, carry_out
 from ieast.stylization.loading import EngineSource
@@ -162,7 +163,9 @@ def stylize_folder(
     content_names, style_names = (
         {path: name for path, name in names.items() if path not in failed} for names in (content_names, style_names)
     )
-    _keep_settings(engine, options, suffix, keep_alpha, content_digests, style_digests, output)
+    place_for(output)
+    with turn(output):  # of two that start at once, the second sees what the first notes
+        _keep_settings(engine, options, suffix, keep_alpha, content_digests, style_digests, output)
     jobs, kept, unusable = [], 0, 0
     for style, style_name in style_names.items():
         targets = {content: output / style_name / f"{name}{suffix}" for content, name in content_names.items()}
@@ -209,7 +212,7 @@ def stylize_video(
         frame_rate: Frames a second of a folder of frames.
 
     Raises:
-        ConfigError: An option does not fit.
+        ConfigError: An option does not fit, or `steady` is asked for without OpenCV.
         ImageError: A style, mask or frame cannot be read, or a mask has not the frames' size.
         VideoError: The video cannot be read or written.
         MemoryLimitError: There is not enough memory for a frame.
@@ -224,7 +227,8 @@ def stylize_video(
         return session.stylize(frame)
 
     identity = _identity(engine, (*styles, *masks), options)
-    return stylize_clip(source, output, stylize, identity=identity, frame_rate=frame_rate)
+    stylize_next, memory = in_order(stylize, options.steady)
+    return stylize_clip(source, output, stylize_next, identity=identity, frame_rate=frame_rate, memory=memory)
 
 
 def is_video(path: Path) -> bool:
@@ -299,6 +303,7 @@ def _identity(engine: Engine, files: Sequence[Path], options: StylizeOptions) ->
         options.style_size,
         options.preserve_colour,
         options.precision,
+        options.steady,
     ]
     facts = [engine.digest(), [sha256(path) for path in files], values]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -364,7 +369,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
             "contents": dict(settings["contents"]),
             "styles": dict(settings["styles"]),
         }
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ConfigError(
             f"{path}: cannot be read ({error}), so that nothing is known of the results beside it. Give another folder, or "
             "remove that one"

@@ -10,6 +10,7 @@ from ieast.config import StylizeOptions
 from ieast.errors import ConfigError
 from ieast.io.images import to_image, to_tensor
 from ieast.io.transparency import keeping_alpha
+from ieast.layers.precision import warn_of_slow_bf16
 from ieast.models.encoder import weights_digest
 from ieast.stylizer.base import Stylizer
 from ieast.stylizer.style import EncodedStyle, Style
@@ -45,6 +46,8 @@ class StyleSession:
             raise ConfigError(lacking)
         self.stylizer, self.options = stylizer, options
         self.device = next(stylizer.parameters()).device
+        if options.precision == "bf16":
+            warn_of_slow_bf16(self.device.type, "choose fp32")
         # CORAL changes a style for each content, so there is nothing to encode beforehand.
         encode = encode and options.preserve_colour != "coral"
         self.styles: list[Tensor | EncodedStyle] = []

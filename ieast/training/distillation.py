@@ -34,7 +34,7 @@ from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlySto
 from ieast.training.fit import calibration_pictures
 from ieast.training.folders import CHECKPOINT, folder_of
 from ieast.training.iterations import IterationModule
-from ieast.training.loop import check_resumable, make_trainer, run_to_end
+from ieast.training.loop import check_resumable, chosen_precision, make_trainer, run_to_end
 from ieast.training.optimizers import make_optimizer
 from ieast.training.provenance import provenance
 
@@ -158,6 +158,7 @@ def _distill(
     facts = facts | provenance(config, prepared)  # now: the code may have changed by the time training ends
     teacher = build_teacher(config.teacher)
     facts["teacher"] = teacher.encoder.digest()
+    precision = chosen_precision(training.precision, training.accelerator)
     teacher.normalize_taps(_calibration_pictures(config, prepared))
     module = DistillationModule(config, teacher)
     if training.channels_last:
@@ -172,11 +173,11 @@ def _distill(
     else:
         callbacks = [Checkpoints(checkpoint, training.checkpoint_every), Progress(training.iterations), OrderlyStop()]
         curves = logger or CSVLogger(folder, name="curves", flush_logs_every_n_steps=1)
-        hardware = {"accelerator": training.accelerator, "devices": 1, "precision": training.precision}
+        hardware = {"accelerator": training.accelerator, "devices": 1, "precision": precision}
         trainer = make_trainer(folder, callbacks, curves, **hardware)
         run_to_end(trainer, module, training.iterations, lambda: _loader(config, prepared, module), resume)
     encoder, agreement = _finish(module.cpu(), prepared)
-    _write(encoder, agreement, folder, facts | module.length())
+    _write(encoder, agreement, folder, facts | module.length() | {"precision": precision})
     return DistillationResult(
         encoder=str(folder / ENCODER),
         card=str(folder / CARD),

@@ -31,7 +31,7 @@ from ieast.stylizer.allocator import keep_freed_memory
 from ieast.stylizer.base import Stylizer
 from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress, StylizationGrids
 from ieast.training.folders import CHECKPOINT, DECISIVE, FREE_SETTINGS, PICTURES
-from ieast.training.loop import check_resumable, make_trainer, run_to_end
+from ieast.training.loop import check_resumable, chosen_precision, make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
 from ieast.training.provenance import provenance as make_provenance
 
@@ -102,11 +102,12 @@ def fit(
     if resume:
         resumed = check_resumable(checkpoint, config, total, DECISIVE, FREE_SETTINGS)
         started_at, module.schedules = resumed.finished, resumed.schedules
+    hardware = _hardware(config)
     trainer = make_trainer(
         folder,
         [*callbacks, *_callbacks(config, prepared, folder, total, None if stylizer.any_style else styles)],
         logger or CSVLogger(folder, name="curves", flush_logs_every_n_steps=1),
-        **_hardware(config),
+        **hardware,
     )
     module.compile_networks()
     if started_at >= total:  # finished earlier, but what came after it was not
@@ -121,7 +122,7 @@ def fit(
             folder / "model",
             method=config.method_name,
             encoder_source=encoder_source,
-            provenance=facts | module.length(),
+            provenance=facts | module.length() | {"precision": hardware["precision"]},
             styles=measure_styles(stylizer.encoder, evenly(styles, MEASURED_STYLES)) if stylizer.any_style else None,
         )
     trainer.strategy.barrier()
@@ -274,5 +275,5 @@ def _hardware(config: ExperimentConfig) -> dict[str, Any]:
         "devices": training.devices,
         "num_nodes": training.nodes,
         "strategy": strategy,
-        "precision": training.precision,
+        "precision": chosen_precision(training.precision, training.accelerator),
     }

@@ -13,12 +13,14 @@ from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ieast.config import DistillationConfig
 from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
 from ieast.experiment import ExperimentConfig
+from ieast.layers.precision import has_bf16, warn_of_slow_bf16
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.folders import CHECKPOINT
 from ieast.training.iterations import IterationModule
@@ -50,6 +52,21 @@ def make_trainer(folder: Path, callbacks: list[L.Callback], logger: Logger, **ha
         use_distributed_sampler=False,
         benchmark=True,  # on GPUs: every iteration has the same shapes, so that it pays to try which convolutions are fastest
     )
+
+
+def chosen_precision(precision: str, accelerator: str) -> str:
+    """The precision that Lightning is to train in.
+
+    Args:
+        precision: Of the configuration; `auto` is bf16-mixed where the hardware has it, and else 32-true.
+        accelerator: `cpu`, `gpu`, or `auto` for a GPU where there is one.
+    """
+    device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    if precision == "auto":
+        return "bf16-mixed" if has_bf16(device) else "32-true"
+    if precision == "bf16-mixed":
+        warn_of_slow_bf16(device, "set training.precision to auto or 32-true")
+    return precision
 
 
 def run_to_end(

@@ -151,7 +151,7 @@ class Browser:
         return boxes
 
     def boxes_shown(self, selector) -> list[tuple[float, float, float, float]]:
-        """Likewise, of those that can be seen."""
+        """As `boxes`, of those that can be seen."""
         code = f"""[...document.querySelectorAll({json.dumps(selector)})].filter((one) => one.checkVisibility())
             .map((one) => one.getBoundingClientRect()).map(({{x, y, width, height}}) => [x, y, width, height])"""
         return self.ask(code)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 import yaml
 from helpers.zenml_projects import TrainingProject
@@ -32,23 +33,32 @@ def run_named(client, name):
     return run
 
 
+def scores_table(client, run, folder):
+    return pd.read_csv(client.download_artifacts(run.info.run_id, "evaluation/scores.csv", str(folder)), index_col="score")
+
+
 def aliases(client):
     return {alias: str(number) for alias, number in client.get_registered_model("ieast").aliases.items()}
 
 
-def test_one_run_holds_curves_scores_data_settings_and_pictures(project, first):
+def test_one_run_holds_curves_scores_data_settings_and_pictures(project, first, tmp_path):
     run = run_named(first, "first")
     assert run.info.status == "FINISHED"
     terms = ("style", "content", "identity_pixels", "identity_taps", "adversarial", "discriminator", "total")
     contrastive = ("style_contrastive", "content_contrastive")
     for term in (*terms, *contrastive):
         assert [m.step for m in first.get_metric_history(run.info.run_id, f"train/{term}")] == [3, 4, 5]
-    for name in ("train/images_per_second", "learning_rate/decoder", "learning_rate/discriminator"):
+    for name in ("train/images_per_second", "train_learning_rate/decoder", "train_learning_rate/discriminator"):
         assert run.data.metrics[name] > 0
+    scores = scores_table(first, run, tmp_path)
     for name in ("style_distance", "content_distance", "temporal_encoder_tap_distance", "warping_error_1"):
-        low, mean, high = (run.data.metrics[f"evaluation/{name}{suffix}"] for suffix in ("_low", "", "_high"))
-        assert 0 < low <= mean <= high
-    assert run.data.params["training.batch_size"] == "6"
+        low, value, high = scores.loc[name, ["low", "value", "high"]]
+        assert 0 < low <= value <= high
+        assert run.data.metrics[name] == pytest.approx(value)
+    assert run.data.params["batch"] == "6"
+    settings = yaml.safe_load(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/config.yaml"))
+    assert settings["training"]["batch_size"] == 6
+    assert len(run.data.params) < 15
     assert run.data.tags["encoder.weights"] == "as in ieast"
     assert run.data.tags["method"] == "ieast"
     md5 = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
@@ -74,7 +84,8 @@ def test_the_first_model_becomes_champion_and_the_last_lines_say_so(project, fir
     assert version.tags["gate.score.style_distance"] == version.tags["score.style_distance"]
     last = project.run("ieast", "last-run").stdout
     run = run_named(first, "first")
-    assert f"MLflow run          {run.info.run_id} ({run.info.run_name}) in {project.store}" in last
+    page = f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    assert f"MLflow run          {page}" in last
     assert "registered model    ieast version 1, alias champion: models:/ieast@champion" in last
     assert "untrained" not in last
     picture = next(line.split()[-1] for line in last.splitlines() if line.strip().startswith("picture"))
@@ -105,7 +116,7 @@ def test_the_champion_stylizes_in_a_fresh_process(project, first):
     assert project.run(sys.executable, "-c", code, project.store).stdout.split()[-2:] == ["70", "50"]
 
 
-def test_a_second_run_reuses_the_preparation_and_must_beat_the_champion(project, first):
+def test_a_second_run_reuses_the_preparation_and_must_beat_the_champion(project, first, tmp_path):
     prepared = project.folder / ".work" / "prepared"
     before = {path: path.stat().st_mtime_ns for path in prepared.rglob("*.jpg")}
     # What the gate asks of this run no model can give.
@@ -117,11 +128,17 @@ def test_a_second_run_reuses_the_preparation_and_must_beat_the_champion(project,
     tags = first.get_model_version("ieast", "2").tags
     assert tags["gate.decision"] == "kept"
     assert "asked: fails" in tags["gate.reasons"]
-    metrics = run_named(first, "second").data.metrics
-    assert metrics["champion/style_distance"] > 0
-    assert float(tags["gate.score.style_distance"]) == pytest.approx(metrics["candidate/style_distance"], rel=1e-5)
+    run = run_named(first, "second")
+    gate = pd.read_csv(first.download_artifacts(run.info.run_id, "gate.csv", str(tmp_path)), index_col="score")
+    candidate, champion = gate.loc["style_distance", ["candidate", "champion"]]
+    assert champion > 0
+    assert float(tags["gate.score.style_distance"]) == pytest.approx(candidate, rel=1e-5)
+    changes = pd.DataFrame(**mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/data_changes.json"))
+    assert set(changes["side"]) == {"content", "style"}
+    assert (changes["shift"].dropna() == 0).all()  # of the same data
+    assert "beside the champion" in mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/evaluation/report.html")
     # Not by the candidate's own features, which are random.
-    assert metrics["candidate/style_distance"] != metrics["evaluation/style_distance"]
+    assert candidate != pytest.approx(run.data.metrics["style_distance"])
     assert "The encoder is untrained" in project.run("ieast", "last-run").stdout
 
 
@@ -219,6 +236,20 @@ Progress.on_train_batch_end = dies
 cli(["pipeline", "run", "pipelines.training.training_pipeline", "-c", "config.yaml"])
 """
 
+KILLED_BEFORE_ITS_FIRST_STEP = """
+import os, signal
+from zenml.cli.cli import cli
+from zenml.orchestrators.step_launcher import StepLauncher
+
+StepLauncher.launch = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+cli(["pipeline", "run", "pipelines.training.training_pipeline", "-c", "config.yaml"])
+"""
+
+
+def zenml_status(project, name):
+    code = f"from zenml.client import Client; print(Client().list_pipeline_runs(name='startswith:{name}-').items[0].status)"
+    return project.run(sys.executable, "-c", code).stdout.splitlines()[-1]
+
 
 def test_a_killed_run_is_closed_and_the_next_holds_its_curves_from_the_start(project, first):
     changes = {"training": {"seed": 7, "picture_every": 1}}
@@ -227,18 +258,21 @@ def test_a_killed_run_is_closed_and_the_next_holds_its_curves_from_the_start(pro
     dead = run_named(first, "killed")
     assert dead.info.status == "RUNNING"
     assert [m.step for m in first.get_metric_history(dead.info.run_id, "train/total")] == [3, 4, 5]
+    project.write("unbegun", **changes)
+    assert project.run(sys.executable, "-c", KILLED_BEFORE_ITS_FIRST_STEP, check=False).returncode == -9
+    assert zenml_status(project, "unbegun") in ("initializing", "running")
     project.train("after", **changes)
     dead, run = run_named(first, "killed"), run_named(first, "after")
     assert (dead.info.status, dead.data.tags["continued_by"]) == ("KILLED", run.info.run_id)
     assert (run.info.status, run.data.tags["continues"]) == ("FINISHED", dead.info.run_id)
     # The checkpoint had four iterations behind it.
-    for name, count in (("train/total", 2), ("learning_rate/decoder", 4)):
+    for name, count in (("train/total", 2), ("train_learning_rate/decoder", 4)):
         before, now = (first.get_metric_history(each.info.run_id, name) for each in (dead, run))
         assert [m.step for m in now] == [m.step for m in before]
         assert [(m.step, m.value, m.timestamp) for m in now][:count] == [(m.step, m.value, m.timestamp) for m in before][:count]
         assert now[count].timestamp > before[-1].timestamp
     paths = [artifact.path for artifact in first.list_artifacts(run.info.run_id, "images")]
-    assert {int(re.search(r"stylizations\Wstep\W(\d+)", path)[1]) for path in paths} == {1, 2, 3, 4, 5}
-    code = "from zenml.client import Client; print(Client().list_pipeline_runs(name='startswith:killed-').items[0].status)"
-    assert project.run(sys.executable, "-c", code).stdout.splitlines()[-1] == "failed"
+    shown = (re.search(r"stylizations\Wstep\W(\d+)", path) for path in paths)
+    assert {int(match[1]) for match in shown if match} == {0, 1, 2, 3, 4, 5}
+    assert [zenml_status(project, name) for name in ("killed", "unbegun", "after")] == ["failed", "failed", "completed"]
     assert not (project.folder / ".work" / "runs" / f"{dead.info.run_id}.json").exists()

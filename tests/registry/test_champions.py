@@ -126,6 +126,26 @@ def test_a_comparison_with_one_who_is_champion_no_more_is_void(registry, name, b
     assert registry.tags(name, "4")["gate.reasons"].splitlines()[-1] == settled.decision.reasons[-1]
 
 
+def test_one_that_was_made_champion_while_it_was_scored_keeps_the_record_of_that(registry, name):
+    promote(name, "1")
+    force(name, "2", "by hand")
+    before = registry.tags(name, "2")
+    decision = settle(verdict(name, "2", "1")).decision
+    assert (decision.promote, decision.reasons[-1][:22]) == (False, "it was made champion w")
+    assert (registry.champion(name), registry.tags(name, "2")) == ("2", before)
+
+
+def test_what_killed_runs_registered_is_superseded_unless_it_was_decided_on(registry, source, name):
+    runs = [registry.client.create_run("0").info.run_id for _ in range(3)]
+    numbers = [str(registry.client.create_model_version(name, source, run_id=run).version) for run in runs]
+    settle(verdict(name, numbers[0], None))
+    champions.supersede(name, runs, "9")
+    assert [registry.tags(name, number)["gate.decision"] for number in numbers] == ["promoted", "superseded", "superseded"]
+    assert registry.tags(name, numbers[1])["gate.reasons"].endswith("version 9 is of the run that continued it")
+    assert registry.champion(name) == numbers[0]
+    assert "gate.decision" not in registry.tags(name, "4")
+
+
 def test_force_promotes_and_records_who_and_why(registry, name, monkeypatch):
     monkeypatch.setattr("getpass.getuser", lambda: "ada")
     monkeypatch.setattr("socket.gethostname", lambda: "engine")

@@ -577,7 +577,7 @@ def knowing(store, tmp_path_factory, stylizer):
     return mlflow.pyfunc.load_model(f"models:/from-a-folder/{number}"), known, number
 
 
-def test_a_folder_is_registered_as_a_run_of_its_own(knowing):
+def test_a_folder_is_registered_as_a_run_of_its_own(knowing, store):
     client = mlflow.MlflowClient()
     registered = client.get_model_version("from-a-folder", knowing[2])
     expected = {"method": "ieast", "encoder": "vgg19-compact", "code": "c0de", "adapted_to": "a.jpg, b.jpg"}
@@ -588,6 +588,8 @@ def test_a_folder_is_registered_as_a_run_of_its_own(knowing):
     run = client.get_run(registered.run_id)
     assert run.info.run_name == "adapted"
     assert run.info.status == "FINISHED"
+    database = Path(store.removeprefix("sqlite:///"))
+    assert run.info.artifact_uri.startswith((database.parent / "mlflow_artifacts").as_uri())  # and not where the test runs
 
 
 def test_a_folder_without_a_model_is_not_registered(store, tmp_path):

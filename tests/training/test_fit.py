@@ -20,11 +20,13 @@ from ieast.data.prepare import PreparedDataset
 from ieast.errors import ConfigError, DataError, InterruptedTrainingError, TrainingError
 from ieast.experiment import ExperimentConfig
 from ieast.io.images import read_image, to_tensor
+from ieast.layers.precision import warn_of_slow_bf16
 from ieast.losses import functional
 from ieast.stylizer.novelty import StyleRange, style_vector
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
 from ieast.training.launch import TrainingJob, train
+from ieast.training.loop import chosen_precision
 from ieast.training.module import StyleTransferModule
 
 INTERNAL = {"style", "content", "identity_pixels", "identity_taps", "total"}
@@ -106,7 +108,7 @@ def test_every_variant_trains_and_says_what_it_left(variant):
     assert result == TrainingResult(
         model_folder=str(folder / "model"),
         checkpoint=str(folder / CHECKPOINT),
-        pictures=[str(folder / "pictures" / f"iteration_{k:07d}.jpg") for k in (4, 6)],
+        pictures=[str(folder / "pictures" / f"iteration_{k:07d}.jpg") for k in (0, 4, 6)],  # as it begins, too
         iterations=6,
         started_at=0,
         seconds=result.seconds,
@@ -522,3 +524,35 @@ def test_a_start_on_another_encoder_is_refused(variant, make_config, prepared, t
     config = make_config(model={"start": start}, encoder={"name": "vgg19", "weights": None})
     with pytest.raises(ConfigError, match=r"a model on the encoder vgg19-compact, but encoder.name is vgg19; set it to"):
         fit(config, prepared, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "accelerator", "cpu_has", "gpu_has", "chosen"),
+    [
+        ("auto", "cpu", True, True, "bf16-mixed"),
+        ("auto", "cpu", False, True, "32-true"),
+        ("auto", "auto", False, True, "bf16-mixed"),
+        ("auto", "gpu", True, False, "32-true"),
+        ("auto", "auto", False, None, "32-true"),
+        ("bf16-mixed", "cpu", False, None, "bf16-mixed"),
+        ("32-true", "gpu", True, True, "32-true"),
+    ],
+)
+def test_auto_is_bf16_where_the_hardware_has_it(monkeypatch, asked, accelerator, cpu_has, gpu_has, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu_has is not None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bool(gpu_has))
+    monkeypatch.setattr("ieast.layers.precision._cpu_has_bf16", lambda: cpu_has)
+    assert chosen_precision(asked, accelerator) == chosen
+
+
+def test_bf16_on_a_cpu_that_only_emulates_it_is_warned_of(monkeypatch, caplog):
+    monkeypatch.setattr("ieast.layers.precision._cpu_has_bf16", lambda: False)
+    warn_of_slow_bf16.cache_clear()
+    chosen_precision("bf16-mixed", "cpu")
+    assert "ten to a hundred times as long as fp32: set training.precision to auto or 32-true" in caplog.text
+    warn_of_slow_bf16.cache_clear()
+
+
+def test_the_card_says_in_what_precision_was_trained(variant):
+    _, folder, _, _ = variant
+    assert load_model(folder / "model")[1].provenance["precision"] == "32-true"

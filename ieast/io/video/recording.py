@@ -21,7 +21,7 @@ _KEY_FRAMES = 48
 
 
 def check_recordable(path: Path) -> None:
-    """See that a video can be recorded to `path`.
+    """Raise unless a video can be recorded to `path`.
 
     Raises:
         VideoError: Its suffix is not that of a video, or it is a folder.
