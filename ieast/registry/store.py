@@ -2,9 +2,11 @@
 
 import os
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -17,6 +19,8 @@ STORE = "mlflow_store.txt"
 """In a work folder: where the last pipeline run there keeps its models."""
 
 _SQLITE = re.compile(r"sqlite:///([^?]+)")
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SECONDS = 5.0
 _ARTIFACTS = "mlflow_artifacts"  # ZenML's name for it
 
 _ADVICE = "Set MLFLOW_TRACKING_URI to the store that holds the models; after a pipeline run, `ieast last-run` names it"
@@ -29,8 +33,8 @@ def connect(work_folder: Path) -> str:
         The registry's address, without a password.
 
     Raises:
-        RegistryError: It is a file that is not an SQLite database. MLflow would make one of a missing or empty file, and spend
-            minutes on any other.
+        RegistryError: It is a file that is not an SQLite database, or a database's server that does not answer. MLflow would
+            make a database of a missing or empty file, and spend minutes on the others.
     """
     # Retries for up to four minutes, MLflow's default, are for trainings that must not fail.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -43,7 +47,19 @@ def connect(work_folder: Path) -> str:
     if file and not _is_sqlite(Path(file[1])):
         missing = "is not an SQLite database" if Path(file[1]).exists() else "does not exist"
         raise RegistryError(f"there is no MLflow store {uri}: the file {missing}. {_ADVICE}")
+    _check_database(uri)
     return redacted(uri)
+
+
+def _check_database(uri: str) -> None:
+    address = urlsplit(uri)
+    port = _PORTS.get(address.scheme.partition("+")[0])
+    if port is None or not address.hostname:
+        return
+    try:
+        socket.create_connection((address.hostname, address.port or port), _SECONDS).close()
+    except OSError as error:
+        raise RegistryError(f"the database of MLflow at {redacted(uri)} does not answer ({error}). {_ADVICE}") from None
 
 
 def note_store(work_folder: Path) -> None:
