@@ -1,5 +1,6 @@
 # The service by default: docker build -t ieast . && docker run -p 8000:8000 ieast
 # Training on GPUs:       docker build --build-arg EXTRAS=train -t ieast-train .
+# Steps of pipelines:     docker build --build-arg EXTRAS=kubernetes -t ieast-pipelines . (deploy/, docs/scale.md)
 FROM python:3.11-slim-bookworm AS build
 # Of pyproject.toml, with commas: what is installed beside stylizing.
 ARG EXTRAS=serve
@@ -13,7 +14,8 @@ COPY ieast ieast
 RUN /opt/ieast/bin/pip install --no-cache-dir --no-deps --force-reinstall .
 
 FROM python:3.11-slim-bookworm
-RUN useradd --uid 10001 --create-home ieast
+# ZenML runs the steps of pipelines in /app, wherever they are told to run.
+RUN useradd --uid 10001 --create-home ieast && install --directory --owner ieast /app
 COPY --from=build /opt/ieast /opt/ieast
 WORKDIR /srv/ieast
 COPY configs configs

@@ -28,10 +28,12 @@ class _Filter(logging.Filter):
 def quieten() -> None:
     """Keep the noise of libraries out of what this process says from here on, and colours out of what is not a terminal."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # after every step; the last words name it
     if "ZENML_LOGGING_COLORS_DISABLED" not in os.environ and not (sys.__stdout__ and sys.__stdout__.isatty()):
         os.environ["ZENML_LOGGING_COLORS_DISABLED"] = "true"
         init_logging()  # which reads that again
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    for library in ("mlflow", "botocore", "aiobotocore"):  # which say at every step where they have credentials from
+        logging.getLogger(library).setLevel(logging.WARNING)
     for handler in logging.getLogger().handlers:
         if not any(isinstance(known, _Filter) for known in handler.filters):
             handler.addFilter(_Filter())

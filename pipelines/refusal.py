@@ -15,6 +15,7 @@ from ieast.evaluation.evaluate import require_evaluation_weights
 from ieast.experiment import ExperimentConfig
 from ieast.models.encoder_weights import build_encoder
 from ieast.models.references import released_or_folder
+from pipelines.servers import check_servers
 
 
 class ConfigRefusedError(ClickException, ConfigError):
@@ -23,8 +24,10 @@ class ConfigRefusedError(ClickException, ConfigError):
 
 @contextmanager
 def refused_plainly() -> Iterator[None]:
-    """Turn what a user can mend into a `ConfigRefusedError`."""
+    """Turn what a user can mend into a `ConfigRefusedError`, servers that do not answer first."""
     try:
+        if _runs_here():
+            check_servers(Client().active_stack)
         yield
     except IeastError as error:
         raise ConfigRefusedError(str(error)) from error

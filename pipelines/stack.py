@@ -1,10 +1,13 @@
 """`python -m pipelines.stack [COMMAND ...]`: make the local ZenML stack with MLflow, once; with a command, run that on it.
 
+`python -m pipelines.stack --mlflow URL --artifacts s3://BUCKET/FOLDER` makes one on servers and activates it (docs/scale.md).
+
 What `zenml init` does is done here too, because every command that imports ZenML takes five seconds. It changes the ZenML
 configuration that ZENML_CONFIG_PATH names; the Makefile names one of the project's own. A stack that somebody chose for this
 folder stays the chosen one: the command gets ours by its environment, for as long as it runs.
 """
 
+import argparse
 import os
 import socket
 import sys
@@ -20,8 +23,10 @@ from zenml.models import StackResponse
 from zenml.stack import Stack
 
 from ieast.errors import ConfigError, IeastError
+from pipelines.servers import Servers, check_servers, ensure_server_stack
 
 STACK, COMPONENT = "ieast_local", "ieast_mlflow"
+SERVER_STACK = "ieast_servers"
 UNCHOSEN = "default"
 """What ZenML activates by itself; it has no MLflow, so that no pipeline here runs on it."""
 SERVER_SECONDS = 3.0
@@ -94,18 +99,47 @@ def tracking_uri() -> str:
     raise ConfigError(f"the active ZenML stack {client.active_stack_model.name} has no MLflow: type `make stack`")
 
 
-def main(command: list[str]) -> int:
-    """Make the stack and say where MLflow keeps its runs, or become `command` on it; the exit code."""
+def parse(words: list[str]) -> tuple[Servers | None, str, list[str]]:
+    """What `python -m pipelines.stack` was given: servers, the name of their stack, and a command to run.
+
+    Raises:
+        ConfigError: One of --mlflow and --artifacts is given without the other.
+    """
+    parser = argparse.ArgumentParser(
+        "python -m pipelines.stack", description="make a ZenML stack; with a command, run it there"
+    )
+    parser.add_argument("--mlflow", metavar="URL", help="an MLflow server, in the place of files")
+    parser.add_argument("--artifacts", metavar="URL", help="s3://BUCKET/FOLDER, in the place of files")
+    parser.add_argument("--endpoint", metavar="URL", help="of an S3 that is not Amazon's")
+    parser.add_argument("--secret", metavar="NAME", help="a ZenML secret with the credentials; else they are the environment's")
+    parser.add_argument("--name", default=SERVER_STACK, help=f"of the stack on servers, {SERVER_STACK} by default")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run on the stack")
+    given = parser.parse_args(words)
+    if (given.mlflow is None) != (given.artifacts is None):
+        raise ConfigError("--mlflow and --artifacts go together: ZenML on several machines needs both")
+    if given.mlflow is None:
+        return None, STACK, given.command
+    return Servers(given.mlflow, given.artifacts, given.endpoint, given.secret), given.name, given.command
+
+
+def main(words: list[str]) -> int:
+    """Make the stack and say where MLflow keeps its runs, or become a command on it; the exit code."""
     try:
+        servers, name, command = parse(words)
         stack = ensure_stack()
-        active = Client().active_stack_model.name
+        client = Client()
+        if servers is not None:
+            stack = ensure_server_stack(name, servers)
+            check_servers(Stack.from_model(stack))
+            client.activate_stack(stack.id)
+        active = client.active_stack_model.name
         if command:
-            if active != STACK:
-                sys.stderr.write(f"on the stack {STACK}; {active}, which you chose, stays the active one\n")
+            if active != name:
+                sys.stderr.write(f"on the stack {name}; {active}, which you chose, stays the active one\n")
             # In the place of this process, so that Ctrl-C reaches the command alone, which may have a checkpoint to save.
             os.execvpe(command[0], command, os.environ | {ENV_ZENML_ACTIVE_STACK_ID: str(stack.id)})  # noqa: S606
-        if active != STACK:
-            sys.stderr.write(f"the active stack is {active}, as you chose; `zenml stack set {STACK}` chooses the project's\n")
+        if active != name:
+            sys.stderr.write(f"the active stack is {active}, as you chose; `zenml stack set {name}` chooses the project's\n")
         sys.stdout.write(f"{tracking_uri()}\n")
     except IeastError as error:
         sys.stderr.write(f"{error}\n")

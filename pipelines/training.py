@@ -7,6 +7,7 @@ from zenml import Model, pipeline
 from ieast.experiment import ExperimentConfig
 from pipelines.quiet import quieten
 from pipelines.refusal import check_data, check_weights, refused_plainly
+from steps.check_data import check_data as compare_data
 from steps.evaluate_model import evaluate_model
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
@@ -18,7 +19,7 @@ from steps.train_model import train_model
 
 @pipeline(name="training_pipeline", model=Model(name="ieast"))
 def training_pipeline(config: dict[str, Any]) -> None:
-    """Load, prepare, train, evaluate, register, promote.
+    """Load, prepare, compare the data with the champion's, train, evaluate, register, promote.
 
     Args:
         config: The section `parameters: config:` of a file in configs/, see `ieast.config.ExperimentConfig`.
@@ -34,7 +35,8 @@ def training_pipeline(config: dict[str, Any]) -> None:
         check_weights(settings)
     data = load_data(settings.data, settings.work_folder)
     prepared = prepare_images(data, settings.prepare, settings.work_folder)
-    model = train_model(prepared, data, settings)
-    scores, _report = evaluate_model(model, prepared, data, settings)
+    changes = compare_data(prepared, settings)
+    model = train_model(prepared, data, settings, after=["check_data"])
+    scores, _report = evaluate_model(model, prepared, data, changes, settings)
     version = register_model(model, scores, data, settings)
     promote_model(version, model, scores, prepared, settings)

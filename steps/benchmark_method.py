@@ -23,6 +23,7 @@ from ieast.models.references import is_uri, released_or_folder
 from ieast.registry.register import fetch_model, log_model
 from ieast.training.folders import retire
 from steps.support.dvc_source import dataset_of
+from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_evaluation, log_pictures
 from steps.support.tracking import log_document, log_settings
 from steps.support.variant_runs import Cell, Outcome, cell_key, run_cell, train_cell
@@ -36,6 +37,7 @@ def benchmark_method(
 ) -> Annotated[Outcome, "outcome"]:
     """Make one row; what an earlier run of the same benchmark finished is taken as it is."""
     cell = config.cell(entry)
+    prepared = prepared_at_hand(prepared, cell.work_folder)
     taken = None if entry.model is None else _fetch(entry.model)
     key = cell_key(cell, prepared, config.speed, config.showcase)
     if taken is not None:

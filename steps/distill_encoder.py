@@ -15,6 +15,7 @@ from ieast.registry.addresses import how_to_open, run_address
 from ieast.training.distillation import DistillationResult, distill, distillation_folder
 from ieast.training.folders import retire, take_up
 from steps.support.dead_runs import follow
+from steps.support.handover import prepared_at_hand
 from steps.support.summary import keep_summary
 from steps.support.tracking import active_run, log_document, watching_machine
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 @step(experiment_tracker=True, enable_cache=False)
 def distill_encoder(prepared: PreparedDataset, data: DataRef, config: DistillationConfig) -> Annotated[Path, "encoder"]:
     """Train the student on `prepared`, continuing where the same distillation was interrupted; the encoder is a folder."""
+    prepared = prepared_at_hand(prepared, config.work_folder)
     log_document(config)
     teacher, training = config.teacher, config.training
     mlflow.set_tags({"teacher": teacher.name, "teacher.weights": teacher.weights or "torchvision ImageNet"})

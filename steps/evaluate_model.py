@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import mlflow
+import pandas as pd
 from zenml import log_metadata, step
 from zenml.types import HTMLString
 
@@ -14,6 +15,7 @@ from ieast.evaluation.evaluate import evaluate
 from ieast.experiment import ExperimentConfig
 from ieast.registry.register import log_model
 from steps.support.dvc_source import dataset_of
+from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_evaluation, log_pictures
 
 Scores = Annotated[dict[str, float], "scores"]
@@ -21,12 +23,18 @@ Report = Annotated[HTMLString, "report"]
 
 
 @step(experiment_tracker=True, enable_cache=False)
-def evaluate_model(model: Path, prepared: PreparedDataset, data: DataRef, config: ExperimentConfig) -> tuple[Scores, Report]:
-    """Distances on pairs, stability on clips, and a grid of pictures; the model is logged with them."""
+def evaluate_model(
+    model: Path, prepared: PreparedDataset, data: DataRef, changes: pd.DataFrame, config: ExperimentConfig
+) -> tuple[Scores, Report]:
+    """Distances on pairs, stability on clips, and a grid of pictures; the model is logged with them.
+
+    `changes` of the data since the champion's stand in the report.
+    """
+    prepared = prepared_at_hand(prepared, config.work_folder)
     stylizer, card = load_model(model)
     evaluation = evaluate(stylizer, prepared, config.evaluation)
     logged = log_model(model, label=card.method)
-    report = log_evaluation(evaluation, card, logged, dataset_of(data, config.data.path))
+    report = log_evaluation(evaluation, card, logged, dataset_of(data, config.data.path), changes)
     mlflow.set_tag("model_uri", logged.model_uri)
     log_pictures(stylizer, prepared, config)
     log_metadata(metadata=dict(evaluation.metrics), infer_artifact=True, artifact_name="scores")

@@ -29,6 +29,7 @@ from steps.support.comparison_runs import (
     present,
     stability_figures,
 )
+from steps.support.handover import prepared_at_hand
 from steps.support.tracking import active_run, log_document
 from steps.support.variant_runs import Outcome
 
@@ -40,6 +41,7 @@ def report_ablation(
     prepared: PreparedDataset, data: DataRef, config: AblationConfig
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[list[Outcome], "outcomes"]]:
     """One page from the runs below this one: tables with intervals, comparisons, figures, versions, and what is missing."""
+    prepared = prepared_at_hand(prepared, config.work_folder)
     log_document(config)
     parent = active_run()
     mlflow.set_tags({"kind": "ablation", "variants": ", ".join(config.variants), "seeds": ", ".join(map(str, config.seeds))})

@@ -35,6 +35,7 @@ from steps.support.comparison_runs import (
     present,
     stability_figures,
 )
+from steps.support.handover import prepared_at_hand
 from steps.support.tracking import active_run, log_document
 from steps.support.variant_runs import Outcome
 
@@ -46,6 +47,7 @@ def report_benchmark(
     prepared: PreparedDataset, data: DataRef, config: BenchmarkConfig
 ) -> tuple[Annotated[HTMLString, "report"], Annotated[list[Outcome], "outcomes"], Annotated[str, "showcase"]]:
     """One page from the runs below this one: Table 2, speed, scores, figures; and the folder that people are asked about."""
+    prepared = prepared_at_hand(prepared, config.work_folder)
     log_document(config)
     parent = active_run()
     order = [entry.name for entry in config.methods]

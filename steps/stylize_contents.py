@@ -20,6 +20,7 @@ from ieast.registry.register import fetch_model
 from ieast.stylization.batch import MANIFEST, SHEET, stylize_batch
 from ieast.stylization.loading import EngineSource
 from steps.support.dead_runs import close_dead_runs
+from steps.support.handover import data_at_hand
 from steps.support.summary import keep_summary
 from steps.support.tracking import active_run, log_document
 
@@ -38,7 +39,7 @@ def stylize_contents(
         close_dead_runs(Path(config.work_folder))
     log_document(config)
     folder, model = _model(config.model)
-    dataset = data.folder if data is not None else None
+    dataset = data_at_hand(data, config.work_folder).folder if data is not None else None
     batch = stylize_batch(config, EngineSource(folder, device=config.device), dataset, model)
     facts = {**model, **({"data": f"{data.md5} (revision {data.revision})"} if data is not None else {})}
     page = batch_page(batch, facts)

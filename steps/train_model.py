@@ -14,12 +14,14 @@ from ieast.models.encoder_weights import build_encoder
 from ieast.training.folders import take_up, training_folder
 from ieast.training.launch import Tracking, TrainingJob, train
 from steps.support.dead_runs import follow
+from steps.support.handover import prepared_at_hand
 from steps.support.tracking import active_run, check_model_names, log_settings, watching_machine
 
 
 @step(experiment_tracker=True, enable_cache=False)
 def train_model(prepared: PreparedDataset, data: DataRef, config: ExperimentConfig) -> Annotated[Path, "model"]:
     """Train on `prepared`, continuing where the same training was interrupted; the model is a folder."""
+    prepared = prepared_at_hand(prepared, config.work_folder)
     require_evaluation_weights(config.evaluation)  # now, not after days of training
     build_encoder(config.promotion.encoder)  # as above
     check_model_names(config)

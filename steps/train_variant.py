@@ -14,6 +14,7 @@ from ieast.experiment import ExperimentConfig
 from ieast.registry.register import log_model
 from ieast.training.folders import retire
 from steps.support.dvc_source import dataset_of
+from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_evaluation, log_pictures
 from steps.support.tracking import log_settings
 from steps.support.variant_runs import Cell, Outcome, cell_key, run_cell, train_cell
@@ -24,6 +25,7 @@ def train_variant(
     prepared: PreparedDataset, data: DataRef, config: ExperimentConfig, variant: VariantName, seed: int
 ) -> Annotated[Outcome, "outcome"]:
     """Train, score and keep one variant; what an earlier run of the same ablation finished is taken as it is."""
+    prepared = prepared_at_hand(prepared, config.work_folder)
 
     def work(run_id: str) -> None:
         require_evaluation_weights(config.evaluation)  # now, not after days of training

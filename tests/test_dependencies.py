@@ -25,6 +25,8 @@ ROOMS = {
     "ieast.onnx.export": "onnx",
     "ieast.stylization.session": "torch",
     "ieast.stylization.batch": "pipelines",
+    "ieast.stylization.motion": "steady",
+    "ieast.stylization.steady": "steady",
     "ieast.stylization.gallery": "torch",
     "ieast.stylization.ray_jobs": "ray",
     "ieast.stylization.texture": "torch",
@@ -153,6 +155,15 @@ def test_the_lean_package_stylizes_pictures_and_videos(folder):
     assert "2 frames" in again.stdout
 
 
+def test_a_steady_clip_without_opencv_says_what_to_install(folder):
+    answer = lean(folder, "stylize", "frames", "painting.png", "-o", "out.mp4", "--steady")
+    assert answer.returncode == 2
+    assert re.fullmatch(
+        r"ieast: steady clips need OpenCV, by whose optical flow they hold still: pip install .*\[steady\]'.*\n", answer.stderr
+    )
+    assert not (folder / "out.mp4").exists()
+
+
 def test_a_command_that_needs_more_says_which_extras_there_are(folder):
     (folder / "data").mkdir()
     config = ROOT / "configs" / "paper.yaml"
@@ -160,6 +171,6 @@ def test_a_command_that_needs_more_says_which_extras_there_are(folder):
     assert answer.returncode == 2
     assert re.fullmatch(
         r"ieast: this command needs \w+, which is not installed: pip install .*\[EXTRA\]'.*, where EXTRA is one of gallery, "
-        r"heif, onnx, pipelines, ray, serve, study, torch, train, webcam\n",
+        r"heif, onnx, pipelines, ray, serve, steady, study, torch, train, webcam\n",
         answer.stderr,
     )

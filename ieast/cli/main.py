@@ -79,6 +79,10 @@ def stylize(
     ] = "none",
     frames: Annotated[bool, typer.Option("--frames", help="The content folder holds the frames of one clip.")] = False,
     frame_rate: Annotated[str | None, typer.Option(help="Frames a second of a folder of frames, as 25 or 30000/1001.")] = None,
+    steady: Annotated[
+        bool,
+        typer.Option("--steady", help="Let the strokes of a clip go with what they are painted on; they flicker otherwise."),
+    ] = False,
     precision: Annotated[
         Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
     ] = "fp32",
@@ -102,10 +106,11 @@ def stylize(
     from ieast.io.images import check_writable_image_path
     from ieast.io.listing import some
     from ieast.stylization.files import STANDARD, is_video, stylize_folder, stylize_picture, stylize_video
+    from ieast.stylization.in_order import require_opencv
     from ieast.stylization.loading import EngineSource
 
     masks = tuple(mask or ())
-    options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision)
+    options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision, steady)
     is_clip = frames or (is_video(content) and not content.is_dir()) or is_video(output)
     is_folder = not is_clip and (content.is_dir() or (len(style) == 1 and style[0].is_dir()))
     if not is_folder and not is_clip and output != STANDARD:
@@ -121,6 +126,10 @@ def stylize(
         raise ConfigError("--processes is for folders of pictures or styles; one picture or clip is made by one. Leave it out")
     if keep_alpha and is_clip:
         raise ConfigError("--keep-alpha is for pictures; clips are written without transparency. Leave it out")
+    if steady:
+        if not is_clip:
+            raise ConfigError("--steady is for videos, and for the frames of one with --frames. Leave it out")
+        require_opencv()
     if frame_rate is not None and not is_clip:
         raise ConfigError("--frame-rate is for a folder of frames; say --frames, or give a video's name as --output")
     if is_folder and len(style) > 1:

@@ -31,6 +31,9 @@ def promote(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Without the gate; say why with --reason.")] = False,
     reason: Annotated[str | None, typer.Option(help="With --force: why; recorded with your name.")] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="What the gate lets through becomes champion if you agree; recorded with your name.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and change nothing.")] = False,
 ) -> None:
     """Let the gate decide whether a version becomes champion.
@@ -38,8 +41,8 @@ def promote(
     Exit code 0: it does, 3: the champion stays, 2: nothing could be decided.
     """
     if force:
-        if config is not None or dry_run:
-            raise ConfigError("--force promotes without the gate: leave out --config and --dry-run, or leave out --force")
+        if config is not None or dry_run or ask:
+            raise ConfigError("--force promotes without the gate: leave out --config, --ask and --dry-run, or --force")
         if not (reason and reason.strip()):
             raise ConfigError("--force needs --reason TEXT, which is recorded with your name")
         _promote_by_force(name, version, reason)
@@ -48,7 +51,7 @@ def promote(
         raise ConfigError("--reason goes with --force; the gate gives its own reasons")
     if config is None:
         raise ConfigError("say with --config FILE what the gate asks and on which data, such as -c configs/quickstart.yaml")
-    verdict = _decide(name, version, config, dry_run)
+    verdict = _decide(name, version, config, dry_run, ask)
     if not verdict.decision.promote:
         raise typer.Exit(KEPT)
 
@@ -117,7 +120,7 @@ def connect_registry(what: str) -> str:
     return connect(Path(os.environ.get("IEAST_WORK", ".work")))
 
 
-def _decide(name: str, version: str, path: Path, dry_run: bool) -> "Verdict":
+def _decide(name: str, version: str, path: Path, dry_run: bool, ask: bool) -> "Verdict":
     from ieast.evaluation.evaluate import require_evaluation_weights
     from ieast.experiment import ExperimentConfig
 
@@ -136,11 +139,32 @@ def _decide(name: str, version: str, path: Path, dry_run: bool) -> "Verdict":
     data = load_dataset(config.data, work)
     prepared = prepare_dataset(Path(data.folder), work, config.prepare, data.md5)
     verdict = compare(name, version, model, prepared, config, run=f"ieast promote -c {path}")
+    if not dry_run and verdict.decision.promote and (ask or config.promotion.ask):
+        verdict = _ask(verdict)
     if not dry_run:
         verdict = settle(verdict)
     _print_verdict(verdict, dry_run)
     _say_where(name, version, store)
     return verdict
+
+
+def _ask(verdict: "Verdict") -> "Verdict":
+    """Show the scores, and hear whether whoever sits there agrees, and why.
+
+    Raises:
+        ConfigError: Nobody does.
+    """
+    from ieast.registry.gate import answered
+
+    _print_scores(verdict)
+    try:
+        agrees = typer.confirm(f"The gate lets version {verdict.version} through. Shall it be champion?", err=True)
+        why = typer.prompt("Why, for the record", err=True)
+    except typer.Abort:
+        raise ConfigError(
+            "nobody answered, so nothing was changed: give the command in a terminal, or leave out --ask and promotion.ask"
+        ) from None
+    return answered(verdict, agrees=agrees, why=why)
 
 
 def _promote_by_force(name: str, version: str, reason: str) -> None:
@@ -154,6 +178,19 @@ def _promote_by_force(name: str, version: str, reason: str) -> None:
 
 
 def _print_verdict(verdict: "Verdict", dry_run: bool) -> None:
+    _print_scores(verdict)
+    typer.echo("\n".join(["Reasons", *(f"  {reason}" for reason in verdict.decision.reasons)]))
+    if dry_run:
+        outcome = "would be promoted" if verdict.decision.promote else "would not be promoted"
+        typer.echo(f"version {verdict.version} {outcome}; nothing was changed")
+    elif verdict.decision.promote:
+        typer.echo(f"promoted: version {verdict.version} is champion")
+    else:
+        typer.echo("kept: the champion stays" if verdict.champion else "kept: there is still no champion")
+    typer.echo(f"data      {verdict.data_md5} ({verdict.data_revision})\nencoder   {verdict.encoder}, for both")
+
+
+def _print_scores(verdict: "Verdict") -> None:
     from rich.table import Table
 
     from ieast.metrics import with_arrow
@@ -169,15 +206,6 @@ def _print_verdict(verdict: "Verdict", dry_run: bool) -> None:
         cells = [_number(verdict.scores, metric)] + ([_number(others, metric)] if verdict.champion is not None else [])
         table.add_row(with_arrow(metric), *cells)
     print_table(table)
-    typer.echo("\n".join(["Reasons", *(f"  {reason}" for reason in verdict.decision.reasons)]))
-    if dry_run:
-        outcome = "would be promoted" if verdict.decision.promote else "would not be promoted"
-        typer.echo(f"version {verdict.version} {outcome}; nothing was changed")
-    elif verdict.decision.promote:
-        typer.echo(f"promoted: version {verdict.version} is champion")
-    else:
-        typer.echo("kept: the champion stays" if verdict.champion else "kept: there is still no champion")
-    typer.echo(f"data      {verdict.data_md5} ({verdict.data_revision})\nencoder   {verdict.encoder}, for both")
 
 
 def _say_where(name: str, version: str, store: str) -> None:

@@ -1,7 +1,7 @@
 """The command `ieast webcam`."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from importlib.util import find_spec
 from itertools import islice
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from ieast.io.camera import Camera
     from ieast.io.window import Window
-    from ieast.stylization.engine import Session
 
 _RECENT = 10
 """Frames over which the speed in the window's title is taken."""
@@ -40,6 +39,7 @@ def webcam(
     alpha: Annotated[float, typer.Option(help="0 keeps the camera's picture, 1 stylizes fully.")] = 1.0,
     style_size: Annotated[int, typer.Option(min=16, help="The style's smallest side in pixels, if it is larger.")] = 256,
     preserve_colour: Annotated[Literal["none", "luminance"], typer.Option(help="Keep the camera's colours.")] = "none",
+    steady: Annotated[bool, typer.Option("--steady", help="Let strokes go with what they are painted on.")] = False,
     precision: Annotated[
         Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
     ] = "fp32",
@@ -53,6 +53,7 @@ def webcam(
     from ieast.io.camera import Camera
     from ieast.io.video.recording import check_recordable, record
     from ieast.io.window import Window
+    from ieast.stylization.in_order import in_order
     from ieast.stylization.inputs import read_style
 
     options = StylizeOptions(alpha, style_size=style_size, preserve_colour=preserve_colour, precision=precision)
@@ -66,7 +67,8 @@ def webcam(
     with Camera(camera) as opened, closing(Window("ieast webcam")) if output is None else nullcontext() as window:
         loaded, method = EngineSource(model_folder(model), engine, device).load()
         session = loaded.open([read_style(path, style_size) for path in style], options, encode=True)
-        stylized = islice(_stylized(opened, session, size), frames)
+        stylize, _ = in_order(session.stylize, steady)
+        stylized = islice(_stylized(opened, stylize, size), frames)
         started = monotonic()
         if window is not None:
             count = _show(stylized, window)
@@ -78,11 +80,13 @@ def webcam(
     typer.echo(f"{place}{count} frames, {rate:.1f} a second, {method}")
 
 
-def _stylized(camera: "Camera", session: "Session", size: int) -> "Iterator[tuple[float, Image.Image]]":
+def _stylized(
+    camera: "Camera", stylize: "Callable[[Image.Image], Image.Image]", size: int
+) -> "Iterator[tuple[float, Image.Image]]":
     from ieast.stylization.inputs import scaled_down
 
     for seconds, frame in camera.frames():
-        yield seconds, session.stylize(scaled_down(frame, size))
+        yield seconds, stylize(scaled_down(frame, size))
 
 
 def _show(frames: "Iterator[tuple[float, Image.Image]]", window: "Window") -> int:

@@ -17,11 +17,12 @@ class StylizeSettings(Settings):
     style_size: int = Field(512, ge=MIN_STYLE_SIZE, description="smallest side of styles in pixels, if they are larger")
     preserve_colour: PreserveColour = "none"
     precision: Precision = "fp32"
+    steady: bool = Field(False, description="clips without flicker: strokes go with what they are painted on")
 
     @property
     def options(self) -> StylizeOptions:
         """The same as options of a session."""
-        return StylizeOptions(self.alpha, (), self.style_size, self.preserve_colour, self.precision)
+        return StylizeOptions(self.alpha, (), self.style_size, self.preserve_colour, self.precision, self.steady)
 
 
 class BatchConfig(Document):

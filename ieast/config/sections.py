@@ -25,6 +25,12 @@ class DataConfig(Settings):
     repository: str = Field(".", description="git repository that tracks the dataset: a folder or a URL")
     revision: str = Field("workspace", description="tag, branch or commit; `workspace` is data.dvc as it stands on disk")
     path: str = Field("data", description="folder in the repository that holds content/, style/ and clips/")
+    max_shift: float | None = Field(
+        None,
+        gt=0,
+        description="stop the training pipeline when the pictures differ from the champion's by more than this: the means of "
+        "sizes, palettes and features, in deviations over the champion's pictures. Without it the difference is only reported",
+    )
 
     @model_validator(mode="after")
     def _holds_no_secret(self) -> Self:
@@ -261,6 +267,9 @@ class EvaluationConfig(Settings):
     warping_intervals: tuple[PositiveInt, ...] = Field(
         (1, 10), description="frames between those whose warping error is scored"
     )
+    steady: bool = Field(
+        False, description="whether clips are stylized as by `ieast stylize --steady`, in the place of each frame by itself"
+    )
     artfid_weights: str | None = Field(
         None, description="file of ArtFID's network (art_inception.pth); none: ArtFID is not scored"
     )
@@ -351,6 +360,10 @@ class PromotionConfig(Settings):
         EncoderConfig(name="vgg19-compact"),
         description="by whose features both sides are scored; the same for every candidate, so that decisions are comparable "
         "and none is judged by what it brings along. The shipped one is at hand everywhere",
+    )
+    ask: bool = Field(
+        False,
+        description="a candidate that passes stays challenger until somebody agrees: `ieast promote NAME VERSION -c FILE` asks",
     )
 
 

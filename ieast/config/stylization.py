@@ -26,6 +26,8 @@ class StylizeOptions:
         preserve_colour: As for `Stylizer.stylize`.
         precision: `bf16` computes convolutions and attention with 8 significant bits, about twice as fast where the hardware
             can; colours then differ by one or two of 255 levels on average, by twenty where it is most.
+        steady: Whether frames of a clip are carried over from those before, so that strokes do not flicker; pictures are as
+            without.
     """
 
     alpha: float = 1.0
@@ -33,6 +35,7 @@ class StylizeOptions:
     style_size: int = 512
     preserve_colour: PreserveColour = "none"
     precision: Precision = "fp32"
+    steady: bool = False
 
     def check(self, styles: int, masks: int = 0) -> None:
         """Raise unless this fits so many styles, and so many masks, of which there may be none.

@@ -108,7 +108,7 @@ def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data
     result. Files already made there are kept, so a run that was killed continues.
 
     Args:
-        source: Folder with content/, style/ and perhaps clips/, which is not touched.
+        source: Folder with content/, style/ and perhaps clips/, which is not touched; not looked at if all was made before.
         work_folder: Where prepared datasets are kept.
         config: Size, limits and workers.
         data_digest: Identifies the version of the data in `source`.
@@ -118,10 +118,6 @@ def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data
             usable. In the latter cases quarantine.csv in the prepared folder lists every file and what is wrong.
         DiskFullError: No space was left; the same call continues once there is.
     """
-    for side in SIDES:
-        if not (source / side).is_dir():
-            raise DataError(f"{source}: has no folder {side}/. A dataset holds its pictures in content/ and style/")
-
     key = preparation_key(config, data_digest)
     folder = work_folder.absolute() / "prepared" / key
     locks = work_folder / ".locks"
@@ -130,7 +126,8 @@ def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data
         manifest = _manifest(source, folder, config)
 
     usable = Counter(manifest.loc[manifest["status"] == "ok", "side"])
-    clips = source.absolute() / "clips"
+    # Of pictures that were made on another machine, the clips lie beside them.
+    clips = next((place / "clips" for place in (source.absolute(), folder) if (place / "clips").is_dir()), source / "clips")
     return PreparedDataset(
         folder=str(folder),
         key=key,
@@ -149,6 +146,9 @@ def _manifest(source: Path, folder: Path, config: PrepareConfig) -> pd.DataFrame
         manifest = pd.read_csv(folder / MANIFEST)
         _check_usable(manifest, config.max_bad_share, folder / MANIFEST)
         return manifest
+    for side in SIDES:
+        if not (source / side).is_dir():
+            raise DataError(f"{source}: has no folder {side}/. A dataset holds its pictures in content/ and style/")
     manifest = _make_manifest(_prepare_pictures(source, folder, config))
     with atomic_write(folder / QUARANTINE) as temporary:
         manifest.to_csv(temporary, index=False)

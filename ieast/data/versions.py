@@ -53,6 +53,7 @@ class DataRef(BaseModel):
     counts: DataCounts
     folder: Path
     source: str  # URL of the repository, or its folder when it has none, without credentials
+    path: str = "data"  # the dataset's folder in its repository
 
 
 def check_version(config: DataConfig, work_folder: Path) -> None:
@@ -106,7 +107,25 @@ def load_dataset(config: DataConfig, work_folder: Path) -> DataRef:
             counts=_count_folder(folder, version.output.meta.nfiles),
             folder=folder,
             source=_source(version.workspace, config),
+            path=config.path,
         )
+
+
+def refetch(data: DataRef, work_folder: Path) -> DataRef:
+    """`data` with its files on this machine, fetched again where another one has them.
+
+    Raises:
+        DataError: They are not here, and the version cannot be had again: no commit holds it, or `load_dataset` fails.
+    """
+    if data.folder.is_dir():
+        return data
+    if data.commit is None:
+        raise DataError(
+            f"{data.folder} is not on this machine, and the dataset was read from the working tree of {data.repository}, which "
+            "other machines do not have: set data.revision to a tag, branch or commit"
+        )
+    again = load_dataset(DataConfig(repository=data.repository, revision=data.commit, path=data.path), work_folder)
+    return data.model_copy(update={"folder": again.folder})
 
 
 def _fetch(version: Version, file: str) -> bool:

@@ -10,12 +10,13 @@ then the mean over t. Their flow is FlowNet2's, so values compare with each othe
 from collections import deque
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+
+from ieast.stylization import motion
 
 
 def optical_flow(a: Tensor, b: Tensor) -> Tensor:
@@ -28,9 +29,7 @@ def optical_flow(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         float32 (2, H, W) on the CPU: steps to the right and down, in pixels.
     """
-    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = method.calc(_grey(a), _grey(b), np.zeros((*a.shape[-2:], 2), np.float32))
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(flow, 2, 0)))
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(motion.optical_flow(_grey(a), _grey(b)), 2, 0)))
 
 
 def warp(picture: Tensor, flow: Tensor) -> Tensor:
@@ -124,8 +123,7 @@ class WarpingErrors:
 
 def _grey(picture: Tensor) -> NDArray[np.uint8]:
     samples = picture.detach().permute(1, 2, 0).mul(255).round().clamp(0, 255).to("cpu", torch.uint8)
-    grey: NDArray[np.uint8] = cv2.cvtColor(samples.numpy(), cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
-    return grey
+    return motion.grey_of(samples.numpy())
 
 
 def _lands_inside(flow: Tensor) -> Tensor:

@@ -10,8 +10,14 @@ from ieast.evaluation.pages import data_uri, page
 from ieast.metrics import with_arrow
 
 
-def html_report(evaluation: Evaluation, card: ModelCard) -> str:
-    """Scores, the grid, and the tables of clips and pairs; nothing is loaded from elsewhere."""
+def html_report(evaluation: Evaluation, card: ModelCard, changes: pd.DataFrame | None = None) -> str:
+    """Scores, the grid, and the tables of clips and pairs; nothing is loaded from elsewhere.
+
+    Args:
+        evaluation: The scores.
+        card: Of the scored model.
+        changes: How the data differ from the champion's, as `compare_profiles` says; where nothing is known, nothing is shown.
+    """
     provenance = card.provenance
     iterations, code = (provenance.get(key, "?") for key in ("iterations", "code"))
     origin = f"{card.method} on {card.encoder.name}, {iterations} iterations, code {code}"
@@ -31,6 +37,7 @@ def html_report(evaluation: Evaluation, card: ModelCard) -> str:
         grid=data_uri(evaluation.grid),
         clips=evaluation.clips.map(_shown) if len(evaluation.clips) else None,
         pairs=evaluation.pairs.map(_shown),
+        changes=changes.map(_shown) if changes is not None and len(changes) else None,
     )
 
 

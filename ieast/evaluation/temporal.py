@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from ieast.config import EvaluationConfig
@@ -13,7 +14,9 @@ from ieast.evaluation.flow import WarpingErrors
 from ieast.evaluation.heatmaps import Differences, MeanDifference
 from ieast.evaluation.perceptual import PerceptualDistance
 from ieast.io.clips import read_frames
+from ieast.io.images import to_image, to_tensor
 from ieast.io.progress import progress_bar
+from ieast.stylization.steady import Steady
 from ieast.stylizer.base import Stylizer
 
 
@@ -53,25 +56,42 @@ class ClipScores:
     differences: Differences
 
 
+class _Painter:
+    """Stylizes the frames of a clip (1, 3, H, W) one after another, steadily if that is asked for."""
+
+    def __init__(self, stylizer: Stylizer, style: Tensor, steady: bool):
+        self._stylizer, self._style = stylizer, style
+        self._fresh = style
+        self._clip = Steady(lambda _: to_image(self._fresh)) if steady else None
+
+    def __call__(self, frame: Tensor) -> Tensor:
+        self._fresh = self._stylizer.stylize(frame, self._style)
+        # A model that diverged must not get scores from what a picture makes of numbers that are none.
+        if self._clip is None or not torch.isfinite(self._fresh).all():
+            return self._fresh
+        return to_tensor(self._clip(to_image(frame))).to(frame.device)
+
+
 def score_clip(
     stylizer: Stylizer, distance: PerceptualDistance, clip: Path, style: Tensor, config: EvaluationConfig
 ) -> ClipScores:
     """Measure `clip`, stylized and as it is. Frames are read one at a time; as many as the longest interval are held.
 
     Args:
-        stylizer: The model; frames are stylized independently, as in the paper's Table 2.
+        stylizer: The model; frames are stylized independently, as in the paper's Table 2, or steadily if `config` says so.
         distance: Between two frames.
         clip: Folder of frames, or a video file.
         style: (3, H, W) in [0, 1].
-        config: Size and number of frames, and intervals.
+        config: Size and number of frames, intervals, and whether clips are steady.
     """
     device = next(stylizer.parameters()).device
     stylized_steps, input_steps = AdjacentDistances(distance), AdjacentDistances(distance)
     stylized_change, input_change = MeanDifference(), MeanDifference()
     warping = WarpingErrors(config.warping_intervals)
+    paint = _Painter(stylizer, style[None].to(device), config.steady)
     for cpu_frame in read_frames(clip, config.size, config.max_frames):
         frame = cpu_frame[None].to(device)
-        stylized = stylizer.stylize(frame, style[None].to(device))
+        stylized = paint(frame)
         stylized_steps.add(stylized)
         input_steps.add(frame)
         stylized_change.add(stylized[0])

@@ -9,7 +9,7 @@ import logging
 import math
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,17 @@ class Verdict:
         }
 
 
+def waiting(verdict: Verdict) -> Verdict:
+    """`verdict`, which promotes, left to a person's word."""
+    reason = f"a person has to agree: `ieast promote {verdict.name} {verdict.version} -c CONFIG` asks"
+    return _changed(verdict, promote=False, reason=reason)
+
+
+def answered(verdict: Verdict, *, agrees: bool, why: str) -> Verdict:
+    """`verdict`, which promotes, after whoever gave the command agreed or not, and said why."""
+    return _changed(verdict, promote=agrees, reason=f"{whoami()} {'agrees' if agrees else 'refuses'}: {why}")
+
+
 def compare(
     name: str,
     version: str,
@@ -169,6 +180,11 @@ def _score_champion(
 ) -> dict[str, float]:
     stylizer, _ = load_model(fetch_model(f"models:/{name}/{champion}"))
     return evaluate(stylizer, prepared, config.evaluation, encoder).metrics
+
+
+def _changed(verdict: Verdict, *, promote: bool, reason: str) -> Verdict:
+    reasons = (*verdict.decision.reasons, reason)
+    return replace(verdict, decision=verdict.decision.model_copy(update={"promote": promote, "reasons": reasons}))
 
 
 def now() -> str:

@@ -92,6 +92,7 @@ def _views(store: str, run: Run, tags: set[str]) -> dict[str, str]:
         "table": addresses.runs_address(store, experiment, table),
         "curves": addresses.runs_address(store, experiment, table, charts=True),
         "pictures": addresses.runs_address(store, experiment, pictures, charts=True),
+        "models": addresses.models_address(store, experiment),
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
+from mlflow.models import Model, get_model_info
 from mlflow.models.model import ModelInfo
 from PIL import Image
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ieast.checkpoint import ModelCard, load_model, read_card
 from ieast.errors import RegistryError
 from ieast.io.images import encode_png
+from ieast.registry.inventory import INVENTORY, file_digests, inventory
 from ieast.registry.lookup import CHALLENGER, CHAMPION
 from ieast.registry.pyfunc import SIGNATURE
 from ieast.registry.scores import scores_of_run
@@ -29,13 +30,20 @@ FOLDERS = "registered folders"
 MOST_OF_A_TAG = 500
 REGISTERED = "registered"
 """The tag by which a run names the version that its model became."""
+DIGESTS = "sha256"
+"""Of a logged model's metadata: hex SHA-256 by the name of the file. A version has them as tags, `sha256.NAME`."""
 PACKAGE = Path(__file__).resolve().parents[1]
 # What loading and stylizing import; training's libraries are not needed to serve.
 _REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors", "tqdm")
 
 
 def log_model(model_folder: Path, name: str | None = None, label: str = "model") -> ModelInfo:
-    """Log the exported model to the active run as a pyfunc, called `label`, and, with `name`, register it."""
+    """Log the exported model to the active run as a pyfunc, called `label`, and, with `name`, register it.
+
+    Its inventory becomes an artifact of the run, and the digests of its files a part of the model's metadata.
+    """
+    requirements = [f"{package}=={version(package)}" for package in _REQUIREMENTS]
+    mlflow.log_text(inventory(model_folder, requirements), INVENTORY)
     return mlflow.pyfunc.log_model(
         name=re.sub(r"[^\w+-]", "-", label),
         python_model=str(PACKAGE / "registry" / "served_model.py"),
@@ -43,9 +51,9 @@ def log_model(model_folder: Path, name: str | None = None, label: str = "model")
         code_paths=[str(PACKAGE)],
         signature=SIGNATURE,
         input_example=(_example(), {"alpha": 1.0, "style_size": 512, "preserve_colour": "none"}),
-        pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
+        pip_requirements=requirements,
         registered_model_name=name,
-        metadata=style_metadata(read_card(model_folder)),
+        metadata=style_metadata(read_card(model_folder)) | {DIGESTS: file_digests(model_folder)},
     )
 
 
@@ -66,9 +74,10 @@ def register(model_folder: Path, name: str, tags: Mapping[str, str]) -> str:
     Returns:
         The new version's number.
     """
-    number = str(log_model(model_folder, name).registered_model_version)
+    info = log_model(model_folder, name)
+    number = str(info.registered_model_version)
     client = MlflowClient()
-    for key, value in tags.items():
+    for key, value in {**tags, **_digest_tags(info)}.items():
         client.set_model_version_tag(name, number, key, value)
     client.set_registered_model_alias(name, CHALLENGER, number)
     return number
@@ -82,7 +91,7 @@ def register_logged(uri: str, name: str, tags: Mapping[str, str]) -> str:
     """
     client = MlflowClient()
     number = str(mlflow.register_model(uri, name).version)
-    for key, value in tags.items():
+    for key, value in {**tags, **_digest_tags(get_model_info(uri))}.items():
         client.set_model_version_tag(name, number, key, value)
     client.set_registered_model_alias(name, CHALLENGER, number)
     return number
@@ -178,6 +187,11 @@ def fetch_model(uri: str, into: Path | None = None) -> Path:
             f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {redacted(str(error))}. Set "
             "MLFLOW_TRACKING_URI to the store that holds it; the Models page of its UI lists names, versions and aliases"
         ) from error
+
+
+def _digest_tags(info: ModelInfo) -> dict[str, str]:
+    """None of models that earlier versions logged."""
+    return {f"{DIGESTS}.{name}": digest for name, digest in (info.metadata or {}).get(DIGESTS, {}).items()}
 
 
 def _example() -> pd.DataFrame:

@@ -19,7 +19,7 @@ STORE = "mlflow_store.txt"
 """In a work folder: where the last pipeline run there keeps its models."""
 
 _SQLITE = re.compile(r"sqlite:///([^?]+)")
-_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SECONDS = 5.0
 _ARTIFACTS = "mlflow_artifacts"  # ZenML's name for it
 
@@ -33,8 +33,8 @@ def connect(work_folder: Path) -> str:
         The registry's address, without a password.
 
     Raises:
-        RegistryError: It is a file that is not an SQLite database, or a database's server that does not answer. MLflow would
-            make a database of a missing or empty file, and spend minutes on the others.
+        RegistryError: It is a file that is not an SQLite database: MLflow would make one of a missing or empty file, and spend
+            minutes on any other. Or it is a database server, and nothing listens there.
     """
     # Retries for up to four minutes, MLflow's default, are for trainings that must not fail.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -47,19 +47,8 @@ def connect(work_folder: Path) -> str:
     if file and not _is_sqlite(Path(file[1])):
         missing = "is not an SQLite database" if Path(file[1]).exists() else "does not exist"
         raise RegistryError(f"there is no MLflow store {uri}: the file {missing}. {_ADVICE}")
-    _check_database(uri)
+    _refuse_silence(uri)
     return redacted(uri)
-
-
-def _check_database(uri: str) -> None:
-    address = urlsplit(uri)
-    port = _PORTS.get(address.scheme.partition("+")[0])
-    if port is None or not address.hostname:
-        return
-    try:
-        socket.create_connection((address.hostname, address.port or port), _SECONDS).close()
-    except OSError as error:
-        raise RegistryError(f"the database of MLflow at {redacted(uri)} does not answer ({error}). {_ADVICE}") from None
 
 
 def note_store(work_folder: Path) -> None:
@@ -81,6 +70,19 @@ def set_experiment(name: str) -> None:
     if file and mlflow.get_experiment_by_name(name) is None:
         mlflow.create_experiment(name, (Path(file[1]).resolve().parent / _ARTIFACTS).as_uri())
     mlflow.set_experiment(name)
+
+
+def _refuse_silence(uri: str) -> None:
+    """Raise if nothing listens where a database should, which MLflow would ask again for minutes."""
+    address = urlsplit(uri)
+    port = address.port or next((port for name, port in _DATABASE_PORTS.items() if address.scheme.startswith(name)), None)
+    if address.hostname is None or port is None or address.scheme.startswith("http"):
+        return
+    try:
+        socket.create_connection((address.hostname, port), _SECONDS).close()
+    except OSError as error:
+        where = redacted(uri)
+        raise RegistryError(f"reaching the database failed in MLflow at {where}: {error}. {_ADVICE}") from None
 
 
 @contextmanager

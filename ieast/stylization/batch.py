@@ -22,6 +22,7 @@ from ieast.io.images import check_writable_image_path, explained, read_image
 from ieast.io.listing import find_pictures, list_frames
 from ieast.io.progress import progress_bar
 from ieast.stylization.files import is_video
+from ieast.stylization.in_order import require_opencv
 from ieast.stylization.jobs import Job, Outcome, carry_out
 from ieast.stylization.loading import EngineSource
 
@@ -70,7 +71,7 @@ def check_batch(config: BatchConfig) -> None:
     """Raise unless `config` can work as far as can be seen without the model and the dataset.
 
     Raises:
-        ConfigError: An option does not fit, Ray is asked for and not installed, or results would become contents.
+        ConfigError: An option does not fit, Ray or OpenCV is needed and not installed, or results would become contents.
         ImageError: A folder is not there, or the suffix is no format.
     """
     config.check()
@@ -79,6 +80,8 @@ def check_batch(config: BatchConfig) -> None:
     for path in (config.contents, config.styles):
         if path is not None and not Path(path).exists():
             raise ImageError(f"{path}: there is no such file or folder. Check the path")
+    if config.settings.steady:
+        require_opencv()
     if config.engine == "ray":
         from ieast.stylization.ray_jobs import require_ray
 
@@ -209,7 +212,9 @@ def _suffix(content: _Source, config: BatchConfig) -> str:
 
 def _key(content: _Source, style: _Source, config: BatchConfig, model: str) -> str:
     """Changes with all that a result is made of, and with nothing else."""
-    facts = [content.digest, style.digest, model, config.settings.model_dump(mode="json"), _suffix(content, config)]
+    settings = config.settings.model_dump(mode="json")
+    steady = settings.pop("steady") and content.is_clip  # pictures are the same without
+    facts = [content.digest, style.digest, model, settings, _suffix(content, config), *["steady"] * steady]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

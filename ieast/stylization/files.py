@@ -31,6 +31,7 @@ from ieast.io.progress import progress_bar
 from ieast.io.transparency import check_keeps_alpha
 from ieast.io.video import VIDEO_SUFFIXES, ClipResult, stylize_clip
 from ieast.stylization.engine import Engine
+from ieast.stylization.in_order import in_order
 from ieast.stylization.inputs import check_mask, read_style
 from ieast.stylization.jobs import Job, about, carry_out
 from ieast.stylization.loading import EngineSource
@@ -211,7 +212,7 @@ def stylize_video(
         frame_rate: Frames a second of a folder of frames.
 
     Raises:
-        ConfigError: An option does not fit.
+        ConfigError: An option does not fit, or `steady` is asked for without OpenCV.
         ImageError: A style, mask or frame cannot be read, or a mask has not the frames' size.
         VideoError: The video cannot be read or written.
         MemoryLimitError: There is not enough memory for a frame.
@@ -226,7 +227,8 @@ def stylize_video(
         return session.stylize(frame)
 
     identity = _identity(engine, (*styles, *masks), options)
-    return stylize_clip(source, output, stylize, identity=identity, frame_rate=frame_rate)
+    stylize_next, memory = in_order(stylize, options.steady)
+    return stylize_clip(source, output, stylize_next, identity=identity, frame_rate=frame_rate, memory=memory)
 
 
 def is_video(path: Path) -> bool:
@@ -301,6 +303,7 @@ def _identity(engine: Engine, files: Sequence[Path], options: StylizeOptions) ->
         options.style_size,
         options.preserve_colour,
         options.precision,
+        options.steady,
     ]
     facts = [engine.digest(), [sha256(path) for path in files], values]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -10,6 +10,7 @@ from ieast.errors import ImageError, MemoryLimitError, OutputError, VideoError
 from ieast.io.images import Behind, read_image, write_image
 from ieast.io.video import stylize_clip
 from ieast.stylization.engine import Engine, Session
+from ieast.stylization.in_order import in_order
 from ieast.stylization.inputs import read_style
 from ieast.stylization.loading import EngineSource
 
@@ -67,7 +68,8 @@ class Painter:
         culprit = None
         try:
             if job.clip is not None:
-                stylize_clip(job.content, job.target, session.stylize, identity=job.clip)
+                stylize, memory = in_order(session.stylize, self.options.steady)
+                stylize_clip(job.content, job.target, stylize, identity=job.clip, memory=memory)
             else:
                 write_image(session.stylize(read_image(job.content, behind=self.behind)), job.target)
         except OutputError as failure:

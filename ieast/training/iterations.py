@@ -73,7 +73,13 @@ class IterationModule(L.LightningModule):
         return {"iterations": self.finished} | ({"schedules": self.schedules} if len(self.schedules) > 1 else {})
 
     def log_terms(self, values: dict[str, Tensor]) -> None:
-        """Send `values` and the learning rates to the logger, under the number of finished iterations."""
+        """Send `values`, as means over all processes, and the learning rates to the logger, under the finished iterations.
+
+        All processes call it for the same iterations.
+        """
+        if self.trainer.world_size > 1:
+            means = torch.stack([value.float() for value in values.values()])
+            values = dict(zip(values, self.trainer.strategy.reduce(means, reduce_op="mean"), strict=True))
         if not self.trainer.is_global_zero or self.logger is None:
             return
         metrics = {f"train/{name}": float(value) for name, value in values.items()}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -63,7 +64,8 @@ def train(job: TrainingJob) -> TrainingResult:
 
 
 def _run_distributed(job: TrainingJob) -> TrainingResult:
-    job_file, result_file = job.folder / f"job-{os.getpid()}.json", job.folder / "result.json"
+    # Nodes share the folder, and in containers their processes have the same numbers.
+    job_file, result_file = job.folder / f"job-{platform.node()}-{os.getpid()}.json", job.folder / "result.json"
     with atomic_write(job_file) as temporary:
         temporary.write_text(job.model_dump_json())
     job_file.chmod(0o600)  # the tracking server's address may hold a password
@@ -81,7 +83,14 @@ def _run_distributed(job: TrainingJob) -> TrainingResult:
         raise InterruptedTrainingError(
             f"training was asked to stop; {job.folder / CHECKPOINT} holds what was done. Run the same command again to continue"
         )
-    raise TrainingError(f"training on {training.devices} devices failed with exit code {code}; the reason stands above")
+    raise TrainingError(
+        f"training on {training.devices * training.nodes} devices failed with exit code {code}; the reason stands above"
+        + (
+            f". {job.folder / CHECKPOINT} is whole: the same command continues from it"
+            if (job.folder / CHECKPOINT).exists()
+            else ""
+        )
+    )
 
 
 def run(job: TrainingJob) -> TrainingResult:

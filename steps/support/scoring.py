@@ -22,8 +22,10 @@ PAIRS, SCORES = "pairs", "evaluation/scores.csv"
 """The key of pictures by pair, whose steps are the pairs' numbers; and the scores with their intervals."""
 
 
-def log_evaluation(evaluation: Evaluation, card: ModelCard, model: ModelInfo, dataset: MetaDataset) -> str:
-    """Put scores, tables, pictures and the report into the active run; the report, as HTML.
+def log_evaluation(
+    evaluation: Evaluation, card: ModelCard, model: ModelInfo, dataset: MetaDataset, changes: pd.DataFrame | None = None
+) -> str:
+    """Put scores, tables, pictures and the report into the active run; the report, as HTML, with `changes` of the data.
 
     A score is one metric, of the score's own name, tied to the logged `model` and to `dataset`, so that MLflow's page of models
     sorts by it; its interval, and what is the same for every model, stand in tables.
@@ -44,7 +46,7 @@ def log_evaluation(evaluation: Evaluation, card: ModelCard, model: ModelInfo, da
         mlflow.log_image(picture, f"evaluation/heatmaps/{clip}.png")
     if evaluation.skipped:
         mlflow.set_tag("evaluation.skipped", evaluation.skipped)
-    report = html_report(evaluation, card)
+    report = html_report(evaluation, card, changes)
     mlflow.log_text(report, "evaluation/report.html")
     return report
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from ieast.checkpoint import load_model, save_model
 from ieast.cli.main import app, main
-from ieast.config import EncoderConfig, ModelConfig
+from ieast.config import EncoderConfig, ModelConfig, StylizeOptions
 from ieast.errors import IeastError
 from ieast.io.images import read_image, to_tensor
 from ieast.io.listing import list_frames
@@ -27,6 +27,8 @@ from ieast.layers.colour import match_colours
 from ieast.methods import new_model
 from ieast.models.encoder_weights import build_encoder
 from ieast.models.vgg19 import WIDTHS
+from ieast.stylization.session import StyleSession
+from ieast.stylization.steady import Steady
 from ieast.stylizer.memory import stylization_bytes
 
 runner = CliRunner()
@@ -404,6 +406,24 @@ def test_frames_become_frames_or_a_video(model, pictures, tmp_path):
     succeeds(model, tmp_path / "shot", pictures[1], "-o", tmp_path / "out.mkv", "--frame-rate", "24000/1001")
     assert (probe(tmp_path / "out.mkv").frames, len(list(read_video_frames(tmp_path / "out.mkv")))) == (3, 3)
     assert float(probe(tmp_path / "out.mkv").frame_rate) == pytest.approx(24000 / 1001, abs=0.01)
+
+
+def test_a_steady_clip_is_the_librarys(model, pictures, tmp_path):
+    (tmp_path / "shot").mkdir()
+    for number in range(3):
+        draw_picture(0, 60, 44).crop((number, 0, 56 + number, 40)).save(tmp_path / "shot" / f"{number}.png")
+    succeeds(model, tmp_path / "shot", pictures[1], "-o", tmp_path / "out", "--frames", "--steady")
+    session = StyleSession(load_model(model)[0], [read_image(pictures[1])], StylizeOptions(), encode=True)
+    steady = Steady(session.stylize)
+    for number in range(3):
+        expected = steady(read_image(tmp_path / "shot" / f"{number}.png"))
+        assert read_image(tmp_path / "out" / f"{number}.png").tobytes() == expected.tobytes()
+
+
+def test_only_clips_are_steady(fails, pictures, folders, tmp_path):
+    message = "--steady is for videos, and for the frames of one with --frames. Leave it out"
+    assert fails(*pictures, "-o", tmp_path / "out.png", "--steady") == message
+    assert fails(*folders, "-o", tmp_path / "out", "--steady") == message
 
 
 def test_clips_that_cannot_be_read_or_written_are_refused(fails, pictures, tmp_path):

@@ -22,9 +22,10 @@ from typer.testing import CliRunner
 from ieast.checkpoint import save_model
 from ieast.cli.main import app, main
 from ieast.config import PromotionConfig
-from ieast.errors import IeastError
+from ieast.errors import ConfigError, IeastError
 from ieast.installation import install_with
 from ieast.models.pretrained import MODELS
+from ieast.registry.gate import whoami
 from ieast.registry.store import STORE, note_store
 
 
@@ -134,6 +135,27 @@ def test_a_better_model_takes_the_place_of_a_worse_one_and_not_the_other_way_rou
     assert "x the champion's" in result.output
     assert "asked: fails\nkept: the champion stays\n" in result.output
     assert registry.tags("two", "1")["gate.decision"] == "kept"
+
+
+def asked(number, path, answers):
+    return CliRunner().invoke(app, ["promote", "asked", number, "-c", str(path), "--ask"], input=answers)
+
+
+def test_what_the_gate_lets_through_waits_for_a_person_who_is_recorded(registry, sources, config):
+    registry.add("asked", sources["bad"], sources["good"])
+    registry.client.set_registered_model_alias("asked", "champion", "1")
+    nobody = asked("2", config(NO_WORSE), "")
+    assert isinstance(nobody.exception, ConfigError)
+    assert "nobody answered, so nothing was changed" in str(nobody.exception)
+    assert "gate.decision" not in registry.tags("asked", "2")
+    refused = asked("2", config(NO_WORSE), "n\nhalos in skies\n")
+    assert (refused.exit_code, registry.champion("asked")) == (3, "1")
+    assert registry.tags("asked", "2")["gate.reasons"].splitlines()[-1] == f"{whoami()} refuses: halos in skies"
+    agreed = asked("2", config(NO_WORSE), "y\ncalmer\n")
+    assert (agreed.exit_code, registry.champion("asked")) == (0, "2")
+    assert registry.tags("asked", "2")["gate.reasons"].splitlines()[-1] == f"{whoami()} agrees: calmer"
+    kept = asked("1", config(NO_WORSE), "")  # whom the gate does not let through nobody is asked about
+    assert (kept.exit_code, registry.champion("asked")) == (3, "2")
 
 
 def test_a_tie_keeps_the_champion(registry, sources, config):
@@ -359,10 +381,13 @@ def test_the_readmes_commands_on_the_registry_work_as_they_stand(registry, sourc
     commands = re.findall(r"`ieast ([^`]+ [^`]*|models)`", SECTION)
     assert {command.split()[0] for command in commands} == {"models", "promote", "rollback"}
     # A promotion needs someone else as champion, and a way back a way there.
-    for command in sorted(commands, key=lambda command: ("rollback" in command, "--force" in command, "--dry" not in command)):
-        if "--force" in command:
+    again = {command for command in commands if "--force" in command or "--ask" in command}
+    for command in sorted(commands, key=lambda command: ("rollback" in command, command in again, "--dry" not in command)):
+        if command in again:
             succeeds("rollback", "ieast")
-        succeeds(*[str(path) if word == "configs/quickstart.yaml" else word for word in shlex.split(command)])
+        words = [str(path) if word == "configs/quickstart.yaml" else word for word in shlex.split(command)]
+        result = CliRunner().invoke(app, words, input="y\ncalmer\n")
+        assert result.exception is None, result.output + repr(result.exception)
 
 
 def test_the_readmes_thresholds_are_valid():

@@ -53,6 +53,18 @@ def test_what_the_camera_sees_becomes_a_stylized_video(folder, engine):
         assert np.abs(np.asarray(frame_out).astype(int) - np.asarray(expected)).mean() < 12 < np.asarray(expected).std()
 
 
+def test_what_the_camera_sees_holds_still(folder):
+    still = draw_picture(3, 160, 128)
+    for number in range(3):
+        still.save(folder / "frames" / f"{number}.png")
+    stylize_clip(folder / "frames", folder / "clip.mp4", lambda frame: frame, identity="still", progress=False)
+    result = webcam("painting.jpg", "--camera", "clip.mp4", "-o", "out.mp4", "--size", "64", "--steady")
+    assert result.exception is None, result.output
+    first, *others = (np.asarray(frame).astype(int) for frame in read_video_frames(folder / "out.mp4"))
+    assert len(others) == 2
+    assert all(np.abs(frame - first).mean() < 3 for frame in others)
+
+
 def test_as_many_frames_as_asked_for(folder):
     assert (
         "2 frames" in webcam("painting.jpg", "--camera", "clip.mp4", "-o", "out.webm", "--frames", "2", "--size", "64").stdout

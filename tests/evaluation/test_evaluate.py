@@ -27,9 +27,10 @@ from ieast.evaluation.references import CONTENT, REFERENCES, STYLE, style_as_it_
 from ieast.evaluation.report import html_report
 from ieast.evaluation.statistics import mean_interval
 from ieast.evaluation.temporal import score_clip
-from ieast.io.images import to_tensor
+from ieast.io.images import to_image, to_tensor
 from ieast.methods.adain import AdaIn
 from ieast.models.encoder_weights import build_encoder
+from ieast.stylization.steady import Steady
 
 PAIR_NAMES = (
     "style_distance",
@@ -338,6 +339,20 @@ def test_a_clips_scores_are_those_of_its_frames(stylizer, encoder, prepared, con
     assert scores.warping.stylized[1] == pytest.approx(errors.stylized[1])
     steps = [(shown[k + 1] - shown[k]).abs()[0].mean(dim=0) for k in range(2)]
     assert scores.differences.stylized == pytest.approx(torch.stack(steps).mean(dim=0).numpy(), abs=1e-6)
+
+
+def test_steady_clips_are_scored_as_the_command_makes_them(stylizer, encoder, prepared, config):
+    clip = Path(prepared.clips_folder) / "clip0"
+    distance, style = EncoderTapDistance(encoder), picture(5)[0]
+    asked = config.model_copy(update={"steady": True})
+    scores = score_clip(stylizer, distance, clip, style, asked)
+    steady = Steady(lambda frame: to_image(stylizer.stylize(to_tensor(frame), style[None])))
+    shown = [to_tensor(steady(Image.open(clip / f"{k}.png").convert("RGB"))) for k in range(3)]
+    expected = [float(distance(a, b)) for a, b in zip(shown, shown[1:], strict=False)]  # noqa: RUF007
+    assert scores.stylized_steps == pytest.approx(expected, rel=1e-5)
+    assert scores.input_steps == score_clip(stylizer, distance, clip, style, config).input_steps
+    diverged = score_clip(Diverged(encoder).eval(), distance, clip, style, asked)
+    assert np.isnan(diverged.stylized_steps).all()
 
 
 def test_features_of_each_frame_are_computed_once(stylizer, encoder, prepared, config):

@@ -323,6 +323,51 @@ def test_a_stopped_job_continues_to_the_same_result(clip, tmp_path, name, again)
     assert left_behind(tmp_path) == []
 
 
+class Averaging:
+    """Means over this frame and those before: every frame depends on all, to bits that a picture does not hold."""
+
+    def __init__(self, stop=None):
+        self.counting, self.total, self.frames = Counting(stop), np.zeros((48, 64, 3)), 0
+
+    def __call__(self, image):
+        self.total = self.total * 0.9 + np.asarray(self.counting(image), float)
+        self.frames += 1
+        return Image.fromarray(np.uint8(self.total % 256))
+
+    def state(self):
+        return {"total": self.total, "frames": np.asarray(self.frames)}
+
+    def restore(self, state):
+        self.total, self.frames = state["total"], int(state["frames"])
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ""])
+@pytest.mark.parametrize("stops", [(20,), (3, 4), (9, 1, 12)])
+def test_a_stopped_job_whose_frames_depend_on_those_before_continues_to_the_same_result(clip, tmp_path, suffix, stops):
+    whole = Averaging()
+    convert(clip, tmp_path / f"whole{suffix}", whole, memory=whole)
+    for stop in stops:
+        stopped = Averaging(stop)
+        with pytest.raises(KeyboardInterrupt):
+            convert(clip, tmp_path / f"new{suffix}", stopped, memory=stopped)
+    last = Averaging()
+    convert(clip, tmp_path / f"new{suffix}", last, memory=last)
+    assert last.counting.calls == 30 - {(20,): 16, (3, 4): 0, (9, 1, 12): 16}[stops]
+    assert last.frames == 30
+    assert (last.total == whole.total).all()
+    if not suffix:
+        names = [path.name for path in list_frames(tmp_path / "whole")]
+        assert all((tmp_path / "new" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes() for name in names)
+    assert left_behind(tmp_path) == []
+
+
+def test_of_a_memory_one_moment_is_kept_on_disk(clip, tmp_path):
+    stopped = Averaging(stop=29)
+    with pytest.raises(KeyboardInterrupt):
+        convert(clip, tmp_path / "new.mp4", stopped, memory=stopped)
+    assert [path.name for path in (tmp_path / ".new.mp4.partial").glob("*.npz")] == ["000024.npz"]
+
+
 KILLED = """
 import sys, time
 from pathlib import Path

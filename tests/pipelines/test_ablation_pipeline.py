@@ -1,6 +1,11 @@
 """The ablation as a user runs it: ZenML's command line, a real MLflow store, the repository's own DVC dataset."""
 
+import os
 import re
+import socket
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +14,18 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
+from helpers.browsers import chromium, until
 from helpers.zenml_projects import SCORED_ABLATION, AblationProject
 from mlflow import MlflowClient
 
+import pipelines.ui
 from ieast.config import EncoderConfig
 from ieast.evaluation.features import pooled_features
 from ieast.evaluation.preference import PreferenceScorer, ScorerCard, save_scorer
 from ieast.evaluation.references import REFERENCES
 from ieast.models.encoder_weights import build_encoder
+from ieast.registry.landing import landing_page, serve_landing
+from steps.support.notes import COLOUR, NOTE, run_colour
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIANTS, SEEDS = ("full", "neither"), (0,)
@@ -173,3 +182,204 @@ def test_a_run_without_a_model_cannot_be_registered(project, mended, which, mess
     result = project.run("ieast", "register", run, "ablated-not", check=False)
     assert result.returncode == 2
     assert message in result.stderr
+
+
+# -- what a person sees without searching for it -------------------------------------------------------------------------
+
+SHOWN = {"style_mismatch", "content_distance", "content_ssim", "temporal_encoder_tap_distance", "warping_error_1"}
+
+
+@pytest.fixture(scope="module")
+def said(mended):
+    return mended[0].stdout + mended[0].stderr
+
+
+@pytest.fixture(scope="module")
+def by_name(client, mended):
+    return {run.data.tags["variant"]: run for run in children(client, mended[1])} | {"parent": mended[1]}
+
+
+# -- in the terminal -----------------------------------------------------------------------------------------------------
+
+
+def test_compare_says_what_differs_pair_by_pair(project, client, by_name, tmp_path):
+    printed = project.run("ieast", "compare", by_name["parent"].info.run_id, "-o", str(tmp_path / "report")).stdout
+    assert "neither" in printed
+    assert "against full" in printed
+    assert f"data        {by_name['full'].data.tags['data.md5']}" in printed
+    table = pd.read_csv(tmp_path / "report" / "differences.csv")
+    row = table[(table["metric"] == "content_ssim") & (table["variant"] == "neither")].iloc[0]
+    full, neither = (
+        pd.read_csv(client.download_artifacts(by_name[name].info.run_id, "evaluation/pairs.csv", str(tmp_path)))["content_ssim"]
+        for name in ("full", "neither")
+    )
+    differences = neither - full
+    assert row["difference"] == pytest.approx(differences.mean())
+    assert differences.min() <= row["low"] <= row["difference"] <= row["high"] <= differences.max()
+    assert "<html" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_compare_takes_runs_and_a_baseline(project, by_name):
+    ids = [by_name[name].info.run_id for name in ("full", "neither")]
+    assert "against neither seed 0" in project.run("ieast", "compare", *ids, "--baseline", "neither seed 0").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{full}"], "there is only full seed 0 to compare; name another run or version"),
+        (["{full}", "0" * 32], f"there is no run {'0' * 32}; the last words of a pipeline name its runs"),
+        (["{full}", "nothing/1"], "nothing"),
+        (
+            ["{full}", "{neither}", "--baseline", "sanet"],
+            "there is no sanet to compare with; there are full seed 0, neither seed 0",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_said(project, by_name, arguments, message):
+    names = [each.format(**{name: run.info.run_id for name, run in by_name.items()}) for each in arguments]
+    result = project.run("ieast", "compare", *names, check=False)
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+# -- what runs bring along -----------------------------------------------------------------------------------------------
+
+
+def test_runs_have_few_columns_a_note_a_dataset_and_a_colour_of_their_own(by_name):
+    variants = [by_name[name] for name in VARIANTS]
+    for run in variants:
+        assert len(run.data.params) <= 12
+        assert not [name for name in run.data.metrics if name.endswith(("_low", "_high"))]
+        assert "style_mismatch ↓" in run.data.tags[NOTE]
+        assert run.inputs.dataset_inputs[0].dataset.name == "data"
+        assert run.outputs.model_outputs
+    assert len({run.data.tags[COLOUR] for run in variants}) == 2
+    assert not by_name["parent"].data.metrics
+
+
+def test_no_two_variants_and_seeds_share_a_colour():
+    colours = [run_colour(variant, seed) for variant in range(12) for seed in range(4)]
+    assert len(set(colours)) == len(colours)
+    assert all(re.fullmatch("#[0-9A-F]{6}", colour) for colour in colours)
+
+
+# -- in a browser --------------------------------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("profile"), scripts=True) as browser:
+        browser.window(1920, 1000)
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def ui(browser, project, said, tmp_path_factory):  # no server is started where there is no browser
+    """The port of MLflow's UI, as `make ui` starts it."""
+    port = free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipelines.ui, "MLFLOW_PORT", port)
+        patch.setenv("MLFLOW_PORT", str(port))
+        command, environment = pipelines.ui.mlflow_command(project.store)
+        log = (tmp_path_factory.mktemp("ui") / "log").open("w")
+        with subprocess.Popen(command, env=environment, cwd=project.folder, stdout=log, stderr=log) as server:
+            until(lambda: pipelines.ui._answers(port), "MLflow's UI answers")
+            yield port
+            server.terminate()
+
+
+@pytest.fixture(scope="module")
+def links(said, ui):
+    """The addresses that the last words name, by what they are for."""
+    return {what: link.replace(":5000", f":{ui}") for what, link in re.findall(r"compare (\w+) +(http\S+)", said)}
+
+
+def show(browser, link):
+    browser.open("about:blank")  # else an address that differs after # loads nothing
+    browser.open(link)
+
+
+def test_the_printed_link_shows_variant_seed_and_six_scores_sorted(browser, links):
+    show(browser, links["scores"])
+    cells = """[...document.querySelectorAll('.ag-header-cell')]
+        .map((one) => [one.getAttribute('col-id'), one.getBoundingClientRect().right])"""
+    until(lambda: len(browser.ask(cells)) > 8, "the table is there")
+    right = {re.sub(r"\w+\.`(.*)`", r"\1", name): place for name, place in browser.ask(cells)}
+    width = browser.ask("document.querySelector('.ag-root').getBoundingClientRect().right")
+    assert {name for name, place in right.items() if place <= width + 1} >= SHOWN | {"variant", "seed", "preference"}
+    until(lambda: "Group: neither" in browser.text("body"), "the runs are grouped")
+    text = browser.text("body")
+    assert "Sort: style_mismatch" in text
+    assert {"full seed 0", "neither seed 0"} <= set(text.splitlines())
+
+
+def test_the_printed_link_lays_curves_of_both_variants_over_each_other(browser, links):
+    show(browser, links["curves"])
+    plots = "[...document.querySelectorAll('.js-plotly-plot')].map((plot) => plot.parentElement.innerText + plot.data.length)"
+    until(lambda: len(browser.ask(plots)) > 3, "the charts are there")
+    until(lambda: "full (train/content)" in browser.text("body"), "a legend is there")
+    assert "neither (train/content)" in browser.text("body")
+
+
+def test_the_printed_link_shows_the_same_pair_by_all_variants(browser, links, by_name):
+    show(browser, links["pictures"])
+    code = """[...document.querySelectorAll('img')].filter((one) => one.naturalWidth && one.src.includes('pairs%2Bstep%2B0'))
+        .map((one) => new URL(one.src).searchParams.get('run_uuid'))"""
+    until(lambda: len(browser.ask(code)) >= 2, "the pictures are there")
+    assert set(browser.ask(code)) == {by_name[name].info.run_id for name in ("full", "neither")}
+
+
+def test_the_first_page_leads_to_everything(browser, project, ui, by_name):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        mlflow_ui = f"http://127.0.0.1:{ui}"
+        server = serve_landing(("127.0.0.1", 0), partial(landing_page, project.store, mlflow_ui, "http://127.0.0.1:1/zenml"))
+        try:
+            show(browser, f"http://127.0.0.1:{server.server_port}/")
+            text = browser.text("body")
+            assert by_name["parent"].info.run_name in text
+            assert "none yet: make demo" in text  # no champion
+            places = browser.ask("[...document.querySelectorAll('a')].map((one) => [one.innerText, one.href])")
+            assert {"scores", "curves", "pictures", "models", "report", "MLflow", "ZenML"} <= {name for name, _ in places}
+            with browser.loading():
+                browser.ask("[...document.querySelectorAll('a')].find((one) => one.innerText == 'scores').click()")
+            until(lambda: "Sort: style_mismatch" in browser.text("body"), "MLflow's table is there")
+        finally:
+            server.shutdown()
+
+
+# -- ZenML ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_dashboard_begins_without_a_survey(project, said):
+    code = (
+        "from pipelines.ui import skip_survey; skip_survey(); skip_survey()\n"
+        "from zenml.client import Client; client = Client(); user = client.get_user(client.active_user.id)\n"
+        "print(user.email_opted_in, user.user_metadata['finished_onboarding_survey'])"
+    )
+    assert project.run(sys.executable, "-c", code).stdout.splitlines()[-1] == "False True"
+
+
+def test_a_dead_zenml_server_is_seen_at_once(tmp_path):
+    environment = os.environ | {
+        "ZENML_CONFIG_PATH": str(tmp_path),
+        "ZENML_STORE_URL": f"http://127.0.0.1:{free_port()}",
+        "ZENML_STORE_TYPE": "rest",
+        "ZENML_ANALYTICS_OPT_IN": "false",
+    }
+    for name in ("ZENML_REPOSITORY_PATH", "ZENML_ACTIVE_STACK_ID"):
+        environment.pop(name, None)
+    result = subprocess.run(
+        [sys.executable, "-m", "pipelines.stack"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("the ZenML server at http://127.0.0.1:")
+    assert "`zenml login --local --restart` starts it again" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -170,8 +170,8 @@ def test_an_experiment_that_was_deleted_and_restored(registry):
         ("sqlite:///FOLDER/text.db", r"the file is not an SQLite database"),
         ("file://FOLDER/mlruns", r"in maintenance mode"),
         ("nonsense://x", r"got unsupported URI 'nonsense://x'"),
-        ("postgresql://me:secret@127.0.0.1:9/mlflow", r"database of MLflow at postgresql://127.0.0.1:9/mlflow does not answer"),
-        ("mysql+pymysql://me:secret@127.0.0.1:9/mlflow", r"at mysql\+pymysql://127.0.0.1:9/mlflow does not answer"),
+        ("postgresql://me:secret@127.0.0.1:9/mlflow", r"database failed in MLflow at postgresql://127.0.0.1:9/"),
+        ("mysql+pymysql://me:secret@127.0.0.1:9/mlflow", r"database failed in MLflow at mysql\+pymysql://127.0.0.1:9/"),
         ("http://me:secret@127.0.0.1:9", r"http://127.0.0.1:9.* failed"),
     ],
 )

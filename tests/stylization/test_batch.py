@@ -116,6 +116,22 @@ def test_a_dataset_has_its_clips_stylized_too(folders):
     assert stylize_batch(config, SOURCE, folders).made == 0
 
 
+def test_steady_clips_are_other_results_and_pictures_the_same(folders):
+    (folders / "contents").rename(folders / "content")
+    (folders / "styles").rename(folders / "style")
+    drawn = Image.open(picture(folders / "clips" / "walk" / "0.png", 20))
+    drawn.transform(drawn.size, Image.Transform.AFFINE, (1, 0, 1, 0, 1, 0)).save(folders / "clips" / "walk" / "1.png")
+    settings = {"data": {}, "most_styles": 1, "output": str(folders / "out"), "settings": {"style_size": 32}}
+    plain = stylize_batch(BatchConfig.parse(settings), SOURCE, folders)
+    settings["settings"]["steady"] = True
+    steady = stylize_batch(BatchConfig.parse(settings), SOURCE, folders)
+    assert (steady.made, steady.kept) == (1, 2)
+    assert steady.version != plain.version
+    first, second = ((batch.folder / "s0" / "clips" / "walk") for batch in (plain, steady))
+    assert (first / "0.png").read_bytes() == (second / "0.png").read_bytes()
+    assert (first / "1.png").read_bytes() != (second / "1.png").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -1,5 +1,6 @@
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image, ImageOps
 from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, ImageError, MemoryLimitError, VideoError
 from ieast.io.images import read_image, to_image, to_tensor, write_image
-from ieast.io.video import probe, read_video_frames
+from ieast.io.video import probe, read_video_frames, stylize_clip
 from ieast.stylization.files import SETTINGS, FolderResult, is_video, stylize_folder, stylize_picture, stylize_video
 from ieast.stylization.inputs import check_mask, read_style
 from ieast.stylization.session import StyleSession, TorchEngine
@@ -455,6 +456,25 @@ def test_an_interrupted_clip_goes_on_unless_something_changed(
     result = stylize_video(engine, frames, styles, tmp_path / "out", StylizeOptions(0.5 if change == "alpha" else 1), masks)
     assert (result.frames, result.stylized) == (4, stylized)
     assert not (tmp_path / ".out.partial").exists()
+
+
+def test_a_steady_clip_goes_on_to_the_same_bits(stylizer, engine, styles, tmp_path, monkeypatch):
+    monkeypatch.setattr("ieast.stylization.files.stylize_clip", partial(stylize_clip, segment_frames=3))
+    (tmp_path / "shot").mkdir()
+    for index in range(8):
+        Image.fromarray(draw_frame(index, WIDTH, HEIGHT)).save(tmp_path / "shot" / f"{index}.png")
+    options = StylizeOptions(steady=True)
+    stylize_video(engine, tmp_path / "shot", styles, tmp_path / "whole", options)
+    stylize_video(engine, tmp_path / "shot", styles, tmp_path / "plain", StylizeOptions())
+    with monkeypatch.context() as patch:
+        interrupt(stylizer, patch, after=7)
+        with pytest.raises(KeyboardInterrupt):
+            stylize_video(engine, tmp_path / "shot", styles, tmp_path / "out", options)
+    assert stylize_video(engine, tmp_path / "shot", styles, tmp_path / "out", options).stylized == 2
+    same = [[pixels(tmp_path / place / f"{k}.png").tobytes() for k in range(8)] for place in ("out", "whole", "plain")]
+    assert same[0] == same[1]
+    assert same[0][0] == same[2][0]
+    assert all(a != b for a, b in zip(same[0][1:], same[2][1:], strict=True))
 
 
 @pytest.mark.parametrize("output", ["out", "out.mp4"])

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +25,7 @@ from ieast.io.images import write_image
 from ieast.io.progress import progress_bar
 from ieast.io.video.audio import AudioPlan, plan_audio
 from ieast.io.video.folders import MARK, FolderSource, check_replaceable, frame_names, numbered_name
+from ieast.io.video.memory import Memory, MemoryFiles
 from ieast.io.video.reading import Frame, VideoSource
 from ieast.io.video.writing import TARGETS, SegmentWriter, Target, VideoFormat, count_frames, join
 
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 Stylize = Callable[[Image.Image], Image.Image]
 
-_OWN = re.compile(r"\..*|job\.json|frames|replaced|whole\.[a-z0-9]+|[0-9]{6,}\.(mkv|json)")
+_OWN = re.compile(r"\..*|job\.json|frames|replaced|whole\.[a-z0-9]+|[0-9]{6,}\.(mkv|json|npz)")
 """Names in the folder of work in progress."""
 
 SEGMENT_FRAMES = 48
@@ -69,6 +70,7 @@ def stylize_clip(
     frame_rate: Fraction | None = None,
     segment_frames: int = SEGMENT_FRAMES,
     progress: bool = True,
+    memory: Memory | None = None,
 ) -> ClipResult:
     """Stylize a video file or a folder of frames into a video file or a folder of frames.
 
@@ -89,8 +91,11 @@ def stylize_clip(
         identity: What decides the outcome beside the source, such as the model's digest, styles and options. Work in progress
             of another identity is discarded.
         frame_rate: Frames a second of a folder, 25 by default; a video has its own.
-        segment_frames: Frames a piece of video, at least 1; what a killed process loses at most.
+        segment_frames: Frames a piece of video, at least 1; what a killed process loses at most; with `memory`, of a
+            folder, too.
         progress: Whether to show a bar.
+        memory: Of the frames before, where `stylize` depends on them. It is kept on disk after each piece, or after as many
+            frames of a folder, so that the same call goes on to the same result.
 
     Raises:
         OutputError: The destination's name is too long.
@@ -112,7 +117,7 @@ def stylize_clip(
         "identity": identity,
         "form": place.suffix.lower() if target else "folder",
         "frame_rate": str(clip.info.frame_rate),
-        "segment_frames": segment_frames if target else None,
+        "segment_frames": segment_frames if target or memory else None,
         "av": av.__version__,
     }
     audio = AudioPlan()
@@ -120,7 +125,8 @@ def stylize_clip(
         if place.exists():
             check_replaceable(place, names)
         with disk_full_explained(destination), _work_folder(work, kept):
-            frames, stylized = _stylize_to_folder(clip, place, work, names, stylize, progress)
+            frames, stylized = _stylize_to_folder(clip, work, names, stylize, memory, segment_frames, progress)
+            _put_in_place(work, place)
     else:
         if target.container == "webm" and clip.pixel_aspect not in (None, 1):
             raise VideoError(
@@ -132,7 +138,7 @@ def stylize_clip(
         if isinstance(clip, VideoSource):
             audio = plan_audio(source, clip.origin, target.container, target.audio_codec, clip.warnings)
         with disk_full_explained(destination), _work_folder(work, kept):
-            pieces, frames, stylized = _stylize_to_pieces(clip, writer, work, stylize, progress)
+            pieces, frames, stylized = _stylize_to_pieces(clip, writer, work, stylize, memory, progress)
             whole = work / f"whole{place.suffix}"
             join(whole, target, pieces, clip.time_base, audio)
             whole.replace(place)
@@ -225,34 +231,53 @@ def _work_folder(work: Path, kept: dict[str, Any]) -> Iterator[None]:
 
 
 def _stylize_to_folder(
-    clip: VideoSource | FolderSource, place: Path, work: Path, names: list[str] | None, stylize: Stylize, progress: bool
+    clip: VideoSource | FolderSource,
+    work: Path,
+    names: list[str] | None,
+    stylize: Stylize,
+    memory: Memory | None,
+    segment_frames: int,
+    progress: bool,
 ) -> tuple[int, int]:
+    """Complete the frames in `work`; returns how many there are, and how many of them were stylized now."""
     frames = stylized = 0
+    kept = MemoryFiles(work, memory)
+    remembered = kept.latest()
+    kept.recall(remembered)
     with _bar(clip, progress) as bar:
         for index, frame in enumerate(clip.frames()):
             path = work / "frames" / (names[index] if names else numbered_name(index))
-            if path.exists():
+            # With a memory, frames after the last that it was kept of are made again: those to come depend on them.
+            if path.exists() and (memory is None or index < remembered):
                 bar.update()
             else:
                 write_image(_stylized(frame, stylize, bar), path)
                 stylized += 1
             frames += 1
+            if memory is not None and frames > remembered and frames % segment_frames == 0:
+                kept.keep(frames)
+                kept.forget_before(frames)
+    return frames, stylized
+
+
+def _put_in_place(work: Path, place: Path) -> None:
     (work / "frames" / MARK).touch()
     if place.exists():
         # Of a process that was killed after it had put its frames in place, which are what is replaced now.
         shutil.rmtree(work / "replaced", ignore_errors=True)
         place.rename(work / "replaced")
     (work / "frames").rename(place)
-    return frames, stylized
 
 
 def _stylize_to_pieces(
-    clip: VideoSource | FolderSource, writer: SegmentWriter, work: Path, stylize: Stylize, progress: bool
+    clip: VideoSource | FolderSource, writer: SegmentWriter, work: Path, stylize: Stylize, memory: Memory | None, progress: bool
 ) -> tuple[list[Path], int, int]:
     """Complete the pieces in `work`; returns them, how many frames they have, and how many of these were stylized now."""
     pieces: list[Path] = []
     frames = stylized = 0
     coming = clip.frames()
+    kept = MemoryFiles(work, memory)
+    is_recalled = False
     with _bar(clip, progress) as bar:
         while True:
             piece = work / f"{len(pieces):06d}.mkv"
@@ -265,10 +290,24 @@ def _stylize_to_pieces(
                     return pieces, frames, stylized
                 shown = chain([first], islice(coming, writer.frames - 1))
                 del first  # a decoded frame is large
-                done = writer.write(piece, ((frame.time, frame.duration, _stylized(frame, stylize, bar)) for frame in shown))
+                if not is_recalled:
+                    kept.recall(frames)
+                    is_recalled = True
+                done = writer.write(piece, _stylized_and_kept(shown, stylize, bar, kept, frames))
+                kept.forget_before(frames + done)
                 stylized += done
             frames += done
             pieces.append(piece)
+
+
+def _stylized_and_kept(
+    shown: Iterable[Frame], stylize: Stylize, bar: tqdm, kept: MemoryFiles, frames: int
+) -> Iterator[tuple[int, int, Image.Image]]:
+    """Time, duration and picture of each frame; after the last, and so before the piece counts, the memory is kept."""
+    for frame in shown:
+        yield frame.time, frame.duration, _stylized(frame, stylize, bar)
+        frames += 1
+    kept.keep(frames)
 
 
 def _stylized(frame: Frame, stylize: Stylize, bar: tqdm) -> Image.Image:

@@ -1,0 +1,266 @@
+"""A ZenML stack on servers: an MLflow server, and S3 or another object store for artifacts.
+
+Credentials stay where they are: in the environment of whoever runs, or in a ZenML secret that the stack names. Neither the
+stack nor a log holds them.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+from zenml.artifact_stores import BaseArtifactStore
+from zenml.client import Client
+from zenml.enums import StackComponentType
+from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker
+from zenml.models import StackResponse
+from zenml.stack import Stack
+
+from ieast.errors import ConfigError
+from ieast.registry.store import redacted
+
+USERNAME, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
+KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+ANSWER_SECONDS = 5
+_FLAVORS = {"s3": "s3", "gs": "gcp", "az": "azure", "abfs": "azure"}
+_PATIENCE = {"connect_timeout": 5, "read_timeout": 20, "retries": {"max_attempts": 3}}
+"""Of S3's client: its own is minutes."""
+_PROBE = "ieast-probe"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What a stack on servers is made of.
+
+    Attributes:
+        mlflow: Address of an MLflow server, without credentials.
+        artifacts: Where ZenML keeps artifacts: `s3://BUCKET/FOLDER`, `gs://...`, or `az://...`.
+        endpoint: Of an S3 that is not Amazon's; none: as AWS_ENDPOINT_URL says.
+        secret: A ZenML secret with the credentials, under the names of their variables; none: they stay in the environment.
+    """
+
+    mlflow: str
+    artifacts: str
+    endpoint: str | None = None
+    secret: str | None = None
+
+
+def ensure_server_stack(name: str, servers: Servers) -> StackResponse:
+    """Register a stack on `servers`, or bring the one of that name up to date.
+
+    Raises:
+        ConfigError: An address is none, holds a password, or a credential is missing where it has to be.
+    """
+    client = Client()
+    components = {
+        StackComponentType.EXPERIMENT_TRACKER: ("mlflow", _tracker(servers)),
+        StackComponentType.MODEL_REGISTRY: ("mlflow", {}),
+        StackComponentType.ARTIFACT_STORE: (_flavor(servers.artifacts), _artifact_store(servers)),
+    }
+    for kind, (flavor, configuration) in components.items():
+        known = client.list_stack_components(type=kind, name=name).items
+        if not known:
+            client.create_stack_component(name=name, flavor=flavor, component_type=kind, configuration=configuration)
+        elif known[0].flavor_name != flavor:
+            raise ConfigError(
+                f"the ZenML {kind.value} {name} is of the flavour {known[0].flavor_name}: give the new stack another name "
+                "by --name"
+            )
+        elif known[0].configuration != configuration:
+            client.update_stack_component(known[0].id, kind, configuration=configuration)
+    if not client.list_stacks(name=name).items:
+        client.create_stack(
+            name, dict.fromkeys(components, name) | {StackComponentType.ORCHESTRATOR: "default"}, secrets=_secrets(servers)
+        )
+    return client.get_stack(name)
+
+
+def check_servers(stack: Stack) -> None:
+    """See that the stack's MLflow server and artifact store answer and let us in, in less than half a minute.
+
+    Files on this machine are not looked at.
+
+    Raises:
+        ConfigError: One does not; names it, and says what to do.
+    """
+    tracker = stack.experiment_tracker
+    if isinstance(tracker, MLFlowExperimentTracker):
+        check_mlflow(tracker.get_tracking_uri())
+    if not stack.artifact_store.config.is_local:
+        check_artifact_store(stack.artifact_store)
+
+
+def check_mlflow(address: str) -> None:
+    """See that the MLflow server at `address` answers to our credentials; a database or a folder is no server.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if urlsplit(address).scheme not in ("http", "https"):
+        return
+    shown = redacted(address)
+    _listens(
+        address, f"the MLflow server {shown}", "start it, or give the right address to `python -m pipelines.stack --mlflow`"
+    )
+    try:
+        answer = http_request(
+            get_default_host_creds(address),
+            "/api/2.0/mlflow/experiments/search",
+            "POST",
+            timeout=ANSWER_SECONDS,
+            max_retries=0,
+            raise_on_status=False,
+            json={"max_results": 1},
+        )
+    except Exception as error:  # of requests and of MLflow, for each of the ways to have no answer
+        raise ConfigError(
+            f"the MLflow server {shown} does not answer ({redacted(str(error))[:300]}): see its log, and run the same command "
+            "again"
+        ) from None
+    if answer.status_code in (401, 403):
+        raise ConfigError(
+            f"the MLflow server {shown} refuses the credentials it was given (HTTP {answer.status_code}): set {USERNAME} and "
+            f"{PASSWORD}, or mend the ZenML secret that the stack names"
+        )
+    if answer.status_code != 200:
+        raise ConfigError(
+            f"{shown} does not answer as an MLflow server does (HTTP {answer.status_code}): see its log, or correct the address"
+        )
+
+
+def check_artifact_store(store: BaseArtifactStore) -> None:
+    """See that a file can be written to the artifact store.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if endpoint := _endpoint(store):
+        _listens(endpoint, f"the S3 endpoint {endpoint} of the artifact store {store.path}", "start it, or correct the address")
+    path = f"{store.path.rstrip('/')}/{_PROBE}"
+    try:
+        with store.open(path, "wb") as file:
+            file.write(b"ieast")
+        store.remove(path)
+    except Exception as error:  # each kind of storage has its own
+        raise ConfigError(f"the artifact store {store.path} takes no files: {explained_storage(error)}") from None
+
+
+def explained_storage(error: BaseException) -> str:
+    """What is wrong with a storage, and what to do, by the error that it raised."""
+    text = " ".join(f"{type(each).__name__}: {each}" for each in (error, error.__cause__) if each is not None)
+    for signs, advice in _SIGNS:
+        if any(sign in text for sign in signs):
+            return f"{advice} ({redacted(str(error))[:300]})"
+    return f"{redacted(text)[:400]}. Mend it, and run the same command again"
+
+
+_SIGNS = (
+    (("NoSuchBucket", "bucket does not exist"), "there is no such bucket: make it, or correct the address"),
+    (
+        (
+            "InvalidAccessKeyId",
+            "SignatureDoesNotMatch",
+            "AccessDenied",
+            "Access Denied",
+            "Forbidden",
+            "ExpiredToken",
+            "PermissionError",
+        ),
+        f"the key is not one that may write there: correct {KEY} and {SECRET}, or the ZenML secret that the stack names",
+    ),
+    (
+        ("NoCredentials", "Unable to locate credentials"),
+        f"there are no credentials: set {KEY} and {SECRET}, or name a ZenML secret",
+    ),
+    (
+        ("StorageFull", "QuotaExceeded", "InsufficientStorage", "507"),
+        "it is full: make room, and run the same command again; what is on this machine is kept",
+    ),
+    (("EndpointConnectionError", "Could not connect", "ConnectTimeout", "Connection refused"), "it does not answer"),
+)
+
+
+def _listens(address: str, what: str, remedy: str) -> None:
+    parts = urlsplit(address)
+    place = (parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme, 80))
+    try:
+        socket.create_connection(place, ANSWER_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(f"{what} does not answer ({error}): {remedy}") from None
+
+
+def _endpoint(store: BaseArtifactStore) -> str | None:
+    if not store.path.startswith("s3://"):
+        return None
+    chosen = (getattr(store.config, "client_kwargs", None) or {}).get("endpoint_url")
+    return chosen or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
+def _flavor(artifacts: str) -> str:
+    scheme, _, place = artifacts.partition("://")
+    if scheme not in _FLAVORS or not place:
+        raise ConfigError(f"--artifacts is {artifacts}: give s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER")
+    return _FLAVORS[scheme]
+
+
+def _tracker(servers: Servers) -> dict[str, Any]:
+    address = urlsplit(servers.mlflow)
+    if address.scheme not in ("http", "https"):
+        raise ConfigError(
+            f"--mlflow is {redacted(servers.mlflow)}: give the address of an MLflow server, http://... or https://..."
+        )
+    if address.password is not None:
+        raise ConfigError(
+            f"--mlflow holds a password, which the stack would keep: give http://{address.hostname}..., and the password by "
+            f"{USERNAME} and {PASSWORD}, or by a ZenML secret"
+        )
+    held = set(_secret_names(servers))
+    if {USERNAME, PASSWORD} <= held:
+        signing = {
+            "tracking_username": f"{{{{{servers.secret}.{USERNAME}}}}}",
+            "tracking_password": f"{{{{{servers.secret}.{PASSWORD}}}}}",
+        }
+    elif TOKEN in held:
+        signing = {"tracking_token": f"{{{{{servers.secret}.{TOKEN}}}}}"}
+    elif os.environ.get(TOKEN):
+        raise ConfigError(
+            f"a token for MLflow has to lie in a ZenML secret, because ZenML sets {TOKEN} itself: type "
+            f"`zenml secret create NAME --{TOKEN}=...`, and give --secret NAME"
+        )
+    else:
+        # ZenML asks for a credential. MLflow takes a name and a password in the environment before this token, and a server
+        # without accounts looks at none.
+        signing = {"tracking_token": "none"}
+    return {"tracking_uri": servers.mlflow.rstrip("/"), **signing}
+
+
+def _artifact_store(servers: Servers) -> dict[str, Any]:
+    configuration: dict[str, Any] = {"path": servers.artifacts.rstrip("/")}
+    if _flavor(servers.artifacts) != "s3":
+        return configuration
+    configuration["config_kwargs"] = _PATIENCE
+    if servers.endpoint:
+        configuration["client_kwargs"] = {"endpoint_url": servers.endpoint}
+    if {KEY, SECRET} <= set(_secret_names(servers)):
+        configuration |= {"key": f"{{{{{servers.secret}.{KEY}}}}}", "secret": f"{{{{{servers.secret}.{SECRET}}}}}"}
+    return configuration
+
+
+def _secret_names(servers: Servers) -> list[str]:
+    if servers.secret is None:
+        return []
+    try:
+        return list(Client().get_secret(servers.secret).secret_values)
+    except KeyError:
+        raise ConfigError(
+            f"there is no ZenML secret {servers.secret}: type `zenml secret create {servers.secret} --{KEY}=... --{SECRET}=... "
+            f"--{USERNAME}=... --{PASSWORD}=...`"
+        ) from None
+
+
+def _secrets(servers: Servers) -> list[str]:
+    """What every step gets into its environment, for MLflow's and DVC's clients."""
+    return [servers.secret] if servers.secret else []
