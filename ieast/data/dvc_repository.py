@@ -17,7 +17,7 @@ from ieast.config import DataConfig
 from ieast.errors import DataError
 from ieast.installation import install_with
 from ieast.io.files import DiskFullError
-from ieast.io.progress import refresh_seconds
+from ieast.io.progress import progress_bar, refresh_seconds
 
 WORKSPACE = "workspace"
 CLIPS = "clips"
@@ -211,6 +211,34 @@ def missing(output: Any) -> str:
         return f"the list of files {output.hash_info.value} is not in DVC's cache"
     absent = ["/".join(key) for key, _, file in tree if not output.cache.exists(file.value)]
     return f"{len(absent)} of {len(tree)} files, such as {absent[0]}, are not in DVC's cache"
+
+
+def drop_damaged(output: Any) -> list[str]:
+    """Remove from DVC's cache what is not what its name, a digest, says; DVC trusts files that are there and read-only.
+
+    Returns:
+        Which of the output's files these were; where it is the list of files itself, its digest.
+    """
+    listing = output.hash_info
+    if not output.cache.exists(listing.value):
+        return []
+    if _digest(output, listing.value, "md5") != listing.value.removesuffix(".dir"):
+        Path(output.cache.oid_to_path(listing.value)).unlink()
+        output.obj = None
+        return [listing.value]
+    files = {file.value: (key, file) for key, _, file in output.get_obj() or () if output.cache.exists(file.value)}
+    damaged = []
+    for key, file in progress_bar(files.values(), desc="checking the dataset", unit="file"):
+        if _digest(output, file.value, file.name) != file.value:
+            Path(output.cache.oid_to_path(file.value)).unlink()
+            damaged.append("/".join(key))
+    return damaged
+
+
+def _digest(output: Any, name: str, algorithm: str) -> str:
+    from dvc_data.hashfile.hash import file_md5
+
+    return str(file_md5(output.cache.oid_to_path(name), output.cache.fs, name=algorithm))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ieast.data.dvc_repository import (
     Version,
     clone_of,
     count,
+    drop_damaged,
     explained,
     full_disks_noticed,
     is_committed,
@@ -88,7 +89,14 @@ def load_dataset(config: DataConfig, work_folder: Path) -> DataRef:
         md5 = version.output.hash_info.value
         folder = work_folder / "datasets" / md5.removesuffix(".dir")
         if not folder.is_dir():
-            _fetch(version, f"{config.path}.dvc")
+            drop_damaged(version.output)
+            fetched = _fetch(version, f"{config.path}.dvc")
+            if fetched and (damaged := drop_damaged(version.output)):
+                raise DataError(
+                    f"{len(damaged)} files of {config.path} at {config.revision} of {repository}, such as {damaged[0]}, are "
+                    f"damaged in the remote {remote_name(version.repo)}: they are not what {config.path}.dvc records. Delete "
+                    "them there, and type `dvc push` on a machine that has them sound"
+                )
             _materialize(version.output, folder, where=f"{config.path} at {config.revision} of {repository}")
         return DataRef(
             repository=repository,
@@ -120,12 +128,12 @@ def refetch(data: DataRef, work_folder: Path) -> DataRef:
     return data.model_copy(update={"folder": again.folder})
 
 
-def _fetch(version: Version, file: str) -> None:
-    """Bring what is missing into DVC's cache."""
+def _fetch(version: Version, file: str) -> bool:
+    """Bring what is missing into DVC's cache; whether anything was."""
     from dvc.repo import lock_repo
 
     if not version.output.changed_cache():
-        return
+        return False
     remote = remote_name(version.repo)
     if remote is None:
         raise DataError(
@@ -145,6 +153,7 @@ def _fetch(version: Version, file: str) -> None:
             f"{missing(version.output)} nor could be fetched from the remote {remote}. If DVC logged no other reason, "
             "`dvc push` was forgotten: type it on the machine where this version was added, then run the same command again"
         )
+    return True
 
 
 def _pull(repo: Any, file: str, remote: str) -> None:

@@ -162,7 +162,8 @@ def _crown(name: str, version: str, tags: Mapping[str, str]) -> None:
     client = MlflowClient()
     model = client.get_registered_model(name)
     before = champion_version(name)
-    history = [] if before is None else _past(name, before)
+    # An alias that was deleted by hand leaves who was champion before.
+    history = model.tags.get(HISTORY, "").split() if before is None else _past(name, before)
     _record(name, version, {**({} if before is None else {PREVIOUS: before}), **tags}, keep=())
     _set_history(name, [*history, version])
     if str(model.aliases.get(CHALLENGER)) == version:

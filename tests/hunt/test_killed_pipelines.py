@@ -12,11 +12,11 @@ from helpers.zenml_projects import SMALL_ABLATION, AblationProject, Project, Tra
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-# ZenML knows each step's state; none may be said to run when nothing does. Of a run that was killed before its first step
-# began, nobody knows that it was.
+# None may be said to run when nothing does.
 RUNNING = (
-    "from zenml.client import Client; runs = Client().list_pipeline_runs(status='running', hydrate=True).items; "
-    "print([run.name for run in runs if 'load_data' in run.steps and run.steps['load_data'].status == 'completed'])"
+    "from zenml.client import Client; "
+    "runs = [run for status in ('initializing', 'running') for run in Client().list_pipeline_runs(status=status).items]; "
+    "print([run.name for run in runs])"
 )
 
 
