@@ -5,14 +5,11 @@ stack nor a log holds them.
 """
 
 import os
-import socket
 import threading
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.rest_utils import http_request
 from zenml.artifact_stores import BaseArtifactStore
 from zenml.client import Client
 from zenml.enums import StackComponentType
@@ -21,11 +18,11 @@ from zenml.models import StackResponse
 from zenml.stack import Stack
 
 from ieast.errors import ConfigError
+from ieast.registry.server import PASSWORD, TOKEN, USERNAME, check_mlflow, refuse_silence
 from ieast.registry.store import redacted
 
-USERNAME, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-ANSWER_SECONDS, WRITE_SECONDS = 5, 20
+WRITE_SECONDS = 20
 _FLAVORS = {"s3": "s3", "gs": "gcp", "az": "azure", "abfs": "azure"}
 _PATIENCE = {"connect_timeout": 5, "read_timeout": 20, "retries": {"max_attempts": 3}}
 """Of S3's client: its own is minutes."""
@@ -80,7 +77,7 @@ def ensure_server_stack(name: str, servers: Servers) -> StackResponse:
 
 
 def check_servers(stack: Stack) -> None:
-    """See that the stack's MLflow server and artifact store answer and let us in, in less than half a minute.
+    """Raise unless the stack's MLflow server and artifact store answer and let us in, in less than half a minute.
 
     Files on this machine are not looked at.
 
@@ -94,52 +91,16 @@ def check_servers(stack: Stack) -> None:
         check_artifact_store(stack.artifact_store)
 
 
-def check_mlflow(address: str) -> None:
-    """See that the MLflow server at `address` answers to our credentials; a database or a folder is no server.
-
-    Raises:
-        ConfigError: It does not.
-    """
-    if urlsplit(address).scheme not in ("http", "https"):
-        return
-    shown = redacted(address)
-    _listens(
-        address, f"the MLflow server {shown}", "start it, or give the right address to `python -m pipelines.stack --mlflow`"
-    )
-    try:
-        answer = http_request(
-            get_default_host_creds(address),
-            "/api/2.0/mlflow/experiments/search",
-            "POST",
-            timeout=ANSWER_SECONDS,
-            max_retries=0,
-            raise_on_status=False,
-            json={"max_results": 1},
-        )
-    except Exception as error:  # of requests and of MLflow, for each of the ways to have no answer
-        raise ConfigError(
-            f"the MLflow server {shown} does not answer ({redacted(str(error))[:300]}): see its log, and run the same command "
-            "again"
-        ) from None
-    if answer.status_code in (401, 403):
-        raise ConfigError(
-            f"the MLflow server {shown} refuses the credentials it was given (HTTP {answer.status_code}): set {USERNAME} and "
-            f"{PASSWORD}, or mend the ZenML secret that the stack names"
-        )
-    if answer.status_code != 200:
-        raise ConfigError(
-            f"{shown} does not answer as an MLflow server does (HTTP {answer.status_code}): see its log, or correct the address"
-        )
-
-
 def check_artifact_store(store: BaseArtifactStore) -> None:
-    """See that a file can be written to the artifact store.
+    """Raise unless a file can be written to the artifact store.
 
     Raises:
         ConfigError: It cannot.
     """
     if endpoint := _endpoint(store):
-        _listens(endpoint, f"the S3 endpoint {endpoint} of the artifact store {store.path}", "start it, or correct the address")
+        refuse_silence(
+            endpoint, f"the S3 endpoint {endpoint} of the artifact store {store.path}", "start it, or correct the address"
+        )
     errors: list[BaseException | None] = []
     # In a thread that may be left behind: the clients of storages wait and retry for minutes.
     probe = threading.Thread(target=lambda: errors.append(_write_failure(store)), daemon=True)
@@ -198,15 +159,6 @@ _SIGNS = (
     ),
     (("EndpointConnectionError", "Could not connect", "ConnectTimeout", "Connection refused"), "it does not answer"),
 )
-
-
-def _listens(address: str, what: str, remedy: str) -> None:
-    parts = urlsplit(address)
-    place = (parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme, 80))
-    try:
-        socket.create_connection(place, ANSWER_SECONDS).close()
-    except OSError as error:
-        raise ConfigError(f"{what} does not answer ({error}): {remedy}") from None
 
 
 def _endpoint(store: BaseArtifactStore) -> str | None:

@@ -171,6 +171,6 @@ def test_a_command_that_needs_more_says_which_extras_there_are(folder):
     assert answer.returncode == 2
     assert re.fullmatch(
         r"ieast: this command needs \w+, which is not installed: pip install .*\[EXTRA\]'.*, where EXTRA is one of gallery, "
-        r"heif, onnx, pipelines, ray, serve, steady, study, torch, train, webcam\n",
+        r"heif, kubernetes, onnx, pipelines, ray, serve, servers, steady, study, torch, train, webcam\n",
         answer.stderr,
     )
