@@ -13,11 +13,15 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: demo gallery hunt web-demo test bench lint format stack ui environment clean
+.PHONY: demo demo-servers gallery hunt web-demo test bench lint format stack ui environment clean
 
 demo: environment ## the training pipeline on the sample data, on the project's own stack whatever stack is active
 	dvc pull --quiet
 	@python -m pipelines.stack zenml pipeline run pipelines.training.training_pipeline -c configs/quickstart.yaml
+
+demo-servers: environment ## the same on PostgreSQL, S3 and an MLflow server, which it starts on this machine and ends
+	dvc pull --quiet
+	PYTHONPATH=.:tests python -m helpers.demo_servers
 
 gallery: environment ## the pictures of the README
 	ieast gallery -o docs/images

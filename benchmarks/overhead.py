@@ -171,12 +171,13 @@ def seconds_of_logging(log_metrics: Callable[..., Any]) -> float:
 def _look_inside(store: str) -> dict[str, float]:
     """Seconds that training and logging took in the pipeline whose runs are in `store`."""
     import mlflow
-    from lightning.pytorch.loggers import MLFlowLogger
     from zenml.client import Client
+
+    from ieast.training.tracking import PatientMLFlowLogger
 
     mlflow.set_tracking_uri(store)
     run_id = mlflow.start_run(run_name="timed").info.run_id
-    logger = MLFlowLogger(tracking_uri=store, run_id=run_id)
+    logger = PatientMLFlowLogger(tracking_uri=store, run_id=run_id)
     seconds: Any = Client().get_artifact_version("model").run_metadata["seconds"]
     return {"training": float(seconds), "logging": seconds_of_logging(logger.log_metrics)}
 

@@ -1,6 +1,6 @@
 """What `ieast stylize --steady` brings, and what it costs: the table of docs/video.md.
 
-python -m benchmarks.steady CLIP... --style STYLE... [--strips FOLDER]
+python -m benchmarks.steady CLIP... --style STYLE... [--pictures FOLDER]
 
 Each clip, as large as it is, is stylized in each style frame by frame and steadily, from the same pictures of the model, so
 that nothing else differs. The time of a steady frame is measured around that of the model's within it: both are of one moment.
@@ -8,13 +8,14 @@ that nothing else differs. The time of a steady frame is measured around that of
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import pandas as pd
 import torch
 import typer
 from PIL import Image
@@ -25,6 +26,7 @@ from ieast.cli.models import model_folder
 from ieast.config import EncoderConfig, StylizeOptions
 from ieast.evaluation.distances import style_distance
 from ieast.evaluation.flow import WarpingErrors, optical_flow, visible, warp, warping_error
+from ieast.evaluation.heatmaps import Differences, MeanDifference, common_limit, heat_map, plot_flicker
 from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.perceptual import PerceptualDistance, perceptual_distance
 from ieast.io.images import read_image, to_tensor
@@ -49,10 +51,16 @@ class Scores:
     """By interval, as the evaluation measures it: along the flow between both frames."""
     stepwise: float
     """At the longest interval, along the flows of the steps between: where DIS does not see motion as long as that."""
-    temporal: float
+    steps: list[float]
+    """Perceptual distances between adjacent frames."""
     style: float = float("nan")
     content: float = float("nan")
     detail: float = float("nan")
+
+    @property
+    def temporal(self) -> float:
+        """The mean of `steps`."""
+        return float(np.mean(self.steps))
 
 
 @dataclass
@@ -134,7 +142,7 @@ def score(
     scores = Scores(
         {interval: float(np.mean(errors)) for interval, errors in warping.stylized.items()},
         float(np.mean(stepwise.values)),
-        float(np.mean([float(distance.between(a, b)) for a, b in pairwise(features)])),
+        [float(distance.between(a, b)) for a, b in pairwise(features)],
     )
     if style is not None:
         chosen = range(0, len(frames), SCORED_EVERY)
@@ -185,7 +193,7 @@ COLUMNS = (
 """Arrows lead from frame by frame to steady; what is one number is the ratio of steady to frame by frame."""
 
 
-def rows(clips: Sequence[Path], styles: Sequence[Path], model: str, name: str, strips: Path | None) -> Iterator[str]:
+def rows(clips: Sequence[Path], styles: Sequence[Path], model: str, name: str, pictures: Path | None) -> Iterator[str]:
     """Rows of the table; ratios are those of steady to plain."""
     stylizer, _ = load_model(model_folder(model))
     encoder = build_encoder(EncoderConfig(name="vgg19-compact"))
@@ -198,9 +206,9 @@ def rows(clips: Sequence[Path], styles: Sequence[Path], model: str, name: str, s
             result = run(StyleSession(stylizer, [picture], StylizeOptions(), encode=True), frames)
             target = to_tensor(picture)
             plain, steady = (score(frames, shown, target, encoder, distance) for shown in (result.plain, result.steady))
-            if strips is not None:
-                strips.mkdir(parents=True, exist_ok=True)
-                strip(result).save(strips / f"{clip.stem}_{style.stem}.png")
+            if pictures is not None:
+                by_name = {"frame by frame": plain, "steady": steady, "the clip": own}
+                draw(pictures, f"{clip.stem}-{style.stem}", result, by_name)
             pairs = [(plain.warping[k], steady.warping[k]) for k in INTERVALS]
             pairs.append((plain.stepwise, steady.stepwise))
             cells = [f"{clip.stem}, {style.stem}", *(f"{a:.4f} → {b:.4f}: {b / a:.2f}" for a, b in pairs)]
@@ -208,6 +216,42 @@ def rows(clips: Sequence[Path], styles: Sequence[Path], model: str, name: str, s
             cells += [f"{moved(result, distance):.3f}", f"{own.temporal:.3f}", f"{steady.temporal / own.temporal:.2f}"]
             cells += [f"{getattr(steady, of) / getattr(plain, of):.2f}" for of in ("style", "content", "detail")]
             yield _row([*cells, f"{result.cost:.2f}"])
+
+
+def draw(folder: Path, name: str, result: Run, scores: Mapping[str, Scores]) -> None:
+    """Write what flicker looks like into `folder`: a row over time, where frames differ, and when.
+
+    Args:
+        folder: Is made where it is not there.
+        name: What the files' names begin with.
+        result: The clip.
+        scores: Of frame by frame and of steady, by these names, and of the clip itself as the last.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    strip(result).save(folder / f"{name}-strip.png")
+    changes = [MeanDifference() for _ in range(3)]
+    for shown, change in zip((result.frames, result.plain, result.steady), changes, strict=True):
+        for picture in shown:
+            change.add(to_tensor(picture)[0])
+    own, plain, steady = (change.value() for change in changes)
+    limit = common_limit([Differences(own, plain)])
+    maps = [np.asarray(heat_map(values, limit)) for values in (own, plain, steady)]
+    gap = np.full((len(maps[0]), 6, 3), 255, np.uint8)
+    Image.fromarray(np.concatenate([maps[0], gap, maps[1], gap, maps[2]], axis=1)).save(folder / f"{name}-heat.png")
+    *models, clips = scores
+    column = "temporal_distance"
+    flicker = {
+        model: pd.DataFrame(
+            {
+                "clip": name,
+                "frame": range(1, len(result.frames)),
+                column: scores[model].steps,
+                f"{column}_inputs": scores[clips].steps,
+            }
+        )
+        for model in models
+    }
+    plot_flicker(flicker).savefig(folder / f"{name}-flicker.png", dpi=110)
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -219,11 +263,11 @@ def main(
     style: Annotated[list[Path], typer.Option(help="Artworks.")],
     model: Annotated[str, typer.Option(help="As `ieast stylize` takes it.")] = "ieast",
     name: Annotated[str, typer.Option("--distance", help="As evaluation.perceptual_distance takes it.")] = "lpips-squeeze",
-    strips: Annotated[Path | None, typer.Option(help="A folder for pictures of one row of each clip over time.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="A folder for pictures of flicker.")] = None,
 ) -> None:
     """Print the table, a row as soon as it is measured."""
     typer.echo(f"{_row(COLUMNS)}\n{_row(['---'] * len(COLUMNS))}")
-    for line in rows(clips, style, model, name, strips):
+    for line in rows(clips, style, model, name, pictures):
         typer.echo(line)
 
 

@@ -6,6 +6,7 @@ stack nor a log holds them.
 
 import os
 import socket
+import threading
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from ieast.registry.store import redacted
 
 USERNAME, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-ANSWER_SECONDS = 5
+ANSWER_SECONDS, WRITE_SECONDS = 5, 20
 _FLAVORS = {"s3": "s3", "gs": "gcp", "az": "azure", "abfs": "azure"}
 _PATIENCE = {"connect_timeout": 5, "read_timeout": 20, "retries": {"max_attempts": 3}}
 """Of S3's client: its own is minutes."""
@@ -139,13 +140,29 @@ def check_artifact_store(store: BaseArtifactStore) -> None:
     """
     if endpoint := _endpoint(store):
         _listens(endpoint, f"the S3 endpoint {endpoint} of the artifact store {store.path}", "start it, or correct the address")
+    errors: list[BaseException | None] = []
+    # In a thread that may be left behind: the clients of storages wait and retry for minutes.
+    probe = threading.Thread(target=lambda: errors.append(_write_failure(store)), daemon=True)
+    probe.start()
+    probe.join(WRITE_SECONDS)
+    if not errors:
+        raise ConfigError(
+            f"the artifact store {store.path} does not take a file within {WRITE_SECONDS} seconds: see that it works, and run "
+            "the same command again"
+        )
+    if errors[0] is not None:
+        raise ConfigError(f"the artifact store {store.path} takes no files: {explained_storage(errors[0])}")
+
+
+def _write_failure(store: BaseArtifactStore) -> BaseException | None:
     path = f"{store.path.rstrip('/')}/{_PROBE}"
     try:
         with store.open(path, "wb") as file:
             file.write(b"ieast")
         store.remove(path)
     except Exception as error:  # each kind of storage has its own
-        raise ConfigError(f"the artifact store {store.path} takes no files: {explained_storage(error)}") from None
+        return error
+    return None
 
 
 def explained_storage(error: BaseException) -> str:

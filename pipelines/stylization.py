@@ -14,8 +14,11 @@ from steps.support.dead_runs import sign_run
 
 
 @pipeline(name="stylization_pipeline")
-def stylization_pipeline(config: dict[str, Any]) -> None:
+def stylization_pipeline(config: dict[str, Any]) -> Any:
     """Load the dataset version, if one is asked for, and stylize; the same command makes only what is missing or changed.
+
+    Returns:
+        The folder of the results, which a deployed pipeline answers with.
 
     Args:
         config: The section `parameters: config:` of configs/stylization.yaml, see `ieast.config.BatchConfig`.
@@ -31,4 +34,5 @@ def stylization_pipeline(config: dict[str, Any]) -> None:
         if settings.data is not None:
             check_data(settings.data, settings.work_folder)
     data = load_data(settings.data, settings.work_folder) if settings.data is not None else None
-    stylize_contents(data, settings)
+    _report, _manifest, results = stylize_contents(data, settings)
+    return results

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import mlflow
-from lightning.pytorch.loggers import MLFlowLogger
 from zenml import log_metadata, step
 
 from ieast.config import DistillationConfig
@@ -14,6 +13,7 @@ from ieast.data.versions import DataRef
 from ieast.registry.addresses import how_to_open, run_address
 from ieast.training.distillation import DistillationResult, distill, distillation_folder
 from ieast.training.folders import retire, take_up
+from ieast.training.tracking import PatientMLFlowLogger
 from steps.support.dead_runs import follow
 from steps.support.handover import prepared_at_hand
 from steps.support.summary import keep_summary
@@ -35,7 +35,7 @@ def distill_encoder(prepared: PreparedDataset, data: DataRef, config: Distillati
     folder = distillation_folder(Path(config.work_folder), config, prepared)
     take_up(folder, config.training.iterations)
     follow(folder, active_run())
-    logger = MLFlowLogger(tracking_uri=mlflow.get_tracking_uri(), run_id=run)
+    logger = PatientMLFlowLogger(tracking_uri=mlflow.get_tracking_uri(), run_id=run)
     facts = {"data": data.model_dump(mode="json", exclude={"folder"}), "mlflow_run": run}
     with watching_machine(run):
         result = distill(config, prepared, folder, logger=logger, facts=facts)

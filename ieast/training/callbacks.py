@@ -8,7 +8,6 @@ from typing import IO, Any, BinaryIO, cast
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import MLFlowLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
@@ -19,6 +18,7 @@ from ieast.io.files import atomic_write
 from ieast.io.images import write_image
 from ieast.io.progress import progress_bar
 from ieast.training.module import StyleTransferModule
+from ieast.training.tracking import PatientMLFlowLogger
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -137,8 +137,8 @@ class StylizationGrids(Callback):
         grid = stylization_grid(module.stylizer, self.contents, self.styles, self.cell)
         write_image(grid, self.folder / f"iteration_{module.finished:07d}.jpg")
         for logger in trainer.loggers:
-            if isinstance(logger, MLFlowLogger):
-                logger.experiment.log_image(logger.run_id, grid, key="stylizations", step=module.finished)
+            if isinstance(logger, PatientMLFlowLogger):
+                logger.log_picture(grid, "stylizations", module.finished)
 
 
 class Progress(Callback):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger
+from lightning.pytorch.loggers import CSVLogger, Logger
 from pydantic import BaseModel, ConfigDict
 
 from ieast.data.prepare import PreparedDataset
@@ -18,6 +18,7 @@ from ieast.errors import InterruptedTrainingError, TrainingError
 from ieast.experiment import ExperimentConfig
 from ieast.io.files import atomic_write
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
+from ieast.training.tracking import PatientMLFlowLogger
 
 
 class Tracking(BaseModel):
@@ -101,7 +102,7 @@ def run(job: TrainingJob) -> TrainingResult:
 def _logger(job: TrainingJob) -> Logger:
     if job.tracking is None:
         return CSVLogger(job.folder, name="curves", flush_logs_every_n_steps=1)
-    return MLFlowLogger(tracking_uri=job.tracking.uri, run_id=job.tracking.run_id)
+    return PatientMLFlowLogger(tracking_uri=job.tracking.uri, run_id=job.tracking.run_id)
 
 
 def _run_until_asked_to_stop(command: list[str]) -> tuple[int, bool]:

@@ -49,7 +49,7 @@ def test_the_training_pipeline_compiles_for_kubeflow(tmp_path, endpoint):
     assert "secret-value" not in text
     spec = yaml.safe_load(text)
     tasks = spec["root"]["dag"]["tasks"]
-    steps = ["load_data", "prepare_images", "train_model", "evaluate_model", "register_model", "promote_model"]
+    steps = ["load_data", "prepare_images", "check_data", "train_model", "evaluate_model", "register_model", "promote_model"]
     assert {task["taskInfo"]["name"] for task in tasks.values()} == set(steps)
     by_name = {task["taskInfo"]["name"]: task for task in tasks.values()}
     assert "dependentTasks" not in by_name["load_data"]
