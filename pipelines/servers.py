@@ -18,10 +18,9 @@ from zenml.models import StackResponse
 from zenml.stack import Stack
 
 from ieast.errors import ConfigError
-from ieast.registry.servers import PASSWORD, USERNAME, check_listens, check_mlflow
+from ieast.registry.server import PASSWORD, TOKEN, USERNAME, check_mlflow, refuse_silence
 from ieast.registry.store import redacted
 
-TOKEN = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - the name of a variable
 KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 WRITE_SECONDS = 20
 _FLAVORS = {"s3": "s3", "gs": "gcp", "az": "azure", "abfs": "azure"}
@@ -78,7 +77,7 @@ def ensure_server_stack(name: str, servers: Servers) -> StackResponse:
 
 
 def check_servers(stack: Stack) -> None:
-    """See that the stack's MLflow server and artifact store answer and let us in, in less than half a minute.
+    """Raise unless the stack's MLflow server and artifact store answer and let us in, in less than half a minute.
 
     Files on this machine are not looked at.
 
@@ -93,13 +92,13 @@ def check_servers(stack: Stack) -> None:
 
 
 def check_artifact_store(store: BaseArtifactStore) -> None:
-    """See that a file can be written to the artifact store.
+    """Raise unless a file can be written to the artifact store.
 
     Raises:
         ConfigError: It cannot.
     """
     if endpoint := _endpoint(store):
-        check_listens(
+        refuse_silence(
             endpoint, f"the S3 endpoint {endpoint} of the artifact store {store.path}", "start it, or correct the address"
         )
     errors: list[BaseException | None] = []

@@ -14,10 +14,11 @@ from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
-from zenml import get_pipeline_context, get_step_context
+from zenml import get_step_context
 from zenml.client import Client
 from zenml.enums import ExecutionStatus
 from zenml.models import PipelineRunResponse, PipelineRunUpdate, StepRunUpdate
+from zenml.pipelines.compilation_context import PipelineCompilationContext
 from zenml.utils.pagination_utils import depaginate
 from zenml.utils.time_utils import utc_now
 
@@ -69,7 +70,10 @@ def sign_run() -> None:
     ZenML keeps it from the run's first moment, so that one killed before its first step can be told from one at work.
     """
     if Client().active_stack.orchestrator.flavor == "local":  # others' steps go on when this process has ended
-        get_pipeline_context().extra[_WORKER] = Worker(**_present()).model_dump()
+        composing = PipelineCompilationContext.get()
+        assert composing is not None, "called outside of a pipeline"
+        # Not by `get_pipeline_context().extra`, of which ZenML keeps what was set and not what was added.
+        composing.pipeline.configure(extra={_WORKER: Worker(**_present()).model_dump()})
 
 
 def close_dead_runs(work_folder: Path) -> None:

@@ -14,7 +14,7 @@ from zenml.integrations.s3.flavors import S3ArtifactStoreFlavor
 from zenml.utils.time_utils import utc_now
 
 from ieast.errors import ConfigError
-from ieast.registry.servers import check_mlflow
+from ieast.registry.server import check_mlflow
 from pipelines import servers
 from pipelines.servers import Servers, check_artifact_store
 from pipelines.stack import parse

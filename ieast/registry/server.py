@@ -1,4 +1,4 @@
-"""Whether servers answer, asked before work begins that needs them."""
+"""Whether an MLflow server answers, and to our credentials, before minutes are spent on asking again."""
 
 import socket
 from urllib.parse import urlsplit
@@ -9,12 +9,12 @@ from mlflow.utils.rest_utils import http_request
 from ieast.errors import ConfigError
 from ieast.registry.store import redacted
 
-USERNAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+USERNAME, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 ANSWER_SECONDS = 5
 
 
 def check_mlflow(address: str) -> None:
-    """See that the MLflow server at `address` answers to our credentials; a database or a folder is no server.
+    """Raise unless the MLflow server at `address` answers to our credentials; a database or a folder is no server.
 
     Raises:
         ConfigError: It does not.
@@ -22,7 +22,7 @@ def check_mlflow(address: str) -> None:
     if urlsplit(address).scheme not in ("http", "https"):
         return
     shown = redacted(address)
-    check_listens(
+    refuse_silence(
         address, f"the MLflow server {shown}", "start it, or give the right address to `python -m pipelines.stack --mlflow`"
     )
     try:
@@ -51,8 +51,8 @@ def check_mlflow(address: str) -> None:
         )
 
 
-def check_listens(address: str, what: str, remedy: str) -> None:
-    """See that something listens at `address`, which messages call `what`; `remedy` says what to do if not.
+def refuse_silence(address: str, what: str, remedy: str) -> None:
+    """Raise unless something listens at `address`; the error calls it `what` and ends with the `remedy`.
 
     Raises:
         ConfigError: Nothing does.
