@@ -24,6 +24,8 @@ from ieast.training.launch import TrainingJob
 from ieast.training.loop import checkpoint_iterations
 from ieast.training.module import StyleTransferModule
 
+pytestmark = pytest.mark.skipif("HUNT_TRIALS" not in os.environ, reason="takes minutes: make hunt")
+
 NODES, DEVICES = 2, 2
 WORLD = NODES * DEVICES
 NODE = "import pathlib, sys; from ieast.training.launch import read_job, train; train(read_job(pathlib.Path(sys.argv[1])))"
