@@ -581,7 +581,7 @@ def test_a_folder_is_registered_as_a_run_of_its_own(knowing, store):
     client = mlflow.MlflowClient()
     registered = client.get_model_version("from-a-folder", knowing[2])
     expected = {"method": "ieast", "encoder": "vgg19-compact", "code": "c0de", "adapted_to": "a.jpg, b.jpg"}
-    assert dict(registered.tags) == expected
+    assert {name: value for name, value in registered.tags.items() if not name.startswith("sha256.")} == expected
     assert {alias: str(n) for alias, n in client.get_registered_model("from-a-folder").aliases.items()} == {
         "challenger": knowing[2]
     }
@@ -600,7 +600,7 @@ def test_a_folder_without_a_model_is_not_registered(store, tmp_path):
 
 def test_a_registered_model_says_how_new_styles_are(knowing, stylizer):
     model, known, _ = knowing
-    assert model.metadata.metadata == {
+    assert {name: value for name, value in model.metadata.metadata.items() if name != register.DIGESTS} == {
         "training_styles": 10,
         "novelty_median": known.quantile(0.5),
         "novelty_95": known.quantile(0.95),
