@@ -25,8 +25,8 @@ _KEY_SHARE = 0.7
 _KEY_AGE = 20
 """Frames after which the next key frame is taken: surfaces that turn, or come nearer, are to get strokes that fit."""
 _CUT = 0.1
-"""Of the picture; with less carried over from the frame before, there was a cut. Within 15 clips at least 0.7 are, and at most
-0.01 between frames of two of them (docs/video.md)."""
+"""Of the picture; with less carried over from the frame before, there was a cut. Within ten clips at least 0.7 are, and at
+most 0.01 between frames of two of them (docs/video.md)."""
 _STRONGEST = 2.0
 """Most that detail which sampling has lost is amplified."""
 _COARSE = 4
