@@ -24,7 +24,7 @@ from ieast.registry.register import fetch_model, log_model
 from ieast.training.folders import retire
 from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
-from steps.support.scoring import log_evaluation, log_pictures
+from steps.support.scoring import log_evaluation, log_pictures, score_on_the_way, step_of
 from steps.support.tracking import log_document, log_settings
 from steps.support.variant_runs import Cell, Outcome, cell_key, run_cell, train_cell
 
@@ -51,10 +51,14 @@ def benchmark_method(
         else:
             log_document(cell)
         model, folder = (taken, None) if taken is not None else train_cell(prepared, data, cell, run_id)
+        dataset, iteration = dataset_of(data, cell.data.path), 0
         stylizer, card = load_model(model)
+        if folder is not None:
+            score_on_the_way(folder, prepared, cell.evaluation, dataset, metric_encoder)
+            iteration = step_of(card, cell.training)
         mlflow.set_tags({"method": card.method, "encoder": card.encoder.name})
-        logged, dataset = log_model(model, label=entry.name), dataset_of(data, cell.data.path)
-        log_evaluation(evaluate(stylizer, prepared, cell.evaluation, metric_encoder), card, logged, dataset)
+        logged = log_model(model, label=entry.name, step=iteration)
+        log_evaluation(evaluate(stylizer, prepared, cell.evaluation, metric_encoder), card, logged, dataset, step=iteration)
         log_pictures(stylizer, prepared, cell)
         pairs = showcase_pairs(prepared, config.showcase, cell.evaluation.styles)
         speed = measure_speed(model, Path(pairs["content_path"][0]), Path(pairs["style_path"][0]), config.speed)

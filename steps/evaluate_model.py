@@ -16,7 +16,7 @@ from ieast.experiment import ExperimentConfig
 from ieast.registry.register import log_model
 from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
-from steps.support.scoring import log_evaluation, log_pictures
+from steps.support.scoring import log_evaluation, log_pictures, step_of
 
 Scores = Annotated[dict[str, float], "scores"]
 Report = Annotated[HTMLString, "report"]
@@ -33,8 +33,9 @@ def evaluate_model(
     prepared = prepared_at_hand(prepared, config.work_folder)
     stylizer, card = load_model(model)
     evaluation = evaluate(stylizer, prepared, config.evaluation)
-    logged = log_model(model, label=card.method)
-    report = log_evaluation(evaluation, card, logged, dataset_of(data, config.data.path), changes)
+    iteration = step_of(card, config.training)
+    logged = log_model(model, label=card.method, step=iteration)
+    report = log_evaluation(evaluation, card, logged, dataset_of(data, config.data.path), changes, step=iteration)
     mlflow.set_tag("model_uri", logged.model_uri)
     log_pictures(stylizer, prepared, config)
     log_metadata(metadata=dict(evaluation.metrics), infer_artifact=True, artifact_name="scores")

@@ -14,13 +14,18 @@ from ieast.models.encoder_weights import build_encoder
 from ieast.training.folders import take_up, training_folder
 from ieast.training.launch import Tracking, TrainingJob, train
 from steps.support.dead_runs import follow
+from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
+from steps.support.scoring import score_on_the_way
 from steps.support.tracking import active_run, check_model_names, log_settings, watching_machine
 
 
 @step(experiment_tracker=True, enable_cache=False)
 def train_model(prepared: PreparedDataset, data: DataRef, config: ExperimentConfig) -> Annotated[Path, "model"]:
-    """Train on `prepared`, continuing where the same training was interrupted; the model is a folder."""
+    """Train on `prepared`, continuing where the same training was interrupted; the model is a folder.
+
+    Models that training keeps on the way are scored here, where they and the hardware are at hand.
+    """
     prepared = prepared_at_hand(prepared, config.work_folder)
     require_evaluation_weights(config.evaluation)  # now, not after days of training
     build_encoder(config.promotion.encoder)  # as above
@@ -39,5 +44,6 @@ def train_model(prepared: PreparedDataset, data: DataRef, config: ExperimentConf
     )
     with watching_machine(run.info.run_id):
         result = train(job)
+        score_on_the_way(folder, prepared, config.evaluation, dataset_of(data, config.data.path))
     log_metadata(metadata=result.model_dump(exclude_none=True), infer_artifact=True)
     return Path(result.model_folder)

@@ -15,7 +15,7 @@ from ieast.registry.register import log_model
 from ieast.training.folders import retire
 from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
-from steps.support.scoring import log_evaluation, log_pictures
+from steps.support.scoring import log_evaluation, log_pictures, score_on_the_way, step_of
 from steps.support.tracking import log_settings
 from steps.support.variant_runs import Cell, Outcome, cell_key, run_cell, train_cell
 
@@ -31,9 +31,12 @@ def train_variant(
         require_evaluation_weights(config.evaluation)  # now, not after days of training
         log_settings(config)
         model, folder = train_cell(prepared, data, config, run_id)
+        dataset = dataset_of(data, config.data.path)
+        score_on_the_way(folder, prepared, config.evaluation, dataset)
         stylizer, card = load_model(model)
-        logged = log_model(model, label=f"{variant} seed {seed}")
-        log_evaluation(evaluate(stylizer, prepared, config.evaluation), card, logged, dataset_of(data, config.data.path))
+        iteration = step_of(card, config.training)
+        logged = log_model(model, label=f"{variant} seed {seed}", step=iteration)
+        log_evaluation(evaluate(stylizer, prepared, config.evaluation), card, logged, dataset, step=iteration)
         log_pictures(stylizer, prepared, config)
         mlflow.set_tag("model_uri", logged.model_uri)  # says that all is there
         retire(folder, run_id, config.training.iterations)

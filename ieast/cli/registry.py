@@ -60,18 +60,22 @@ def register(
     model: Annotated[
         str,
         typer.Argument(
-            help="A variant's or method's MLflow run, as the ablation or benchmark named it last; or a model folder."
+            help="A variant's or method's MLflow run, as the ablation or benchmark named it last; a logged model "
+            "(models:/m-...), such as one that training kept on the way; or a model folder."
         ),
     ],
     name: Name,
 ) -> None:
-    """Make the model of an ablation's or a benchmark's run, or that in a folder, a version of NAME, the challenger."""
+    """Make a run's model, a logged one, or that in a folder, a version of NAME, the challenger."""
     store = connect_registry("ieast register")
-    from ieast.registry.register import register_folder, register_run
+    from ieast.registry.register import LOGGED, register_folder, register_on_the_way, register_run
 
-    is_folder = Path(model).is_dir()
-    version = register_folder(Path(model), name) if is_folder else register_run(model, name)
-    origin = f"in {model}" if is_folder else f"of run {model}"
+    if Path(model).is_dir():
+        version, origin = register_folder(Path(model), name), f"in {model}"
+    elif model.startswith(LOGGED):
+        version, origin = register_on_the_way(model, name), model
+    else:
+        version, origin = register_run(model, name), f"of run {model}"
     typer.echo(f"version {version} of {name}, alias challenger, is the model {origin}")
     typer.echo(f"let the gate decide   ieast promote {name} {version} --config CONFIG")
     _say_where(name, version, store)

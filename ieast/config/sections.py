@@ -239,6 +239,11 @@ class TrainingConfig(Settings):
     log_every: PositiveInt = Field(50, description="iterations")
     picture_every: PositiveInt = Field(1000, description="iterations")
     checkpoint_every: PositiveInt = Field(1000, description="iterations")
+    model_every: PositiveInt | None = Field(
+        None,
+        description="iterations between models that are kept on the way, which pipelines score and log as the finished one; "
+        "none: the finished one alone",
+    )
 
     @model_validator(mode="after")
     def _batch_can_hold_pairs(self) -> Self:

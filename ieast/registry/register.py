@@ -10,6 +10,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, get_model_info
 from mlflow.models.model import ModelInfo
@@ -28,6 +29,8 @@ from ieast.registry.store import explained, redacted, set_experiment
 FOLDERS = "registered folders"
 """The experiment that models are logged to which no pipeline's run made."""
 MOST_OF_A_TAG = 500
+LOGGED = "models:/"
+"""What addresses of logged models begin with, before their id."""
 REGISTERED = "registered"
 """The tag by which a run names the version that its model became."""
 DIGESTS = "sha256"
@@ -37,8 +40,10 @@ PACKAGE = Path(__file__).resolve().parents[1]
 _REQUIREMENTS = ("mlflow", "torch", "pillow", "numpy", "pandas", "psutil", "pydantic", "pyyaml", "safetensors", "tqdm")
 
 
-def log_model(model_folder: Path, name: str | None = None, label: str = "model") -> ModelInfo:
+def log_model(model_folder: Path, name: str | None = None, label: str = "model", step: int = 0) -> ModelInfo:
     """Log the exported model to the active run as a pyfunc, called `label`, and, with `name`, register it.
+
+    `step` says after how many iterations it was, for runs that log several.
 
     Its inventory becomes an artifact of the run, and the digests of its files a part of the model's metadata.
     """
@@ -53,6 +58,7 @@ def log_model(model_folder: Path, name: str | None = None, label: str = "model")
         input_example=(_example(), {"alpha": 1.0, "style_size": 512, "preserve_colour": "none"}),
         pip_requirements=requirements,
         registered_model_name=name,
+        step=step,
         metadata=style_metadata(read_card(model_folder)) | {DIGESTS: file_digests(model_folder)},
     )
 
@@ -120,12 +126,42 @@ def register_run(run_id: str, name: str) -> str:
             raise RegistryError(
                 f"run {run_id} ({run.info.run_name}) holds no model: it did not finish, or it is not a variant's"
             )
-        kept = ("data.md5", "code", "encoder", "method", "variant", "seed")
-        tags = {key: run.data.tags[key] for key in kept if key in run.data.tags}
-        scores = scores_of_run(run)
-        number = register_logged(uri, name, tags | {f"score.{key}": f"{value:.6g}" for key, value in scores.items()})
+        number = register_logged(uri, name, _tags_of(run) | _score_tags(scores_of_run(run)))
         client.set_tag(run_id, REGISTERED, f"{name} {number}")
     return number
+
+
+def register_on_the_way(uri: str, name: str) -> str:
+    """Register the logged model at `uri` (`models:/m-...`), such as one that a training kept on the way, as `name`.
+
+    Returns:
+        The new version's number, which the alias `challenger` then points at.
+
+    Raises:
+        RegistryError: There is no such model, or the registry cannot be reached.
+    """
+    client = MlflowClient()
+    with explained(f"registering {uri}"):
+        try:
+            model = client.get_logged_model(uri.removeprefix(LOGGED))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise RegistryError(
+                    f"there is no logged model {uri}; the tab Models of an experiment in MLflow's UI names those it has"
+                ) from None
+            raise
+        scores = {metric.key: metric.value for metric in model.metrics or []}
+        tags = _score_tags(scores)
+        if model.source_run_id is not None:
+            run = client.get_run(model.source_run_id)
+            step = logged_models(run).get(model.model_id, 0)
+            tags |= _tags_of(run) | ({"iteration": str(step)} if step else {})
+        return register_logged(uri, name, tags)
+
+
+def logged_models(run: Run) -> dict[str, int]:
+    """The ids of the models that `run` has logged, and the iterations they were logged for."""
+    return {} if run.outputs is None else {output.model_id: output.step for output in run.outputs.model_outputs}
 
 
 def register_folder(folder: Path, name: str) -> str:
@@ -187,6 +223,15 @@ def fetch_model(uri: str, into: Path | None = None) -> Path:
             f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {redacted(str(error))}. Set "
             "MLFLOW_TRACKING_URI to the store that holds it; the Models page of its UI lists names, versions and aliases"
         ) from error
+
+
+def _tags_of(run: Run) -> dict[str, str]:
+    kept = ("data.md5", "code", "encoder", "method", "variant", "seed")
+    return {key: run.data.tags[key] for key in kept if key in run.data.tags}
+
+
+def _score_tags(scores: Mapping[str, float]) -> dict[str, str]:
+    return {f"score.{name}": f"{value:.6g}" for name, value in scores.items()}
 
 
 def _digest_tags(info: ModelInfo) -> dict[str, str]:

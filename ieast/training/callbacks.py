@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -17,6 +18,7 @@ from ieast.evaluation.grid import stylization_grid
 from ieast.io.files import atomic_write
 from ieast.io.images import write_image
 from ieast.io.progress import progress_bar
+from ieast.training.folders import model_on_the_way
 from ieast.training.module import StyleTransferModule
 from ieast.training.tracking import PatientMLFlowLogger
 
@@ -139,6 +141,22 @@ class StylizationGrids(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, PatientMLFlowLogger):
                 logger.log_picture(grid, "stylizations", module.finished)
+
+
+class ModelsOnTheWay(Callback):
+    """Keeps the model of iterations between, as it would be exported if training ended there.
+
+    It stands before `Checkpoints`, as `StylizationGrids` does, and for the same reason.
+    """
+
+    def __init__(self, export: Callable[[Path], object], folder: Path, every: int, total: int):
+        self.export, self.folder, self.every, self.total = export, folder, every, total
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: StyleTransferModule, *_: Any) -> None:
+        learnt = module.finished > module.config.training.reconstruction_iterations  # more than to copy
+        if learnt and module.finished < self.total and module.finished % self.every == 0 and trainer.is_global_zero:
+            with module.averaged():
+                self.export(model_on_the_way(self.folder, module.finished))
 
 
 class Progress(Callback):

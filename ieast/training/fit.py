@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from ieast.models.references import released_or_folder
 from ieast.stylization.novelty import measure_styles
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.stylizer.base import Stylizer
-from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, OrderlyStop, Progress, StylizationGrids
+from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, ModelsOnTheWay, OrderlyStop, Progress, StylizationGrids
 from ieast.training.folders import CHECKPOINT, DECISIVE, FREE_SETTINGS, PICTURES
 from ieast.training.loop import check_resumable, chosen_precision, make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
@@ -69,7 +70,7 @@ def fit(
     Args:
         config: Everything that decides the outcome.
         prepared: The pictures.
-        folder: Gets `last.ckpt`, `pictures/` and the exported `model/`.
+        folder: Gets `last.ckpt`, `pictures/`, the exported `model/`, and with `training.model_every` `models/` of the way.
         logger: Where curves go; a CSV file in `folder` when none is given.
         provenance: Facts to keep with the exported model, such as the data version.
         callbacks: What else happens around iterations, before what is usual.
@@ -103,9 +104,23 @@ def fit(
         resumed = check_resumable(checkpoint, config, total, DECISIVE, FREE_SETTINGS)
         started_at, module.schedules = resumed.finished, resumed.schedules
     hardware = _hardware(config)
+    style_range = cache(
+        lambda: measure_styles(stylizer.encoder, evenly(styles, MEASURED_STYLES)) if stylizer.any_style else None
+    )
+
+    def export(target: Path) -> None:
+        save_model(
+            stylizer,
+            target,
+            method=config.method_name,
+            encoder_source=encoder_source,
+            provenance=facts | module.length() | {"precision": hardware["precision"]},
+            styles=style_range(),
+        )
+
     trainer = make_trainer(
         folder,
-        [*callbacks, *_callbacks(config, prepared, folder, total, None if stylizer.any_style else styles)],
+        [*callbacks, *_callbacks(config, prepared, folder, total, export, None if stylizer.any_style else styles)],
         logger or CSVLogger(folder, name="curves", flush_logs_every_n_steps=1),
         **hardware,
     )
@@ -117,14 +132,7 @@ def fit(
         run_to_end(trainer, module, total, lambda: _loader(config, prepared, styles, module, total), resume)
     module.take_average()
     if trainer.is_global_zero:
-        save_model(
-            stylizer,
-            folder / "model",
-            method=config.method_name,
-            encoder_source=encoder_source,
-            provenance=facts | module.length() | {"precision": hardware["precision"]},
-            styles=measure_styles(stylizer.encoder, evenly(styles, MEASURED_STYLES)) if stylizer.any_style else None,
-        )
+        export(folder / "model")
     trainer.strategy.barrier()
     return TrainingResult(
         model_folder=str(folder / "model"),
@@ -245,15 +253,22 @@ def calibration_pictures(paths: Sequence[Path], crop: int, zoom: float = 1.0) ->
 
 
 def _callbacks(
-    config: ExperimentConfig, prepared: PreparedDataset, folder: Path, total: int, known: Sequence[Path] | None = None
+    config: ExperimentConfig,
+    prepared: PreparedDataset,
+    folder: Path,
+    total: int,
+    export: Callable[[Path], None],
+    known: Sequence[Path] | None,
 ) -> list[L.Callback]:
-    """`known` are the styles that pictures can be shown in, if not in all."""
+    """`export` writes the model as it is to a folder; `known` are the styles that pictures can be shown in, if not in all."""
     training = config.training
     cell = min(256, training.crop * 2)
     shown = (prepared.scoring_paths("content"), sorted({*known}) if known else prepared.scoring_paths("style"))
     contents, styles = (_show(paths, cell) for paths in shown)
+    every = training.model_every
     return [
         StylizationGrids(folder / PICTURES, contents, styles, training.picture_every, total, cell),
+        *([] if every is None else [ModelsOnTheWay(export, folder, every, total)]),
         Checkpoints(folder / CHECKPOINT, training.checkpoint_every),
         Progress(total),
         OrderlyStop(),  # last, so that what others do after an iteration is done

@@ -20,13 +20,35 @@ RUN = "run.json"
 """In the folder of a training that MLflow knows of: the run that trained there last."""
 PICTURES = "pictures"
 """In the folder of a training: what it looked like on the way."""
+MODELS = "models"
+"""In the folder of a training: models of the way, as `model_on_the_way` names them."""
 
 # What decides the outcome of training; evaluation, promotion and names do not ...
 DECISIVE = ("method", "encoder", "model", "objective", "training")
 # ... and neither do these settings of the section `training`, which may change when a run is continued.
 FREE_SETTINGS = frozenset(
-    {"accelerator", "cache_gb", "channels_last", "compile", "loader_workers", "log_every", "picture_every", "checkpoint_every"}
+    {
+        "accelerator",
+        "cache_gb",
+        "channels_last",
+        "compile",
+        "loader_workers",
+        "log_every",
+        "picture_every",
+        "checkpoint_every",
+        "model_every",
+    }
 )
+
+
+def model_on_the_way(folder: Path, iteration: int) -> Path:
+    """Where a training in `folder` keeps the model that it has after so many iterations, its first stage among them."""
+    return folder / MODELS / f"iteration_{iteration:07d}"
+
+
+def models_on_the_way(folder: Path) -> dict[int, Path]:
+    """The models that a training in `folder` has kept, by iterations, in order."""
+    return {int(path.name.removeprefix("iteration_")): path for path in sorted((folder / MODELS).glob("iteration_*"))}
 
 
 def training_key(config: ExperimentConfig, prepared_key: str) -> str:

@@ -1,37 +1,86 @@
 """What every scored model leaves in its MLflow run."""
 
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Run
 from mlflow.models.model import ModelInfo
 
-from ieast.checkpoint import ModelCard
+from ieast.checkpoint import ModelCard, load_model
+from ieast.config import EvaluationConfig, TrainingConfig
 from ieast.data.prepare import PreparedDataset
-from ieast.evaluation.evaluate import Evaluation
+from ieast.evaluation.evaluate import Evaluation, evaluate
 from ieast.evaluation.heatmaps import plot_flicker
 from ieast.evaluation.pairs import diagonal
 from ieast.evaluation.report import html_report
 from ieast.experiment import ExperimentConfig
 from ieast.io.images import to_image
 from ieast.metrics import INPUTS, find_metric
+from ieast.models.encoder import Encoder
+from ieast.registry.register import log_model, logged_models
 from ieast.stylizer.base import Stylizer
+from ieast.training.folders import models_on_the_way
+from steps.support.tracking import active_run
+
+log = logging.getLogger(__name__)
 
 SHOWN_PAIRS = 4
 PAIRS, SCORES = "pairs", "evaluation/scores.csv"
 """The key of pictures by pair, whose steps are the pairs' numbers; and the scores with their intervals."""
 
 
+def score_on_the_way(
+    folder: Path,
+    prepared: PreparedDataset,
+    evaluation: EvaluationConfig,
+    dataset: MetaDataset,
+    metric_encoder: Encoder | None = None,
+) -> None:
+    """Score the models that the training in `folder` kept on the way, and log each, with its scores, to the active run.
+
+    So a score is a curve over iterations, each point of which is a logged model. What this run has scored before stays.
+    """
+    scored = _scored_iterations(active_run())
+    for iteration, path in models_on_the_way(folder).items():
+        if iteration in scored:
+            continue
+        log.info("scoring the model of iteration %d", iteration)
+        stylizer, card = load_model(path)
+        scores = evaluate(stylizer, prepared, evaluation, metric_encoder).metrics
+        logged = log_model(path, label=f"{card.method} iteration {iteration}", step=iteration)
+        mlflow.log_metrics(_own(scores), step=iteration, model_id=logged.model_id, dataset=dataset)
+
+
+def _scored_iterations(run: Run) -> set[int]:
+    client = MlflowClient()
+    logged = logged_models(client.get_run(run.info.run_id))
+    return {step for model, step in logged.items() if client.get_logged_model(model).metrics}
+
+
+def step_of(card: ModelCard, training: TrainingConfig) -> int:
+    """The iteration under which a finished model's scores stand: 0, or its own where others on the way are scored as well."""
+    return 0 if training.model_every is None else int(card.provenance["iterations"])
+
+
 def log_evaluation(
-    evaluation: Evaluation, card: ModelCard, model: ModelInfo, dataset: MetaDataset, changes: pd.DataFrame | None = None
+    evaluation: Evaluation,
+    card: ModelCard,
+    model: ModelInfo,
+    dataset: MetaDataset,
+    changes: pd.DataFrame | None = None,
+    step: int = 0,
 ) -> str:
     """Put scores, tables, pictures and the report into the active run; the report, as HTML, with `changes` of the data.
 
     A score is one metric, of the score's own name, tied to the logged `model` and to `dataset`, so that MLflow's page of models
     sorts by it; its interval, and what is the same for every model, stand in tables.
     """
-    own = {name: value for name, value in evaluation.metrics.items() if not name.endswith(INPUTS)}
-    mlflow.log_metrics(own, model_id=model.model_id, dataset=dataset)
+    mlflow.log_metrics(_own(evaluation.metrics), step=step, model_id=model.model_id, dataset=dataset)
     table = _scores_table(evaluation)
     log_shown_table(table, "scores.json")
     mlflow.log_text(table.to_csv(index=False), SCORES)
@@ -73,6 +122,11 @@ def log_shown_table(table: pd.DataFrame, name: str) -> None:
         mlflow.log_dict(table.to_dict(orient="split", index=False), name)  # `log_table` would append
     else:
         mlflow.log_table(table, name)
+
+
+def _own(scores: Mapping[str, float]) -> dict[str, float]:
+    """Without those that are the same for every model."""
+    return {name: value for name, value in scores.items() if not name.endswith(INPUTS)}
 
 
 def _scores_table(evaluation: Evaluation) -> pd.DataFrame:

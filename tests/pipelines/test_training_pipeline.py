@@ -23,7 +23,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(project):
-    project.train("first")
+    project.train("first", training={"model_every": 4})
     return MlflowClient(project.store)
 
 
@@ -71,6 +71,29 @@ def test_one_run_holds_curves_scores_data_settings_and_pictures(project, first, 
     } <= artifacts
     heatmaps = {a.path for a in first.list_artifacts(run.info.run_id, "evaluation/heatmaps")}
     assert "evaluation/heatmaps/00_balloon_flight.png" in heatmaps
+
+
+def test_a_model_of_the_way_is_logged_with_its_own_scores_and_can_become_a_version(project, first):
+    run = run_named(first, "first")
+    models = {output.step: first.get_logged_model(output.model_id) for output in run.outputs.model_outputs if output.step}
+    assert sorted(models) == [4, 5]
+    curve = {point.step: point.value for point in first.get_metric_history(run.info.run_id, "style_distance")}
+    md5 = yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
+    for step, model in models.items():
+        scores = {metric.key: metric for metric in model.metrics}
+        assert scores["style_distance"].value == curve[step]
+        assert scores["temporal_encoder_tap_distance"].dataset_digest == md5
+    assert curve[4] != curve[5]
+    said = project.run("ieast", "register", f"models:/{models[4].model_id}", "earlier").stdout
+    assert "version 1 of earlier, alias challenger, is the model models:/m-" in said
+    version = first.get_model_version("earlier", "1")
+    assert version.tags["iteration"] == "4"
+    assert version.tags["method"] == "ieast"
+    assert float(version.tags["score.style_distance"]) == pytest.approx(curve[4], rel=1e-5)
+    refused = project.run("ieast", "register", "models:/m-0000", "earlier", check=False)
+    assert refused.returncode != 0
+    assert "there is no logged model models:/m-0000" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_the_first_model_becomes_champion_and_the_last_lines_say_so(project, first):

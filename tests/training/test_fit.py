@@ -25,6 +25,7 @@ from ieast.losses import functional
 from ieast.stylizer.novelty import StyleRange, style_vector
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
+from ieast.training.folders import models_on_the_way
 from ieast.training.launch import TrainingJob, train
 from ieast.training.loop import chosen_precision
 from ieast.training.module import StyleTransferModule
@@ -322,6 +323,29 @@ def test_the_moving_average_goes_on_when_training_does(make_config, prepared, tm
     a, b = (load_model(Path(result.model_folder))[0].state_dict() for result in (whole, parts))
     for name, value in a.items():
         torch.testing.assert_close(b[name], value)
+
+
+def test_models_of_the_way_are_what_shorter_trainings_export(make_config, prepared, tmp_path):
+    stages = {"ema_decay": 0.7, "anneal": 0.0, "reconstruction_iterations": 2}
+    result = fit(make_config(training=stages | {"iterations": 5, "model_every": 2}), prepared, tmp_path / "whole")
+    kept = models_on_the_way(tmp_path / "whole")
+    assert list(kept) == [4, 6]  # after 2 iterations nothing had been stylized, and 7 are the whole
+    assert load_model(Path(result.model_folder))[1].provenance["iterations"] == 7
+    for iteration, folder in kept.items():
+        fit(make_config(training=stages | {"iterations": iteration - 2}), prepared, tmp_path / f"{iteration}")
+        (shorter, card), (model, its_card) = load_model(tmp_path / f"{iteration}" / "model"), load_model(folder)
+        assert its_card.provenance["iterations"] == card.provenance["iterations"] == iteration
+        assert its_card.styles == card.styles
+        state = model.state_dict()
+        for name, value in shorter.state_dict().items():
+            assert torch.equal(state[name], value), name
+
+
+def test_keeping_models_of_the_way_changes_nothing_else(make_config, prepared, tmp_path):
+    for name, every in (("none", None), ("each", 1)):
+        fit(make_config(training={"model_every": every}), prepared, tmp_path / name)
+    a, b = (load_model(tmp_path / name / "model")[0].state_dict() for name in ("none", "each"))
+    assert all(torch.equal(a[key], b[key]) for key in a)
 
 
 def test_losses_on_another_network_train_and_leave_it_as_it_is(make_config, prepared, tmp_path, watch):
