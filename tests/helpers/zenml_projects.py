@@ -37,7 +37,15 @@ class Project:
 
 QUICK = {
     "prepare": {"size": 128},
-    "training": {"iterations": 3, "reconstruction_iterations": 2, "log_every": 1, "picture_every": 5, "checkpoint_every": 2},
+    "model": {"discriminator_width": 8, "discriminator_scales": 1},
+    "training": {
+        "iterations": 3,
+        "reconstruction_iterations": 2,
+        "crop": 64,
+        "log_every": 1,
+        "picture_every": 5,
+        "checkpoint_every": 2,
+    },
     "evaluation": {"size": 64, "pairs": 2, "grid_contents": 1, "grid_styles": 2, "max_frames": 3},
 }
 

@@ -214,34 +214,6 @@ def test_missing_lpips_weights_stop_the_run_before_training(project):
     assert not list((project.folder / ".work").glob("training/*"))
 
 
-def test_no_clips_are_said_so_and_do_not_stop_the_run(project, first, tmp_path):
-    repository = tmp_path / "own"
-    repository.mkdir()
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
-        subprocess.run(command, cwd=repository, env=project.environment, check=True)
-    source = next((project.folder / ".work" / "datasets").iterdir())
-    project.run(
-        "ieast", "data", "add", "--content", str(source / "content"), "--style", str(source / "style"),
-        "--repository", str(repository),
-    )  # fmt: skip
-    subprocess.run([*git, "add", "-A"], cwd=repository, check=True)
-    subprocess.run([*git, "commit", "-qm", "data"], cwd=repository, check=True)
-    impossible = [{"metric": "style_distance", "at_most": 0}]
-    project.train("no-clips", data={"repository": str(repository), "revision": "HEAD"}, promotion={"thresholds": impossible})
-    run = run_named(first, "no-clips")
-    clips, deception = run.data.tags["evaluation.skipped"].split("; ")
-    assert clips == "the dataset has no clips: temporal stability was not scored"
-    assert deception.startswith("deception was not scored: it takes stylizations in 10 styles, and there are ")
-    assert not [name for name in run.data.metrics if "temporal" in name]
-    assert "no clips, so temporal stability was not scored" in project.run("ieast", "last-run").stdout
-    # The champion, of whom the command line may have decided, is now ZenML's too.
-    code = (
-        "from zenml.client import Client; print(Client().get_model_version('ieast', 'production').run_metadata['mlflow_model'])"
-    )
-    assert project.run(sys.executable, "-c", code).stdout.splitlines()[-1] == f"ieast v{aliases(first)['champion']}"
-
-
 def test_the_stack_is_registered_once(project):
     assert project.run(sys.executable, "-m", "pipelines.stack").stdout.splitlines()[-1] == project.store
     assert mlflow.get_tracking_uri() != project.store  # this process is left alone
@@ -278,17 +250,41 @@ def zenml_status(project, name):
     return project.run(sys.executable, "-c", code).stdout.splitlines()[-1]
 
 
-def test_a_killed_run_is_closed_and_the_next_holds_its_curves_from_the_start(project, first):
-    changes = {"training": {"seed": 7, "picture_every": 1}}
+@pytest.fixture(scope="module")
+def without_clips(project, first, tmp_path_factory):
+    """The revision of another repository, whose dataset has no clips."""
+    repository = tmp_path_factory.mktemp("own")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
+        subprocess.run(command, cwd=repository, env=project.environment, check=True)
+    source = next((project.folder / ".work" / "datasets").iterdir())
+    project.run(
+        "ieast", "data", "add", "--content", str(source / "content"), "--style", str(source / "style"),
+        "--repository", str(repository),
+    )  # fmt: skip
+    subprocess.run([*git, "add", "-A"], cwd=repository, check=True)
+    subprocess.run([*git, "commit", "-qm", "data"], cwd=repository, check=True)
+    return {"repository": str(repository), "revision": "HEAD"}
+
+
+@pytest.fixture(scope="module")
+def killed(project, first, without_clips):
+    """A run that was killed in training, as it was left; after another one, killed at once, the third has gone on from it."""
+    impossible = [{"metric": "style_distance", "at_most": 0}]
+    changes = {"training": {"seed": 7, "picture_every": 1}, "data": without_clips, "promotion": {"thresholds": impossible}}
     project.write("killed", **changes)
     assert project.run(sys.executable, "-c", KILLED, check=False).returncode == -9
     dead = run_named(first, "killed")
-    assert dead.info.status == "RUNNING"
-    assert [m.step for m in first.get_metric_history(dead.info.run_id, "train/total")] == [3, 4, 5]
     project.write("unbegun", **changes)
     assert project.run(sys.executable, "-c", KILLED_BEFORE_ITS_FIRST_STEP, check=False).returncode == -9
     assert zenml_status(project, "unbegun") in ("initializing", "running")
     project.train("after", **changes)
+    return dead
+
+
+def test_a_killed_run_is_closed_and_the_next_holds_its_curves_from_the_start(project, first, killed):
+    assert killed.info.status == "RUNNING"
+    assert [m.step for m in first.get_metric_history(killed.info.run_id, "train/total")] == [3, 4, 5]
     dead, run = run_named(first, "killed"), run_named(first, "after")
     assert (dead.info.status, dead.data.tags["continued_by"]) == ("KILLED", run.info.run_id)
     assert (run.info.status, run.data.tags["continues"]) == ("FINISHED", dead.info.run_id)
@@ -303,3 +299,17 @@ def test_a_killed_run_is_closed_and_the_next_holds_its_curves_from_the_start(pro
     assert {int(match[1]) for match in shown if match} == {0, 1, 2, 3, 4, 5}
     assert [zenml_status(project, name) for name in ("killed", "unbegun", "after")] == ["failed", "failed", "completed"]
     assert not (project.folder / ".work" / "runs" / f"{dead.info.run_id}.json").exists()
+
+
+def test_no_clips_are_said_so_and_do_not_stop_the_run(project, first, killed):
+    run = run_named(first, "after")
+    clips, deception = run.data.tags["evaluation.skipped"].split("; ")
+    assert clips == "the dataset has no clips: temporal stability was not scored"
+    assert deception.startswith("deception was not scored: it takes stylizations in 10 styles, and there are ")
+    assert not [name for name in run.data.metrics if "temporal" in name]
+    assert "no clips, so temporal stability was not scored" in project.run("ieast", "last-run").stdout
+    # The champion, of whom the command line may have decided, is now ZenML's too.
+    code = (
+        "from zenml.client import Client; print(Client().get_model_version('ieast', 'production').run_metadata['mlflow_model'])"
+    )
+    assert project.run(sys.executable, "-c", code).stdout.splitlines()[-1] == f"ieast v{aliases(first)['champion']}"
