@@ -6,6 +6,7 @@ from pathlib import Path
 
 from click import ClickException
 from zenml.client import Client
+from zenml.integrations.mlflow.experiment_trackers import MLFlowExperimentTracker
 
 from ieast.checkpoint import read_card
 from ieast.config import DataConfig
@@ -15,6 +16,7 @@ from ieast.evaluation.evaluate import require_evaluation_weights
 from ieast.experiment import ExperimentConfig
 from ieast.models.encoder_weights import build_encoder
 from ieast.models.references import released_or_folder
+from ieast.registry.store import make_store
 from pipelines.servers import check_servers
 
 
@@ -27,7 +29,10 @@ def refused_plainly() -> Iterator[None]:
     """Turn what a user can mend into a `ConfigRefusedError`, servers that do not answer first."""
     try:
         if _runs_here():
-            check_servers(Client().active_stack)
+            stack = Client().active_stack
+            check_servers(stack)
+            if isinstance(stack.experiment_tracker, MLFlowExperimentTracker):
+                make_store(stack.experiment_tracker.get_tracking_uri())
         yield
     except IeastError as error:
         raise ConfigRefusedError(str(error)) from error

@@ -22,6 +22,7 @@ from zenml.constants import FINISHED_ONBOARDING_SURVEY_KEY
 from ieast.errors import IeastError
 from ieast.registry.addresses import ui_address
 from ieast.registry.landing import landing_page, serve_landing
+from ieast.registry.store import make_store
 from pipelines.stack import check_server, tracking_uri
 
 HOST = "127.0.0.1"
@@ -76,6 +77,7 @@ def main() -> int:
     try:
         check_server()
         store = tracking_uri()
+        make_store(store)
     except IeastError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -1,5 +1,6 @@
 """Which MLflow holds the registry, and what goes wrong on the way to it."""
 
+import errno
 import os
 import re
 import socket
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from ieast.errors import RegistryError
@@ -49,6 +51,32 @@ def connect(work_folder: Path) -> str:
         raise RegistryError(f"there is no MLflow store {uri}: the file {missing}. {_ADVICE}")
     _refuse_silence(uri)
     return redacted(uri)
+
+
+def make_store(uri: str) -> None:
+    """If `uri` is an SQLite file that is not there, make MLflow's database there, whole or not at all.
+
+    MLflow itself, stopped while it does so, leaves tables that it stumbles over at every later start.
+
+    Raises:
+        DiskFullError: No space was left; nothing is there.
+    """
+    file = _SQLITE.match(uri)
+    if file is None:
+        return
+    path = Path(file[1]).resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with turn(path.parent):
+        if path.exists() and path.stat().st_size:
+            return
+        with atomic_write(path) as temporary:
+            try:
+                # The class has no function of its own for what it does when it is first made.
+                SqlAlchemyStore(f"sqlite:///{temporary}", (path.parent / _ARTIFACTS).as_uri()).engine.dispose()
+            except SQLAlchemyError as error:
+                if "disk is full" in str(error):
+                    raise OSError(errno.ENOSPC, "the disk is full") from error
+                raise
 
 
 def note_store(work_folder: Path) -> None:
