@@ -28,6 +28,9 @@ FREE_SETTINGS = frozenset(
     {"accelerator", "cache_gb", "channels_last", "compile", "loader_workers", "log_every", "picture_every", "checkpoint_every"}
 )
 
+LATER_TERMS = {"coherence": "coherence", "temporal": "motion"}
+"""Terms of the objective that came when trainings already had folders, and the section of each one's settings."""
+
 
 def training_key(config: ExperimentConfig, prepared_key: str) -> str:
     """Changes with all that decides the outcome of the training that `config` describes on the dataset `prepared_key`."""
@@ -100,6 +103,10 @@ def retire(folder: Path, run: str, iterations: int) -> Path:
 
 def _identity(config: ExperimentConfig, prepared_key: str) -> dict[str, Any]:
     settings = config.model_dump(mode="json", include=set(DECISIVE), exclude={"training": set(FREE_SETTINGS)})
+    for term, its_settings in LATER_TERMS.items():
+        # A term without weight decides nothing, and the folder is named as it was before there was such a term.
+        if not settings["objective"]["weights"][term]:
+            del settings["objective"]["weights"][term], settings["objective"][its_settings]
     return {"prepared": prepared_key, "held_out": config.prepare.held_out, **settings}
 
 
