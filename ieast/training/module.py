@@ -33,7 +33,7 @@ HEADS = ("style_head", "content_head", "coherence_heads")
 
 
 class StyleTransferModule(IterationModule):
-    """The generator, the discriminator if EL is on, the projection heads if CL is on, and how they learn.
+    """The generator, the discriminator if EL is on, the projection heads that the objective asks for, and how they learn.
 
     Iterations of the reconstruction stage are counted first.
     """
