@@ -139,6 +139,30 @@ class LossWeights(Settings):
         "do not see coloured fringes",
     )
     total_variation: float = Field(0.0, ge=0, description="of the stylized pictures, or of what decoders reconstruct")
+    coherence: float = Field(
+        0.0,
+        ge=0,
+        description="of how neighbouring patches differ, beside the content's: CCPL, which steadies clips without seeing any",
+    )
+    temporal: float = Field(
+        0.0, ge=0, description="of how a content that moved, with noise, is stylized, beside what it became"
+    )
+
+
+class CoherenceConfig(Settings):
+    """What the term `coherence` looks at; the defaults are those of Wu et al. 2022."""
+
+    layers: tuple[StyleLayer, ...] = Field(("relu2_1", "relu3_1", "relu4_1"), min_length=1)
+    anchors: PositiveInt = Field(8, description="positions of each layer that are compared with the eight around them")
+    temperature: PositiveFloat = Field(0.07, description="τ")
+
+
+class MotionConfig(Settings):
+    """How pictures move for the term `temporal`; in pixels of the crop, to each side."""
+
+    shift: float = Field(8.0, ge=0, description="the most that a whole picture does")
+    bend: float = Field(2.0, ge=0, description="the most that its parts do besides, smoothly")
+    noise: float = Field(0.02, ge=0, le=1, description="deviation of Gaussian noise, for values in [0, 1]")
 
 
 class ObjectiveConfig(Settings):
@@ -171,6 +195,8 @@ class ObjectiveConfig(Settings):
     )
     contrastive_reduction: Literal["mean", "sum"] = "mean"  # of anchors: so that weights do not depend on the batch
     temperature: PositiveFloat = Field(0.2, description="τ of Eq. 5 and 6")
+    coherence: CoherenceConfig = CoherenceConfig()
+    motion: MotionConfig = MotionConfig()
     weights: LossWeights = LossWeights()
 
     @property

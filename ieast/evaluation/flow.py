@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ieast.layers import warping
+from ieast.layers.warping import lands_inside
 from ieast.stylization import motion
 
 
@@ -39,13 +41,7 @@ def warp(picture: Tensor, flow: Tensor) -> Tensor:
         picture: (C, H, W).
         flow: (2, H, W), to the right and down, in pixels.
     """
-    height, width = picture.shape[-2:]
-    rows, columns = torch.meshgrid(*(torch.arange(n, device=flow.device) for n in (height, width)), indexing="ij")
-    # grid_sample counts from -1 to 1 between the middles of the outermost pixels; a side of one pixel has no such span.
-    x = (columns + flow[0]) * 2 / max(width - 1, 1) - 1
-    y = (rows + flow[1]) * 2 / max(height - 1, 1) - 1
-    grid = torch.stack([x, y], dim=-1)[None]
-    return F.grid_sample(picture[None], grid.to(picture), mode="bilinear", padding_mode="border", align_corners=True)[0]
+    return warping.warp(picture[None], flow[None])[0]
 
 
 def visible(forward: Tensor, backward: Tensor) -> Tensor:
@@ -70,7 +66,7 @@ def visible(forward: Tensor, backward: Tensor) -> Tensor:
     down = F.pad(forward.diff(dim=1), (0, 0, 0, 1))
     right = F.pad(forward.diff(dim=2), (0, 1))
     smooth = (down.square() + right.square()).sum(0) <= 0.01 * squared + 0.002
-    return returns & smooth & _lands_inside(forward)
+    return returns & smooth & lands_inside(forward[None])[0]
 
 
 def warping_error(first: Tensor, second: Tensor, flow: Tensor, mask: Tensor) -> float | None:
@@ -124,11 +120,3 @@ class WarpingErrors:
 def _grey(picture: Tensor) -> NDArray[np.uint8]:
     samples = picture.detach().permute(1, 2, 0).mul(255).round().clamp(0, 255).to("cpu", torch.uint8)
     return motion.grey_of(samples.numpy())
-
-
-def _lands_inside(flow: Tensor) -> Tensor:
-    height, width = flow.shape[-2:]
-    rows, columns = torch.meshgrid(*(torch.arange(n, device=flow.device) for n in (height, width)), indexing="ij")
-    x, y = columns + flow[0], rows + flow[1]
-    half = 0.5  # a pixel reaches so far from its middle
-    return (x >= -half) & (x <= width - 1 + half) & (y >= -half) & (y <= height - 1 + half)

@@ -63,6 +63,12 @@ class ExperimentConfig(Document):
                 raise ValueError(f"method is {self.method}, but objective.{switch} is false; remove one of them")
         if (objective.external_learning or objective.contrastive_learning) and method.learns != "stylization":
             raise ValueError(f"method {self.method}: EL and CL need a method that learns to stylize (paper, section 5)")
+        for term in ("coherence", "temporal"):
+            if getattr(objective.weights, term) and method.learns != "stylization":
+                raise ValueError(
+                    f"method {self.method} does not learn to stylize, so the term {term} has nothing to teach it: set "
+                    f"objective.weights.{term} to 0"
+                )
         if not method.reconstructs and (objective.has_identity or training.reconstruction_iterations):
             raise ValueError(
                 f"method {self.method} cannot reconstruct pictures: set objective.weights.identity and "

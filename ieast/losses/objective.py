@@ -1,13 +1,17 @@
 """Eq. 7: the weighted sum of all terms, with external learning (EL) and contrastive learning (CL) as switches."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from numpy.random import Generator
 from torch import Tensor
 
 from ieast.config import ObjectiveConfig
 from ieast.layers.statistics import total_variation
 from ieast.losses import functional
+from ieast.losses.coherence import coherence_loss, draw_anchors, neighbour_differences
+from ieast.losses.motion import temporal_loss
 from ieast.losses.pairs import PairBatch
 from ieast.losses.pyramid import band_loss
 from ieast.models.encoder import Taps
@@ -31,6 +35,7 @@ class GeneratedBatch:
     stylized_taps: Taps
     target: Tensor | None  # (b, C, h, w)  the features that I_sc were decoded from, where there are such
     identity: "Identity | None"
+    moved: "Moved | None" = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,14 @@ class Identity:
     style: Tensor  # (b/2, ...)  I_ss
     content_taps: Taps
     style_taps: Taps
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Contents that moved, where the objective asks how they are stylized: the k-th content in the k-th style."""
+
+    flow: Tensor  # (b/2, 2, H, W)
+    stylized: Tensor  # (b/2, ...)
 
 
 class Objective:
@@ -59,6 +72,10 @@ class Objective:
             self.weights["total_variation"] = w.total_variation
         if w.bands:
             self.weights["bands"] = w.bands
+        if w.coherence:
+            self.weights["coherence"] = w.coherence
+        if w.temporal:
+            self.weights["temporal"] = w.temporal
         if config.external_learning:
             self.weights["adversarial"] = w.adversarial
         if config.contrastive_learning:
@@ -79,6 +96,9 @@ class Objective:
             terms["total_variation"] = total_variation(batch.stylized)
         if config.weights.bands:
             terms["bands"] = band_loss(batch.stylized, batch.style, batch.pairs.style)
+        if batch.moved is not None:
+            count = len(batch.moved.stylized)  # the first half of a pair batch is the k-th content in the k-th style
+            terms["temporal"] = temporal_loss(batch.stylized[:count], batch.moved.stylized, batch.moved.flow)
         return terms
 
     def style_term(self, batch: GeneratedBatch) -> Tensor:
@@ -130,6 +150,29 @@ class Objective:
                 content_embeddings, pairs.same_content, negatives, tau, reduction
             ),
         }
+
+    def coherence_term(
+        self, batch: GeneratedBatch, heads: Callable[[Sequence[Tensor]], Sequence[Tensor]], random: Generator
+    ) -> Tensor:
+        """L_ccp of Wu et al. 2022: the sum over layers, at anchors that all pictures share.
+
+        Args:
+            batch: What was made.
+            heads: From differences (B, S, C) to embeddings (B, S, D) of unit length, one for each layer.
+            random: Draws the anchors.
+        """
+        config = self.config.coherence
+        of_stylized, of_content = [], []
+        for layer in config.layers:
+            tap = batch.stylized_taps[layer]
+            height, width = tap.shape[2:]
+            rows, columns = (each.to(tap.device) for each in draw_anchors(height, width, config.anchors, random))
+            of_stylized.append(neighbour_differences(tap, rows, columns))
+            # Of each content once; it stands twice in the batch.
+            of_content.append(neighbour_differences(batch.content_taps[layer], rows, columns))
+        pairs = zip(heads(of_stylized), heads(of_content), strict=True)
+        losses = [coherence_loss(stylized, content[batch.pairs.content], config.temperature) for stylized, content in pairs]
+        return torch.stack(losses).sum()
 
     def total(self, terms: dict[str, Tensor], identity_factor: int = 1) -> Tensor:
         """Σ λ_k · term_k over exactly the terms that are switched on.

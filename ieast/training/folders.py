@@ -40,6 +40,9 @@ FREE_SETTINGS = frozenset(
     }
 )
 
+LATER_TERMS = {"coherence": "coherence", "temporal": "motion"}
+"""Terms of the objective that came when trainings already had folders, and the section of each one's settings."""
+
 
 def model_on_the_way(folder: Path, iteration: int) -> Path:
     """Where a training in `folder` keeps the model that it has after so many iterations, its first stage among them."""
@@ -122,6 +125,10 @@ def retire(folder: Path, run: str, iterations: int) -> Path:
 
 def _identity(config: ExperimentConfig, prepared_key: str) -> dict[str, Any]:
     settings = config.model_dump(mode="json", include=set(DECISIVE), exclude={"training": set(FREE_SETTINGS)})
+    for term, its_settings in LATER_TERMS.items():
+        # A term without weight decides nothing, and the folder is named as it was before there was such a term.
+        if not settings["objective"]["weights"][term]:
+            del settings["objective"]["weights"][term], settings["objective"][its_settings]
     return {"prepared": prepared_key, "held_out": config.prepare.held_out, **settings}
 
 

@@ -17,7 +17,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from ieast.config import DistillationConfig
+from ieast.config import DistillationConfig, Settings
 from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
 from ieast.experiment import ExperimentConfig
 from ieast.layers.precision import has_bf16, warn_of_slow_bf16
@@ -144,17 +144,13 @@ def check_resumable(
         ) from error
     except (RuntimeError, KeyError, IndexError, EOFError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} is not a usable training checkpoint ({error}); move it away to start afresh") from error
-    current = config.model_dump(mode="json")
     changeable = {f"training.{name}" for name in (*free, "iterations")}
-    for section in decisive:
-        before, now = _settings(section, saved), _settings(section, current)
-        for key in before:
-            # A setting that came or went with a version of the code says nothing.
-            if key in now and before[key] != now[key] and key not in changeable:
-                raise ConfigError(
-                    f"{path} was made with {key} = {before[key]!r}, now it is {now[key]!r}: that would be another "
-                    "training. Restore the setting, or give another folder"
-                )
+    for key, before, now in _changes({section: saved[section] for section in decisive if section in saved}, config):
+        if key not in changeable:
+            raise ConfigError(
+                f"{path} was made with {key} = {before!r}, now it is {now!r}: that would be another training. Restore the "
+                "setting, or give another folder"
+            )
     asked = config.training.iterations
     if finished > total:
         raise ConfigError(
@@ -178,10 +174,20 @@ def checkpoint_iterations(folder: Path) -> int:
         return 0
 
 
-def _settings(section: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands in `section` of `document`, by full name; the section may also be a single setting."""
-    values = document.get(section, {})
-    return {f"{section}.{key}": value for key, value in values.items()} if isinstance(values, dict) else {section: values}
+def _changes(saved: Mapping[str, Any], settings: Settings, section: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Settings by full name that differ, as they were in `saved` and as they are.
+
+    A setting that came or went with a version of the code says nothing.
+    """
+    current = settings.model_dump(mode="json")
+    for name, before in saved.items():
+        if name not in current:
+            continue
+        value = getattr(settings, name)
+        if isinstance(value, Settings) and isinstance(before, Mapping):
+            yield from _changes(before, value, f"{section}{name}.")
+        elif before != current[name]:
+            yield f"{section}{name}", before, current[name]
 
 
 @contextmanager

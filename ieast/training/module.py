@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
@@ -14,19 +15,25 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ieast.experiment import ExperimentConfig
 from ieast.layers.statistics import total_variation
 from ieast.losses import functional
-from ieast.losses.objective import GeneratedBatch, Identity, Objective
+from ieast.losses.motion import draw_flow, moved
+from ieast.losses.objective import GeneratedBatch, Identity, Moved, Objective
 from ieast.losses.pairs import PairBatch
 from ieast.models.discriminator import MultiScaleDiscriminator
 from ieast.models.encoder import Encoder, Taps
-from ieast.models.heads import ProjectionHead
+from ieast.models.heads import DifferenceHeads, ProjectionHead
 from ieast.models.vgg19 import STYLE_TAPS
 from ieast.stylizer.base import Originals, Stylizer
 from ieast.training.iterations import IterationModule
 from ieast.training.optimizers import make_optimizer
 
+# What an iteration draws besides its batch, beside the sides of `ieast.data.batches` (0 and 1).
+ANCHORS, MOTION = 2, 3
+HEADS = ("style_head", "content_head", "coherence_heads")
+"""Projection heads, those of them that the objective asks for; they learn with the generator."""
+
 
 class StyleTransferModule(IterationModule):
-    """The generator, the discriminator if EL is on, the projection heads if CL is on, and how they learn.
+    """The generator, the discriminator if EL is on, the projection heads that the objective asks for, and how they learn.
 
     Iterations of the reconstruction stage are counted first.
     """
@@ -48,6 +55,9 @@ class StyleTransferModule(IterationModule):
         if config.objective.contrastive_learning:
             self.style_head = ProjectionHead(widths[2], model.style_head)  # on relu3_1
             self.content_head = ProjectionHead(widths[3], model.content_head)  # on relu4_1
+        if config.objective.weights.coherence:
+            of_layer = dict(zip(STYLE_TAPS, widths, strict=True))
+            self.coherence_heads = DifferenceHeads([of_layer[layer] for layer in config.objective.coherence.layers])
         decay = config.training.ema_decay
         if decay is not None:
             parts = nn.ModuleDict(stylizer.parts())
@@ -55,7 +65,7 @@ class StyleTransferModule(IterationModule):
 
     def networks(self) -> list[nn.Module]:
         """All that compute in an iteration: the encoder, the method's parts, the discriminator and the heads."""
-        names = ("loss_network", "discriminator", "style_head", "content_head")
+        names = ("loss_network", "discriminator", *HEADS)
         others = [network for name in names if (network := getattr(self, name, None)) is not None]
         return [self.stylizer.encoder, *self.stylizer.parts().values(), *others]
 
@@ -76,8 +86,8 @@ class StyleTransferModule(IterationModule):
             _group(name, part.parameters(), rates.get(name, training.learning_rate))
             for name, part in self.stylizer.parts().items()
         ]
-        if self.config.objective.contrastive_learning:
-            heads = [*self.style_head.parameters(), *self.content_head.parameters()]
+        heads = [p for name in HEADS if (head := getattr(self, name, None)) is not None for p in head.parameters()]
+        if heads:
             groups.append(_group("heads", heads, training.learning_rate))
         # In one pass over memory. Under fp16 a fused Adam would unscale the gradients itself, after they have been clipped.
         fused = training.precision != "16-mixed"
@@ -181,6 +191,8 @@ class StyleTransferModule(IterationModule):
             style_embeddings = self.style_head(batch.stylized_taps["relu3_1"])
             content_embeddings = self.content_head(batch.stylized_taps["relu4_1"])
             terms |= self.objective.contrastive_terms(style_embeddings, content_embeddings, batch.pairs)
+        if self.config.objective.weights.coherence:
+            terms["coherence"] = self.objective.coherence_term(batch, self.coherence_heads, self._random(ANCHORS))
         terms["total"] = self.objective.total(terms, every if has_identity else 0)
         self._step(generator, terms["total"])
         return terms
@@ -203,6 +215,7 @@ class StyleTransferModule(IterationModule):
         )
         sizes = [2 * n, n, n] if has_identity else [2 * n]
         pictures, made_taps = images.split(sizes), _split(seen(images, layers), sizes)
+        steady = self.config.objective.weights.temporal > 0
         return GeneratedBatch(
             pairs=pairs,
             content=content,
@@ -213,7 +226,20 @@ class StyleTransferModule(IterationModule):
             stylized_taps=made_taps[0],
             target=None if features is None else features[: 2 * n],
             identity=Identity(*pictures[1:], *made_taps[1:]) if has_identity else None,
+            moved=self._stylize_moved(content, originals.pick(pairs.style[:n] + n, self.stylizer.taps)) if steady else None,
         )
+
+    def _stylize_moved(self, content: Tensor, style: Originals) -> Moved:
+        """The contents, moved and with noise, each in the style at its place."""
+        motion, random = self.config.objective.motion, self._random(MOTION)
+        flow = draw_flow(len(content), content.shape[-1], motion.shift, motion.bend, random).to(content.device)
+        images = moved(content, flow, motion.noise, random)
+        taps = self.stylizer.encoder(images, self.stylizer.taps) if self.stylizer.taps else {}
+        return Moved(flow, self.stylizer.generate(Originals(images, taps), style)[0])
+
+    def _random(self, purpose: int) -> np.random.Generator:
+        """Draws the same for an iteration however often training was interrupted before it; as batches are drawn."""
+        return np.random.default_rng((self.config.training.seed, purpose, self.global_rank, self.finished))
 
     @property
     def _seen_by_losses(self) -> Encoder:

@@ -74,6 +74,8 @@ def test_loss_weights_are_those_of_eq_7_and_4(preset):
         "identity_taps": 1,
         "bands": 0,
         "total_variation": 0,
+        "coherence": 0,
+        "temporal": 0,
     }
 
 

@@ -1,10 +1,14 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 
 from ieast.config import ObjectiveConfig
 from ieast.experiment import ExperimentConfig
+from ieast.layers.warping import lands_inside, warp
+from ieast.losses.coherence import draw_anchors
+from ieast.losses.motion import draw_flow, moved
 from ieast.losses.objective import Objective
 from ieast.losses.pyramid import band_loss
 from ieast.methods import new_model
@@ -199,6 +203,78 @@ def test_the_loss_on_bands_compares_each_picture_with_its_own_style():
     assert terms["bands"].item() == pytest.approx(band_loss(stylized, style, chosen).item(), rel=1e-4)
     plain = make_module(external_learning=False)[0]._stylize(content, style, INDEX)
     assert terms["total"].item() == pytest.approx((plain["total"] + 2 * terms["bands"]).item(), rel=1e-4)
+
+
+def coherence_by_loops(stylized, content, mlp, anchors):
+    """Of one layer of one picture: features (C, h, w) of what it became and of its content."""
+    vectors = {"stylized": [], "content": []}
+    for y, x in anchors:
+        for v, u in [(y + down, x + right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)]:
+            for side, features in (("stylized", stylized), ("content", content)):
+                projected = mlp(features[:, y, x] - features[:, v, u])
+                vectors[side].append(projected / projected.norm())
+    scores = [[torch.exp(a @ b / 0.07) for b in vectors["content"]] for a in vectors["stylized"]]
+    return torch.stack([-torch.log(row[m] / sum(row)) for m, row in enumerate(scores)]).mean()
+
+
+def test_the_coherence_of_patches_compares_each_picture_with_its_own_content():
+    settings = {"external_learning": False, "contrastive_learning": False}
+    module, steps = make_module(weights={"coherence": 2.0}, coherence={"anchors": 2}, **settings)
+    module.finished = 7
+    content, style = draw_batch(side=2 * SIDE)
+    terms = module._stylize(content, style, INDEX)
+    batch = module._generate(content, style, INDEX, has_identity=False)
+    random, expected = np.random.default_rng((0, 2, 0, 7)), 0.0
+    for layer, mlp in zip(("relu2_1", "relu3_1", "relu4_1"), module.coherence_heads.mlps, strict=True):
+        rows, columns = draw_anchors(*batch.stylized_taps[layer].shape[2:], 2, random)
+        anchors = list(zip(rows.tolist(), columns.tolist(), strict=True))
+        pictures = enumerate(j - 1 for _, j in reference.arrangement(2 * DISTINCT))
+        of_layer = [
+            coherence_by_loops(batch.stylized_taps[layer][k], batch.content_taps[layer][j], mlp, anchors) for k, j in pictures
+        ]
+        expected += torch.stack(of_layer).mean()
+    assert terms["coherence"].item() == pytest.approx(expected.item(), rel=1e-3)
+    plain, _ = make_module(**settings)
+    total = plain._stylize(content, style, INDEX)["total"] + 2 * terms["coherence"]
+    assert terms["total"].item() == pytest.approx(total.item(), rel=1e-4)
+    steps[0][1].backward()
+    assert all(p.grad is not None for p in module.coherence_heads.parameters())
+
+
+def test_the_temporal_term_stylizes_what_moved_in_the_same_style():
+    settings = {"external_learning": False, "contrastive_learning": False}
+    module, _ = make_module(weights={"temporal": 30.0}, motion={"noise": 0.1}, **settings)
+    module.finished = 7
+    content, style = draw_batch()
+    terms = module._stylize(content, style, INDEX)
+    random, stylizer = np.random.default_rng((0, 3, 0, 7)), module.stylizer
+    flow = draw_flow(DISTINCT, SIDE, 8.0, 2.0, random)
+    pictures = moved(content, flow, 0.1, random)
+    errors, pixels = 0.0, 0
+    for k in range(DISTINCT):  # the k-th content in the k-th style
+        of_style = stylizer.encoder(style[k : k + 1])
+        still, after = (
+            stylizer.decoder(stylizer.transform(stylizer.encoder(each[k : k + 1]), of_style)) for each in (content, pictures)
+        )
+        inside = lands_inside(flow[k : k + 1])
+        squares = (warp(still, flow[k : k + 1], "bicubic") - after).square().mean(dim=1)
+        errors, pixels = errors + squares[inside].sum().item(), pixels + int(inside.sum())
+    assert terms["temporal"].item() == pytest.approx(errors / pixels, rel=1e-3)
+    plain, _ = make_module(**settings)
+    before = plain._stylize(content, style, INDEX)
+    for name in before.keys() - {"total"}:  # what is drawn for this term changes no other
+        assert terms[name].item() == pytest.approx(before[name].item(), rel=1e-4)
+    assert terms["total"].item() == pytest.approx((before["total"] + 30 * terms["temporal"]).item(), rel=1e-4)
+
+
+def test_what_an_iteration_draws_differs_from_the_next():
+    module, _ = make_module(weights={"temporal": 1.0, "coherence": 1.0}, external_learning=False)
+    content, style = draw_batch()
+    first, again = (module._stylize(content, style, INDEX) for _ in range(2))
+    module.finished = 1
+    other = module._stylize(content, style, INDEX)
+    for name in ("temporal", "coherence"):
+        assert first[name].item() == again[name].item() != other[name].item()
 
 
 def test_the_discriminator_pays_for_steep_scores_at_real_artworks_now_and_then():

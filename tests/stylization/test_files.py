@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.datasets import draw_picture
-from helpers.videos import draw_frame, write_video
+from helpers.videos import draw_frame, stamps_of, write_video
 from PIL import Image, ImageOps
 
 from ieast.config import StylizeOptions
@@ -475,6 +475,22 @@ def test_a_steady_clip_goes_on_to_the_same_bits(stylizer, engine, styles, tmp_pa
     assert same[0] == same[1]
     assert same[0][0] == same[2][0]
     assert all(a != b for a, b in zip(same[0][1:], same[2][1:], strict=True))
+
+
+def test_a_steady_clip_of_variable_frame_rate_has_its_own_times_and_the_pictures_of_an_even_one(engine, styles, tmp_path):
+    # A steady frame depends on what is seen before it, not on how long: hurried frames, and a pause of seconds.
+    stamps, options = (0, 40, 80, 200, 210, 215, 5000), StylizeOptions(steady=True)
+    for name, times in (("even", None), ("uneven", stamps)):
+        clip = write_video(tmp_path / f"{name}.mkv", len(stamps), (64, 48), codec="ffv1", audio=None, stamps=times)
+        stylize_video(engine, clip, styles, tmp_path / name, options)
+    assert files(tmp_path / "even") == files(tmp_path / "uneven")
+    result = stylize_video(engine, tmp_path / "uneven.mkv", styles, tmp_path / "out.mp4", options)
+    assert (result.frames, result.warnings) == (len(stamps), ())
+    assert [round(1000 * time) for time in stamps_of(tmp_path / "out.mp4")] == list(stamps)
+    shown, expected = read_video_frames(tmp_path / "out.mp4"), sorted((tmp_path / "even").glob("*.png"))
+    assert len(expected) == len(stamps)
+    for frame, path in zip(shown, expected, strict=True):
+        assert np.abs(pixels(path).astype(int) - frame).mean() < 4  # what the video codec loses
 
 
 @pytest.mark.parametrize("output", ["out", "out.mp4"])

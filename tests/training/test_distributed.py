@@ -63,7 +63,8 @@ def trained(tmp_path_factory, make_config, prepared) -> Trained:
     settings = {"devices": 2, "reconstruction_iterations": 1, "picture_every": 3, "loader_workers": 1}
 
     def job(iterations: int) -> TrainingJob:
-        config = make_config(training=settings | {"iterations": iterations})
+        weights = {"coherence": 1, "temporal": 1}  # which draw, each process for itself
+        config = make_config(objective={"weights": weights}, training=settings | {"iterations": iterations})
         return TrainingJob(config=config, prepared=prepared, folder=folder, provenance={"who": "test"})
 
     def stop_after_a_picture() -> None:

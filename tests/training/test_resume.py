@@ -1,5 +1,7 @@
 import errno
 import functools
+import hashlib
+import json
 import logging
 import os
 import pickle
@@ -24,7 +26,7 @@ from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
 from ieast.experiment import ExperimentConfig
 from ieast.io.files import DiskFullError
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
-from ieast.training.folders import retire, take_up, training_folder, training_key
+from ieast.training.folders import DECISIVE, FREE_SETTINGS, LATER_TERMS, retire, take_up, training_folder, training_key
 from ieast.training.launch import TrainingJob, train
 from ieast.training.module import StyleTransferModule, annealing
 
@@ -317,6 +319,17 @@ def test_a_checkpoint_of_before_schedules_were_kept_goes_on(uninterrupted, make_
     assert card.provenance["schedules"] == [{"from": 0, "iterations": 6}, {"from": 10, "iterations": 11}]
 
 
+def test_a_checkpoint_of_before_some_terms_were_there_goes_on(uninterrupted, make_config, prepared, tmp_path):
+    old = checkpoint(uninterrupted)
+    saved = json.loads(old["ieast_config"])
+    for term, settings in LATER_TERMS.items():
+        del saved["objective"]["weights"][term], saved["objective"][settings]
+    old["ieast_config"] = json.dumps(saved)
+    torch.save(old, tmp_path / CHECKPOINT)
+    result = fit(make_config(training=LONGER), prepared, tmp_path)
+    assert (result.started_at, result.iterations) == (10, 15)
+
+
 @pytest.mark.parametrize(
     ("sections", "key", "before", "now"),
     [
@@ -325,6 +338,8 @@ def test_a_checkpoint_of_before_schedules_were_kept_goes_on(uninterrupted, make_
         ({"training": {"seed": 3}}, "training.seed", 0, 3),
         ({"training": {"reconstruction_iterations": 5}}, "training.reconstruction_iterations", 4, 5),
         ({"objective": {"external_learning": False}}, "objective.external_learning", True, False),
+        ({"objective": {"weights": {"style": 9}}}, "objective.weights.style", 3.0, 9.0),
+        ({"objective": {"weights": {"temporal": 9}}}, "objective.weights.temporal", 0.0, 9.0),
         ({"model": {"style_head": [8, 8]}}, "model.style_head", [16, 8], [8, 8]),
         ({"encoder": {"unit_mean_taps": False}}, "encoder.unit_mean_taps", True, False),
     ],
@@ -480,6 +495,22 @@ def test_the_training_folder_changes_with_what_decides_the_outcome_and_with_noth
     ]
     assert len(set(same)) == 1
     assert len({same[0], *others}) == 6
+
+
+def test_a_term_without_weight_leaves_the_folders_name_as_it_was_before_there_was_such_a_term(make_config, tmp_path):
+    def name(**objective: Any) -> str:
+        return training_folder(tmp_path, make_config(objective=objective), "data").name
+
+    config = make_config()
+    settings = config.model_dump(mode="json", include=set(DECISIVE), exclude={"training": {*FREE_SETTINGS, "iterations"}})
+    for term, its_settings in {"coherence": "coherence", "temporal": "motion"}.items():
+        del settings["objective"]["weights"][term], settings["objective"][its_settings]
+    identity = json.dumps({"prepared": "data", "held_out": config.prepare.held_out, **settings}, sort_keys=True)
+    assert name() == hashlib.sha256(identity.encode()).hexdigest()[:16]
+    assert name(coherence={"anchors": 3}, motion={"shift": 3}) == name()
+    changed = [name(weights={"coherence": 1}), name(weights={"temporal": 1})]
+    changed += [name(weights={"coherence": 1}, coherence={"anchors": 3}), name(weights={"temporal": 1}, motion={"shift": 3})]
+    assert len({name(), *changed}) == 5
 
 
 def test_a_retired_training_is_moved_aside_whole(make_config, tmp_path):

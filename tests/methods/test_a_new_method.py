@@ -27,7 +27,7 @@ CONFIG = {
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Runs `ieast` on a copy of the package that has one file more."""
-    folder = tmp_path_factory.mktemp("ninth")
+    folder = tmp_path_factory.mktemp("new")
     shutil.copytree(ROOT / "ieast", folder / "ieast", ignore=shutil.ignore_patterns("__pycache__"))
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "methods.md").read_text(), re.DOTALL)
     (folder / "ieast" / "methods" / "mean_shift.py").write_text(code)
@@ -61,5 +61,5 @@ def test_without_its_file_the_model_is_refused_by_name(run, capsys):
 
     folder, _ = run
     (model,) = (path.parent for path in folder.glob("runs/**/model/config.json"))
-    with pytest.raises(WeightsError, match="there is no method 'mean-shift'; known are adain, avatar-net, gatys"):
+    with pytest.raises(WeightsError, match="there is no method 'mean-shift'; known are adain, avatar-net, ccpl, gatys"):
         load_model(model)
