@@ -6,10 +6,12 @@ FROM python:3.11-slim-bookworm AS build
 ARG EXTRAS=serve
 WORKDIR /source
 RUN python -m venv /opt/ieast
-# Dependencies are a layer of their own, of gigabytes, which a change of code leaves as it is.
+# Dependencies are a layer of their own, of gigabytes, which a change of code leaves as it is. What was built of the empty
+# package goes: setuptools takes it for newer than the files that are copied below.
 COPY pyproject.toml requirements.lock README.md LICENSE ./
 RUN mkdir ieast && touch ieast/__init__.py \
-    && /opt/ieast/bin/pip install --no-cache-dir --constraint requirements.lock ".[${EXTRAS}]"
+    && /opt/ieast/bin/pip install --no-cache-dir --constraint requirements.lock ".[${EXTRAS}]" \
+    && rm -rf build ieast ieast.egg-info
 COPY ieast ieast
 RUN /opt/ieast/bin/pip install --no-cache-dir --no-deps --force-reinstall .
 

@@ -1,10 +1,13 @@
 """The Dockerfile against what it copies, installs and starts; images themselves are made where a container engine is."""
 
+import filecmp
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -75,6 +78,39 @@ def test_both_stages_have_one_python_that_the_package_takes():
     assert len(images) == 1
     minor = re.fullmatch(r"python:3\.(\d+)-slim-\w+", images.pop())[1]
     assert int(minor) >= int(PROJECT["requires-python"].removeprefix(">=3."))
+
+
+def test_what_is_installed_in_the_end_is_the_package_and_not_what_stood_in_for_it(tmp_path):
+    """The first stage's commands, in their order, on files of a commit of long ago; without dependencies."""
+    source, installed = tmp_path / "source", tmp_path / "installed"
+    source.mkdir()
+    install = f"{sys.executable} -m pip install --quiet --no-deps --no-build-isolation --target {installed} --upgrade"
+    stage = re.sub(r"\\\n\s*", "", DOCKERFILE).split("FROM ")[1]
+    for name, line in re.findall(r"^(COPY|RUN) (.*)$", stage, re.MULTILINE):
+        if name == "COPY":
+            *words, target = shlex.split(line)
+            for word in words:
+                copy_old(ROOT / word, source / target / ("" if (ROOT / word).is_dir() else word))
+        elif "pip install" in line:
+            line = re.sub(r"--constraint \S+|--no-cache-dir|--no-deps|--force-reinstall", "", line)
+            line = line.replace("/opt/ieast/bin/pip install", install).replace("[${EXTRAS}]", "")
+            subprocess.run(["bash", "-ec", line], cwd=source, check=True)
+    wrong = filecmp.cmpfiles(
+        ROOT / "ieast", installed / "ieast", [p.name for p in (ROOT / "ieast").glob("*.py")], shallow=False
+    )
+    assert wrong[1:] == ([], [])
+    assert (installed / "ieast" / "pretrained" / "ieast" / "model.safetensors").exists()
+
+
+def copy_old(path, target):
+    """Copy as COPY does, which keeps the times of files."""
+    for file in (
+        [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file() and is_sent(one.relative_to(ROOT))]
+    ):
+        place = target if path.is_file() else target / file.relative_to(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
+        os.utime(place, (1.6e9, 1.6e9))
 
 
 @pytest.mark.skipif(shutil.which("hadolint") is None, reason="needs hadolint")
