@@ -28,6 +28,7 @@ ROOMS = {
     "ieast.stylization.motion": "steady",
     "ieast.stylization.steady": "steady",
     "ieast.stylization.gallery": "torch",
+    "ieast.io.ray_cluster": "ray",
     "ieast.stylization.ray_jobs": "ray",
     "ieast.stylization.texture": "torch",
     "ieast.stylizer": "torch",
@@ -57,6 +58,7 @@ LATE = {
     ("ieast.stylization", "gallery"),
     ("ieast.stylization", "torch"),
     ("ieast.io", "heif"),
+    ("ieast.io", "train"),  # pictures in shards
     ("ieast.io", "webcam"),
 }
 """Rooms that import from a further extra inside functions, where that is asked for."""
