@@ -60,8 +60,8 @@ class PrepareConfig(Settings):
     shard_pictures: int = Field(
         0,
         ge=0,
-        description="pictures in each of the tar files that they are kept in, for disks which are slow with many small files; 0: "
-        "a file each",
+        description="pictures in each of the tar files that they are kept in, for disks which are slow with many small files; "
+        "0: a file each",
     )
     engine: Literal["embedded", "ray"] = Field(
         "embedded", description="this process alone, or several by Ray Data, here or on the cluster Ray is connected to"

@@ -20,7 +20,7 @@ from ieast.io.listing import list_files
 
 SHARD_BYTES = 256 << 20
 INDEX = "index.json"
-"""Names the tar files, and the shards, which are not unpacked. It is written last, so that its presence says that all are there."""
+"""Names the tar files, and shards, which stay whole. It is written last, so that its presence says that all are there."""
 CLIPS = "clips"
 _COPIED_BYTES = 8 << 20  # at a time
 

@@ -1,7 +1,7 @@
 """Pictures prepared a portion at a time: as files of their own, or together in a shard.
 
-A shard is an uncompressed tar file, each member named as its file would be: unpacked into one folder, shards are what files would
-have been. It is WebDataset's form; single pictures are read from it by `ieast.io.members`.
+A shard is an uncompressed tar file, each member named as its file would be: unpacked into one folder, shards are what files
+would have been. It is WebDataset's form; single pictures are read from it by `ieast.io.members`.
 """
 
 import io
