@@ -13,6 +13,9 @@ from ieast.io.listing import list_files
 
 SIDES = ("content", "style")
 
+Size = tuple[int, int] | tuple[None, None]
+"""Width and height in pixels, as far as they are known."""
+
 _MAX_NAME_BYTES = 255  # of one file, on every common file system
 
 
@@ -74,30 +77,29 @@ def prepare_picture(picture: Source, source: Path, folder: Path, config: Prepare
         DiskFullError: No space was left.
     """
     origin, target = source / picture.source, folder / picture.prepared
-    sizes: tuple[int | None, ...] = (None,) * 4
+    made: Size = None, None
+    original: Size = None, None
     reason = ""
     try:
         original = _checked_size(picture, origin)
-        sizes = (None, None, *original)
         if not target.exists():
             write_image(_resized(origin, config), target, quality=config.jpeg_quality)
-        sizes = (*read_size(target), *original)
+        made = read_size(target)
     except ImageError as error:
         reason = _without_name(error, origin)
-    return _record(picture, sizes, reason)
+    return _record(picture, original, made, reason)
 
 
 def encode_picture(picture: Source, source: Path, config: PrepareConfig, shard: str) -> tuple[Record, bytes]:
     """As `prepare_picture`, with the content of the file in the place of a file; of what cannot be used none."""
     origin = source / picture.source
-    sizes: tuple[int | None, ...] = (None,) * 4
+    original: Size = None, None
     try:
         original = _checked_size(picture, origin)
-        sizes = (None, None, *original)
         image = _resized(origin, config)
-        return _record(picture, (*image.size, *original), "", shard), _encoded(image, config.jpeg_quality)
+        return _record(picture, original, image.size, "", shard), _encoded(image, config.jpeg_quality)
     except ImageError as error:
-        return _record(picture, sizes, _without_name(error, origin), shard), b""
+        return _record(picture, original, (None, None), _without_name(error, origin), shard), b""
 
 
 def usable_cores() -> int:
@@ -143,14 +145,16 @@ def _without_name(error: ImageError, origin: Path) -> str:
     return str(error).removeprefix(f"{origin}: ")
 
 
-def _record(picture: Source, sizes: tuple[int | None, ...], reason: str, shard: str = "") -> Record:
-    status = "quarantined" if reason else "ok"
+def _record(picture: Source, original: Size, made: Size, reason: str, shard: str = "") -> Record:
     return Record(
-        picture.side,
-        _printable(picture.source),
-        _printable(picture.prepared),
-        *sizes,
-        status=status,
+        side=picture.side,
+        source=_printable(picture.source),
+        prepared=_printable(picture.prepared),
+        width=made[0],
+        height=made[1],
+        source_width=original[0],
+        source_height=original[1],
+        status="quarantined" if reason else "ok",
         reason=reason,
         shard=shard,
     )

@@ -8,7 +8,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -49,7 +49,7 @@ def portions(source: Path, side: str, config: PrepareConfig) -> list[Portion]:
     ]
 
 
-def prepare_portion(portion: Portion, source: Path, folder: Path, config: PrepareConfig) -> Iterator[Record]:
+def prepare_portion(portion: Portion, source: Path, folder: Path, config: PrepareConfig) -> Generator[Record, None, None]:
     """Prepare pictures by `config.workers` threads, those of a finished shard not again; what became of each, in order.
 
     Raises:
