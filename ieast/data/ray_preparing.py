@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,23 +15,16 @@ from ieast.io.files import DiskFullError
 from ieast.io.ray_cluster import shared_out
 
 
-class _Worker:
-    """A process that prepares portions, by one thread."""
-
-    def __init__(self, source: str, folder: str, config: PrepareConfig):
-        self.source, self.folder, self.config = Path(source), Path(folder), config
-
-    def __call__(self, batch: pd.DataFrame) -> pd.DataFrame:
-        done = [self._prepare(row) for row in batch.to_dict("records")]
-        return batch.assign(records=[records for records, _ in done], full=[full for _, full in done])
-
-    def _prepare(self, row: dict) -> tuple[str, str]:
+def _prepare(batch: pd.DataFrame, source: Path, folder: Path, config: PrepareConfig) -> pd.DataFrame:
+    done = []
+    for row in batch.to_dict("records"):
         portion = Portion(tuple(Source(*fields) for fields in json.loads(row["pictures"])), row["shard"])
         try:
-            records = [asdict(each) for each in prepare_portion(portion, self.source, self.folder, self.config)]
+            records = [asdict(each) for each in prepare_portion(portion, source, folder, config)]
+            done.append((json.dumps(records), ""))
         except DiskFullError as error:  # Ray would wrap it in one of its own
-            return "", str(error)
-        return json.dumps(records), ""
+            done.append(("", str(error)))
+    return batch.assign(records=[records for records, _ in done], full=[full for _, full in done])
 
 
 def prepare_by_ray(
@@ -54,9 +48,9 @@ def prepare_by_ray(
         }
         for number, portion in enumerate(portions)
     ]
-    alone = config.model_copy(update={"workers": 1})
-    arguments = (str(source.absolute()), str(folder), alone)
-    for row in shared_out(rows, _Worker, arguments, processes=config.processes, size=1):
+    one_thread = config.model_copy(update={"workers": 1})
+    work = partial(_prepare, source=source.absolute(), folder=folder, config=one_thread)
+    for row in shared_out(rows, work, processes=config.processes, size=1):
         if row["full"]:
             raise DiskFullError(row["full"])
         yield int(row["number"]), [Record(**fields) for fields in json.loads(row["records"])]

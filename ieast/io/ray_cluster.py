@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,21 +22,22 @@ def require_ray() -> None:
 
 def shared_out(
     rows: Sequence[dict[str, Any]],
-    worker: type,
-    arguments: tuple[Any, ...],
+    work: Callable[..., Any],
     *,
     processes: int,
     size: int,
+    arguments: tuple[Any, ...] = (),
     gpus: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     """What workers make of `rows`, as they are done, on this machine or the cluster that Ray is connected to.
 
     Args:
         rows: The work; each value one that Arrow holds.
-        worker: A class whose objects take a pandas table of some of the rows and give one of results.
-        arguments: That it is made with, once in each process.
+        work: Gives a pandas table of results for one of some of the rows: a function, or a class whose objects do so, which are
+            made in processes of their own, for what takes long to load.
         processes: How many share the work.
-        size: Rows that a worker gets at a time.
+        size: Rows that a process gets at a time.
+        arguments: That the class is made with.
         gpus: Of each process.
 
     Raises:
@@ -58,11 +59,11 @@ def shared_out(
         )
     ray.data.DataContext.get_current().enable_progress_bars = False
     dataset = ray.data.from_items(list(rows), override_num_blocks=-(-len(rows) // size)).map_batches(
-        worker,
-        fn_constructor_args=arguments,
+        work,
+        fn_constructor_args=arguments if isinstance(work, type) else None,
         batch_size=size,
         batch_format="pandas",
-        compute=ray.data.ActorPoolStrategy(size=processes),
+        compute=(ray.data.ActorPoolStrategy if isinstance(work, type) else ray.data.TaskPoolStrategy)(size=processes),
         num_gpus=gpus,
     )
     yield from dataset.iter_rows()

@@ -53,8 +53,9 @@ def carry_out_by_ray(
         for number, job in enumerate(jobs)
     ]
     size = max(1, min(_BATCH, -(-len(rows) // processes)))
+    arguments = (absolute, options, keep_alpha)
     gpus = 1 if source.device.startswith("cuda") else None
-    for row in shared_out(rows, _Worker, (absolute, options, keep_alpha), processes=processes, size=size, gpus=gpus):
+    for row in shared_out(rows, _Worker, processes=processes, size=size, arguments=arguments, gpus=gpus):
         job = jobs[int(row["number"])]
         error = row["error"] or None
         named = {str(path.absolute()): path for path in (job.content, job.style, job.target)}
