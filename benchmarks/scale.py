@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +38,7 @@ DRAWN = 64
 BATCHES, DISTINCT, CROP = 200, 8, 64
 DIGEST, TAG = "drawn", "data-v1"
 PREPARE = PrepareConfig(size=64, workers=1)
+SHARDS = PrepareConfig(size=64, workers=1, shard_pictures=2048)
 
 
 def draw_files(folder: Path, count: int) -> None:
@@ -54,28 +56,28 @@ def draw_files(folder: Path, count: int) -> None:
         target.write_bytes(start + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + rest)
 
 
-def prepare(folder: Path) -> PreparedDataset:
+def prepare(folder: Path, config: PrepareConfig = PREPARE) -> PreparedDataset:
     """Prepare the files, or take what was prepared before."""
-    return prepare_dataset(folder / "source", folder / "work", PREPARE, DIGEST)
+    return prepare_dataset(folder / "source", folder / "work", config, DIGEST)
 
 
-def read_batches(folder: Path) -> None:
+def read_batches(folder: Path, config: PrepareConfig = PREPARE) -> None:
     """The first batches of a training."""
-    prepared = prepare(folder)
+    prepared = prepare(folder, config)
     sides = (prepared.training_paths(side) for side in ("content", "style"))
     batches = PairBatches(*sides, distinct=DISTINCT, crop=CROP, seed=0)
     for iteration in range(BATCHES):
         batches[iteration]
 
 
-def hand_over(folder: Path) -> None:
+def hand_over(folder: Path, config: PrepareConfig = PREPARE) -> None:
     """Pack for an artifact store, which is a folder here."""
-    pack(prepare(folder), LocalFileSystem(auto_mkdir=True), str(folder / "store"))
+    pack(prepare(folder, config), LocalFileSystem(auto_mkdir=True), str(folder / "store"))
 
 
-def take_over(folder: Path) -> None:
+def take_over(folder: Path, config: PrepareConfig = PREPARE) -> None:
     """Unpack on another machine, which is another folder here."""
-    unpack(prepare(folder).key, folder / "elsewhere", LocalFileSystem(), str(folder / "store"))
+    unpack(prepare(folder, config).key, folder / "elsewhere", LocalFileSystem(), str(folder / "store"))
 
 
 def add(folder: Path) -> None:
@@ -107,12 +109,17 @@ def fetch_again(folder: Path) -> None:
     load_dataset(DataConfig(repository=str(folder / "clone"), revision=TAG), folder / "clone-work-2")
 
 
+_OPEN = f"open, and {BATCHES} batches of {DISTINCT} contents and {DISTINCT} styles"
 STAGES: dict[str, Callable[[Path], object]] = {
     "prepare": prepare,
     "prepare again, all made before": prepare,
-    f"open, and {BATCHES} batches of {DISTINCT} contents and {DISTINCT} styles": read_batches,
+    _OPEN: read_batches,
     "pack for the artifact store": hand_over,
     "unpack": take_over,
+    "prepare, in shards": partial(prepare, config=SHARDS),
+    f"{_OPEN}, from shards": partial(read_batches, config=SHARDS),
+    "shards to the artifact store": partial(hand_over, config=SHARDS),
+    "shards from the artifact store": partial(take_over, config=SHARDS),
     "`ieast data add`": add,
     "`dvc push` to a folder": push,
     "get the revision in a fresh clone": fetch,

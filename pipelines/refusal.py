@@ -15,6 +15,7 @@ from ieast.evaluation.evaluate import require_evaluation_weights
 from ieast.experiment import ExperimentConfig
 from ieast.models.encoder_weights import build_encoder
 from ieast.models.references import released_or_folder
+from pipelines.aftermath import explain_ends
 from pipelines.servers import check_servers
 
 
@@ -28,6 +29,7 @@ def refused_plainly() -> Iterator[None]:
     try:
         if _runs_here():
             check_servers(Client().active_stack)
+            explain_ends()
         yield
     except IeastError as error:
         raise ConfigRefusedError(str(error)) from error

@@ -1,0 +1,119 @@
+"""Object storage that stops, or fills up, in the middle of a run: named in seconds, and the same command goes on."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from helpers.doors import Door, answering, door
+from helpers.servers import (
+    MLFLOW_BUCKET,
+    PASSWORD,
+    ZENML_BUCKET,
+    mlflow_server,
+    postgres,
+    s3,
+    s3_client,
+    s3_environment,
+    why_not,
+)
+from helpers.zenml_projects import TrainingProject
+from mlflow import MlflowClient
+
+from ieast.training.folders import CHECKPOINT
+
+pytestmark = [
+    pytest.mark.skipif("HUNT_TRIALS" not in os.environ, reason="takes minutes: make hunt"),
+    pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
+    pytest.mark.timeout(1800),
+]
+
+LIMIT = 30
+QUICK = {"iterations": 1, "reconstruction_iterations": 1, "checkpoint_every": 1, "picture_every": 2, "crop": 64}
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[tuple[Door, int, str]]:
+    """The way to S3, its own port, and the address of an MLflow server whose files lie there, too."""
+    with s3() as endpoint, postgres() as database:
+        port = int(endpoint.rsplit(":", 1)[1])
+        for bucket in (MLFLOW_BUCKET, ZENML_BUCKET):
+            s3_client(endpoint).create_bucket(Bucket=bucket)
+        with door(port) as way, mlflow_server(database, s3_environment(f"http://127.0.0.1:{way.port}")) as mlflow:
+            yield way, port, mlflow
+
+
+@contextmanager
+def stopped(way: Door) -> Iterator[None]:
+    way.shut()
+    yield
+
+
+@contextmanager
+def full(way: Door) -> Iterator[None]:
+    with answering(507, "XMinioStorageFull") as address:
+        way.lead_to(int(address.rsplit(":", 1)[1]))
+        yield
+
+
+SAID = {
+    stopped: "the S3 endpoint http://127.0.0.1:{port} of the artifact store s3://team-zenml/{name} does not answer "
+    "([Errno 111] Connection refused): start it, or correct the address. What was done before is kept",
+    full: "the artifact store s3://team-zenml/{name} takes no files: it is full: make room, and run the same command again",
+}
+
+
+@pytest.mark.parametrize("fail", SAID)
+def test_storage_that_fails_in_the_middle_of_a_run(storage, tmp_path, fail):
+    way, port, mlflow = storage
+    way.lead_to(port)
+    project = TrainingProject(tmp_path / fail.__name__)
+    project.environment |= s3_environment(f"http://127.0.0.1:{way.port}")
+    stack = ["--mlflow", mlflow, "--artifacts", f"s3://{ZENML_BUCKET}/{fail.__name__}"]
+    project.run(sys.executable, "-m", "pipelines.stack", *stack)
+    config = {"training": QUICK, "registry": {"name": fail.__name__}}
+
+    models = lambda: list(project.folder.glob(".work/training/*/model/config.json"))  # noqa: E731
+    failed = []
+
+    def watch() -> None:
+        while not models():
+            time.sleep(0.05)
+        failed.append(time.monotonic())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    ended = threading.Event()
+
+    def spoil() -> None:
+        watching.join()
+        with fail(way):
+            ended.wait()
+
+    spoiling = threading.Thread(target=spoil)
+    spoiling.start()
+    try:
+        result = project.train("run", check=False, **config)
+        seconds = time.monotonic() - failed[0]
+    finally:
+        ended.set()
+        spoiling.join()
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(SAID[fail].format(port=way.port, name=fail.__name__)), result.stderr[-3000:]
+    assert last.endswith("the same command goes on from there")
+    assert PASSWORD not in result.stdout + result.stderr
+    assert seconds < LIMIT
+    (model,) = models()
+    trained = (model.parents[1] / CHECKPOINT).stat().st_mtime_ns
+
+    way.lead_to(port)
+    project.train("again", **config)
+    client = MlflowClient(mlflow)
+    (version,) = client.search_model_versions(f"name = '{fail.__name__}'")
+    assert client.get_run(version.run_id).info.status == "FINISHED"
+    (kept,) = project.folder.glob(f".work/trained/*/{CHECKPOINT}")
+    assert kept.stat().st_mtime_ns == trained  # nothing was trained twice
