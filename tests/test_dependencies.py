@@ -58,7 +58,6 @@ LATE = {
     ("ieast.stylization", "gallery"),
     ("ieast.stylization", "torch"),
     ("ieast.io", "heif"),
-    ("ieast.io", "train"),  # pictures in shards
     ("ieast.io", "webcam"),
 }
 """Rooms that import from a further extra inside functions, where that is asked for."""
