@@ -1,4 +1,4 @@
-"""Object storage that stops, or fills up, in the middle of a run: named in seconds, and the same command goes on."""
+"""The ablation in small on servers; and storage that stops, or fills up, in the middle of a run: named in seconds."""
 
 import os
 import sys
@@ -13,6 +13,7 @@ from helpers.servers import (
     MLFLOW_BUCKET,
     PASSWORD,
     ZENML_BUCKET,
+    bucket_names,
     mlflow_server,
     postgres,
     s3,
@@ -20,7 +21,7 @@ from helpers.servers import (
     s3_environment,
     why_not,
 )
-from helpers.zenml_projects import TrainingProject
+from helpers.zenml_projects import SMALL_ABLATION, AblationProject, TrainingProject
 from mlflow import MlflowClient
 
 from ieast.training.folders import CHECKPOINT
@@ -59,6 +60,34 @@ def full(way: Door) -> Iterator[None]:
         yield
 
 
+def project_on_servers(kind, folder, way, mlflow):
+    project = kind(folder)
+    project.environment |= s3_environment(f"http://127.0.0.1:{way.port}")
+    servers = ["--mlflow", mlflow, "--artifacts", f"s3://{ZENML_BUCKET}/{folder.name}"]
+    project.run(sys.executable, "-m", "pipelines.stack", *servers)
+    return project
+
+
+def test_the_ablation_in_small(storage, tmp_path):
+    way, port, mlflow = storage
+    project = project_on_servers(AblationProject, tmp_path / "ablation", way, mlflow)
+    project.run(*project.command("first", SMALL_ABLATION))
+    client = MlflowClient(mlflow)
+    runs = client.search_runs([client.get_experiment_by_name("ablation_pipeline").experiment_id])
+    (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    children = {run.data.tags["variant"]: run for run in runs if run is not parent}
+    assert set(children) == {"full", "neither"}
+    for run in children.values():
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["style_distance"] > 0
+        assert client.get_metric_history(run.info.run_id, "train/total")
+    keys = bucket_names(f"http://127.0.0.1:{port}", MLFLOW_BUCKET)
+    assert any(key.endswith(f"{parent.info.run_id}/artifacts/report.html") for key in keys)
+    assert not list(project.folder.rglob("mlflow.db"))
+    again = project.run(*project.command("second", SMALL_ABLATION))
+    assert (again.stdout + again.stderr).count("was finished by an earlier run") == 2
+
+
 SAID = {
     stopped: "the S3 endpoint http://127.0.0.1:{port} of the artifact store s3://team-zenml/{name} does not answer "
     "([Errno 111] Connection refused): start it, or correct the address. What was done before is kept",
@@ -70,10 +99,7 @@ SAID = {
 def test_storage_that_fails_in_the_middle_of_a_run(storage, tmp_path, fail):
     way, port, mlflow = storage
     way.lead_to(port)
-    project = TrainingProject(tmp_path / fail.__name__)
-    project.environment |= s3_environment(f"http://127.0.0.1:{way.port}")
-    stack = ["--mlflow", mlflow, "--artifacts", f"s3://{ZENML_BUCKET}/{fail.__name__}"]
-    project.run(sys.executable, "-m", "pipelines.stack", *stack)
+    project = project_on_servers(TrainingProject, tmp_path / fail.__name__, way, mlflow)
     config = {"training": QUICK, "registry": {"name": fail.__name__}}
 
     models = lambda: list(project.folder.glob(".work/training/*/model/config.json"))  # noqa: E731
