@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from helpers.doors import Door, answering, door
@@ -100,29 +101,25 @@ def test_storage_that_fails_in_the_middle_of_a_run(storage, tmp_path, fail):
     way, port, mlflow = storage
     way.lead_to(port)
     project = project_on_servers(TrainingProject, tmp_path / fail.__name__, way, mlflow)
-    config = {"training": QUICK, "registry": {"name": fail.__name__}}
-
-    models = lambda: list(project.folder.glob(".work/training/*/model/config.json"))  # noqa: E731
-    failed = []
-
-    def watch() -> None:
-        while not models():
-            time.sleep(0.05)
-        failed.append(time.monotonic())
-
-    watching = threading.Thread(target=watch)
-    watching.start()
     ended = threading.Event()
+    failed: list[float] = []
+
+    def models() -> list[Path]:
+        return list(project.folder.glob(".work/training/*/model/config.json"))
 
     def spoil() -> None:
-        watching.join()
+        """Have the storage fail once a model is trained, until the run has ended."""
+        while not models() and not ended.wait(0.05):
+            pass
         with fail(way):
+            failed.append(time.monotonic())
             ended.wait()
 
     spoiling = threading.Thread(target=spoil)
     spoiling.start()
     try:
-        result = project.train("run", check=False, **config)
+        result = project.train("run", check=False, training=QUICK)
+        assert failed, result.stderr[-3000:]
         seconds = time.monotonic() - failed[0]
     finally:
         ended.set()
@@ -137,9 +134,11 @@ def test_storage_that_fails_in_the_middle_of_a_run(storage, tmp_path, fail):
     trained = (model.parents[1] / CHECKPOINT).stat().st_mtime_ns
 
     way.lead_to(port)
-    project.train("again", **config)
+    project.train("again", training=QUICK)
     client = MlflowClient(mlflow)
-    (version,) = client.search_model_versions(f"name = '{fail.__name__}'")
+    version = max(client.search_model_versions("name = 'ieast'"), key=lambda version: int(version.version))
+    (noted,) = project.folder.glob(".work/trained/*/run.json")
+    assert version.run_id in noted.read_text()
     assert client.get_run(version.run_id).info.status == "FINISHED"
     (kept,) = project.folder.glob(f".work/trained/*/{CHECKPOINT}")
     assert kept.stat().st_mtime_ns == trained  # nothing was trained twice
