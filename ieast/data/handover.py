@@ -88,7 +88,7 @@ def unpack(key: str, work_folder: Path, store: Store, root: str) -> Path | None:
         try:
             for name in index["shards"]:
                 _extract(store.open(f"{place}/{name}", "rb"), temporary / "complete", f"{place}/{name}")
-            for name in index.get("whole", ()):
+            for name in (Path(each).name for each in index.get("whole", ())):  # nothing outside the folder
                 with store.open(f"{place}/{name}", "rb") as source, (temporary / "complete" / name).open("wb") as target:
                     shutil.copyfileobj(source, target, _COPIED_BYTES)
             if folder.exists():  # begun by a preparation that was killed, which made the same pictures
