@@ -28,7 +28,9 @@ LIBRARIES = (
     "zenml.cli.cli",
     "zenml.zen_stores.sql_zen_store",
     "zenml.integrations.mlflow.experiment_trackers",
+    "zenml.integrations.s3.artifact_stores",
     "mlflow.pyfunc",
+    "dvc.repo",
     "ieast.cli.main",
     *(f"pipelines.{name}" for name in ("training", "ablation", "benchmark", "distillation", "stack")),
 )
