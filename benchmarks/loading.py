@@ -26,7 +26,7 @@ from torch import Tensor
 from benchmarks.rows import Row
 from benchmarks.subjects import draw_pictures, draw_stylizer
 from ieast.data.batches import PairBatches, iteration_loader
-from ieast.data.prepare import usable_cores
+from ieast.data.pictures import usable_cores
 from ieast.experiment import ExperimentConfig
 from ieast.io.images import to_image, write_image
 from ieast.training.loop import make_trainer, run_to_end

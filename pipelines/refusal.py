@@ -17,6 +17,7 @@ from ieast.experiment import ExperimentConfig
 from ieast.models.encoder_weights import build_encoder
 from ieast.models.references import released_or_folder
 from ieast.registry.store import make_store
+from pipelines.aftermath import explain_ends
 from pipelines.servers import check_servers
 
 
@@ -33,6 +34,7 @@ def refused_plainly() -> Iterator[None]:
             check_servers(stack)
             if isinstance(stack.experiment_tracker, MLFlowExperimentTracker):
                 make_store(stack.experiment_tracker.get_tracking_uri())
+            explain_ends()
         yield
     except IeastError as error:
         raise ConfigRefusedError(str(error)) from error

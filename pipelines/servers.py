@@ -84,11 +84,12 @@ def check_servers(stack: Stack) -> None:
     Raises:
         ConfigError: One does not; names it, and says what to do.
     """
+    # First, because MLflow's files often lie in the same storage: its server would be named for what that one does.
+    if not stack.artifact_store.config.is_local:
+        check_artifact_store(stack.artifact_store)
     tracker = stack.experiment_tracker
     if isinstance(tracker, MLFlowExperimentTracker):
         check_mlflow(tracker.get_tracking_uri())
-    if not stack.artifact_store.config.is_local:
-        check_artifact_store(stack.artifact_store)
 
 
 def check_artifact_store(store: BaseArtifactStore) -> None:

@@ -28,6 +28,7 @@ ROOMS = {
     "ieast.stylization.motion": "steady",
     "ieast.stylization.steady": "steady",
     "ieast.stylization.gallery": "torch",
+    "ieast.io.ray_cluster": "ray",
     "ieast.stylization.ray_jobs": "ray",
     "ieast.stylization.texture": "torch",
     "ieast.stylizer": "torch",

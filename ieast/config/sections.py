@@ -57,7 +57,17 @@ class PrepareConfig(Settings):
     held_out: float = Field(
         0.0, ge=0, lt=1, description="share of each side that training never sees and that models are scored on; 0: no split"
     )
-    workers: int = Field(0, ge=0, description="threads; 0 is one per core")
+    shard_pictures: int = Field(
+        0,
+        ge=0,
+        description="pictures in each of the tar files that they are kept in, for disks which are slow with many small files; "
+        "0: a file each",
+    )
+    engine: Literal["embedded", "ray"] = Field(
+        "embedded", description="this process alone, or several by Ray Data, here or on the cluster Ray is connected to"
+    )
+    processes: PositiveInt = Field(2, description="that share the work with `engine: ray`")
+    workers: int = Field(0, ge=0, description="threads of the one process; 0 is one per core")
 
 
 class EncoderConfig(Settings):

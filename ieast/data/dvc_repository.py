@@ -280,7 +280,7 @@ def place(files: Mapping[Path, str | Path], links: list[str], description: str) 
     """Create each file from its source by the first kind of link that works here."""
     from dvc_objects.fs.generic import transfer
     from dvc_objects.fs.local import localfs
-    from fsspec.callbacks import TqdmCallback  # type: ignore[import-untyped]
+    from fsspec.callbacks import TqdmCallback
 
     for parent in {target.parent for target in files}:
         parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Prepared pictures handed from one machine to another through a store of files, packed into a few large ones.
 
-What lies there is named by the preparation's key, so it is packed once, whichever run made it.
+What lies there is named by the preparation's key, so it is packed once, whichever run made it. Shards go as they are.
 """
 
 import json
@@ -20,8 +20,9 @@ from ieast.io.listing import list_files
 
 SHARD_BYTES = 256 << 20
 INDEX = "index.json"
-"""Names the shards. It is written last, so that its presence says that all are there."""
+"""Names the tar files, and shards, which stay whole. It is written last, so that its presence says that all are there."""
 CLIPS = "clips"
+_COPIED_BYTES = 8 << 20  # at a time
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +50,18 @@ def pack(prepared: PreparedDataset, store: Store, root: str, shard_bytes: int = 
     if store.exists(f"{place}/{INDEX}"):
         return
     names = []
-    for number, files in enumerate(_shards(prepared, shard_bytes)):
+    for number, files in enumerate(_packs(prepared, shard_bytes)):
         names.append(f"shard-{number:05d}.tar")
         with store.open(f"{place}/{names[-1]}", "wb") as target, tarfile.open(fileobj=target, mode="w|") as archive:
             for name, path in files:
                 archive.add(path, name, recursive=False)
+    whole = prepared.shards()
+    for path in whole:
+        with path.open("rb") as source, store.open(f"{place}/{path.name}", "wb") as target:
+            shutil.copyfileobj(source, target, _COPIED_BYTES)
     with store.open(f"{place}/{INDEX}", "w") as target:
-        target.write(json.dumps({"shards": names}))
-    log.info("handed over %s in %d files", place, len(names))
+        target.write(json.dumps({"shards": names, "whole": [path.name for path in whole]}))
+    log.info("handed over %s in %d files", place, len(names) + len(whole))
 
 
 def unpack(key: str, work_folder: Path, store: Store, root: str) -> Path | None:
@@ -77,12 +82,15 @@ def unpack(key: str, work_folder: Path, store: Store, root: str) -> Path | None:
         if not store.exists(f"{place}/{INDEX}"):
             return None
         with store.open(f"{place}/{INDEX}", "r") as source:
-            names = json.loads(source.read())["shards"]
+            index = json.loads(source.read())
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=folder.parent))
         try:
-            for name in names:
+            for name in index["shards"]:
                 _extract(store.open(f"{place}/{name}", "rb"), temporary / "complete", f"{place}/{name}")
+            for name in (Path(each).name for each in index.get("whole", ())):  # nothing outside the folder
+                with store.open(f"{place}/{name}", "rb") as source, (temporary / "complete" / name).open("wb") as target:
+                    shutil.copyfileobj(source, target, _COPIED_BYTES)
             if folder.exists():  # begun by a preparation that was killed, which made the same pictures
                 shutil.rmtree(folder)
             (temporary / "complete").rename(folder)
@@ -115,22 +123,22 @@ def _place(root: str, key: str) -> str:
     return f"{root.rstrip('/')}/prepared/{key}"
 
 
-def _shards(prepared: PreparedDataset, shard_bytes: int) -> Iterator[list[tuple[str, Path]]]:
-    shard: list[tuple[str, Path]] = []
+def _packs(prepared: PreparedDataset, shard_bytes: int) -> Iterator[list[tuple[str, Path]]]:
+    pack: list[tuple[str, Path]] = []
     size = 0
     for name, path in _files(prepared):
-        shard.append((name, path))
+        pack.append((name, path))
         size += path.stat().st_size
         if size >= shard_bytes:
-            yield shard
-            shard, size = [], 0
-    if shard:
-        yield shard
+            yield pack
+            pack, size = [], 0
+    if pack:
+        yield pack
 
 
 def _files(prepared: PreparedDataset) -> Iterator[tuple[str, Path]]:
     folder = Path(prepared.folder)
-    for side in prepared.counts:
+    for side in () if prepared.shards() else prepared.counts:
         for path in list_files(folder / side):
             yield path.relative_to(folder).as_posix(), path
     if prepared.clips_folder is not None:

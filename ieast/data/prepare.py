@@ -7,11 +7,9 @@ import hashlib
 import json
 import logging
 import math
-import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -20,15 +18,16 @@ from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
 from ieast.config import PrepareConfig
-from ieast.errors import DataError, ImageError
+from ieast.data.pictures import SIDES, Record
+from ieast.data.portions import forget_portions, portions, prepare_portion
+from ieast.data.ray_preparing import prepare_by_ray
+from ieast.errors import DataError
 from ieast.io.clips import list_clips
 from ieast.io.files import atomic_write
-from ieast.io.images import read_image, read_size, resize_smallest_side, resize_square, write_image
 from ieast.io.listing import list_files
 
 logger = logging.getLogger(__name__)
 
-SIDES = ("content", "style")
 MIN_PICTURES = 3
 """Usable pictures that each side must have: the contrastive losses need negatives, hence three styles in a batch."""
 
@@ -41,10 +40,8 @@ QUARANTINE = "quarantine.csv"
 # Part of the key: to be raised when the same settings lead to other pictures or another manifest.
 _FORMAT_VERSION = 2
 
-# Pictures submitted to the workers together: enough to keep them busy, few enough to take no memory to speak of.
-_BATCH = 1024
-
-_MAX_NAME_BYTES = 255  # of one file, on every common file system
+SHARD = "shard"
+"""Column of the manifest that names the tar file a picture lies in; there is none where pictures are files of their own."""
 
 _NUMBERS = ("width", "height", "source_width", "source_height")
 
@@ -67,38 +64,56 @@ class PreparedDataset(BaseModel):
     """Share of each side that is kept from training."""
 
     def training_paths(self, side: str) -> list[Path]:
-        """The pictures of `side` to train on, in the same order every time."""
-        kept = set(self._held_out(side))
-        return [path for path in self._paths(side) if path not in kept]
+        """The pictures of `side` to train on, in the same order every time, whether they lie in files or in shards.
+
+        `ieast.io.images` reads both; the path of one in a shard goes on behind the shard's.
+        """
+        pictures = self._pictures(side)
+        kept = set(self._held_out(pictures))
+        return [path for name, path in pictures.items() if name not in kept]
 
     def scoring_paths(self, side: str) -> list[Path]:
         """The pictures of `side` that training does not see; all of them where none are held out."""
-        return self._held_out(side) or self._paths(side)
+        pictures = self._pictures(side)
+        return [pictures[name] for name in self._held_out(pictures) or pictures]
 
     def enlarged(self, side: str) -> set[Path]:
         """The pictures of `side` that have more pixels than their sources: what lies between those is no detail."""
         usable = self._usable(side)
         larger = usable[["width", "height"]].min(axis=1) > usable[["source_width", "source_height"]].min(axis=1)
-        return {Path(self.folder) / name for name in usable.loc[larger, "prepared"]}
+        return set(self._paths(usable[larger]))
 
     def source_sides(self, side: str) -> dict[Path, int]:
         """Pixels of the smallest side of the source of each picture of `side`."""
         usable = self._usable(side)
         smallest = usable[["source_width", "source_height"]].min(axis=1).astype(int)
-        return {Path(self.folder) / name: pixels for name, pixels in zip(usable["prepared"], smallest, strict=True)}
+        return dict(zip(self._paths(usable), smallest, strict=True))
 
-    def _held_out(self, side: str) -> list[Path]:
+    def shards(self) -> list[Path]:
+        """The tar files that hold the pictures; none where they are files of their own."""
+        manifest = self._manifest()
+        return [Path(self.folder, name) for name in sorted(set(manifest[SHARD]))] if SHARD in manifest else []
+
+    def _held_out(self, names: Iterable[str]) -> list[str]:
         # By a digest of the name, so that pictures which come later change little of which are held out.
-        paths = self._paths(side)
-        count = math.ceil(self.held_out * len(paths))
-        return sorted(sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).digest())[:count])
+        by_chance = sorted(names, key=lambda name: hashlib.sha256(Path(name).name.encode()).digest())
+        return sorted(by_chance[: math.ceil(self.held_out * len(by_chance))], key=Path)
 
-    def _paths(self, side: str) -> list[Path]:
-        return [Path(self.folder) / name for name in sorted(self._usable(side)["prepared"])]
+    def _pictures(self, side: str) -> dict[str, Path]:
+        """The usable pictures by their names in the manifest, in the order of these."""
+        usable = self._usable(side).sort_values("prepared")
+        return dict(zip(usable["prepared"], self._paths(usable), strict=True))
+
+    def _paths(self, usable: pd.DataFrame) -> list[Path]:
+        folders = usable[SHARD] if SHARD in usable else [""] * len(usable)
+        return [Path(self.folder, folder, name) for folder, name in zip(folders, usable["prepared"], strict=True)]
 
     def _usable(self, side: str) -> pd.DataFrame:
-        manifest = pd.read_csv(Path(self.folder) / MANIFEST)
+        manifest = self._manifest()
         return manifest[(manifest["side"] == side) & (manifest["status"] == "ok")]
+
+    def _manifest(self) -> pd.DataFrame:
+        return pd.read_csv(Path(self.folder) / MANIFEST)
 
 
 def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data_digest: str) -> PreparedDataset:
@@ -114,6 +129,7 @@ def prepare_dataset(source: Path, work_folder: Path, config: PrepareConfig, data
         data_digest: Identifies the version of the data in `source`.
 
     Raises:
+        ConfigError: `config.engine` is ray, and Ray is not installed.
         DataError: A side's folder is missing, too large a share of its files is unusable, or fewer than three are
             usable. In the latter cases quarantine.csv in the prepared folder lists every file and what is wrong.
         DiskFullError: No space was left; the same call continues once there is.
@@ -149,21 +165,21 @@ def _manifest(source: Path, folder: Path, config: PrepareConfig) -> pd.DataFrame
     for side in SIDES:
         if not (source / side).is_dir():
             raise DataError(f"{source}: has no folder {side}/. A dataset holds its pictures in content/ and style/")
-    manifest = _make_manifest(_prepare_pictures(source, folder, config))
+    manifest = _make_manifest(_prepare_pictures(source, folder, config), config)
     with atomic_write(folder / QUARANTINE) as temporary:
         manifest.to_csv(temporary, index=False)
     _check_usable(manifest, config.max_bad_share, folder / QUARANTINE)
     (folder / QUARANTINE).replace(folder / MANIFEST)
+    forget_portions(folder)
     return manifest
 
 
 def preparation_key(config: PrepareConfig, data_digest: str) -> str:
     """16 hex digits that change with the data and with every setting that changes the prepared pictures."""
-    facts = {
-        "format": _FORMAT_VERSION,
-        "data": data_digest,
-        **config.model_dump(mode="json", exclude={"workers", "max_bad_share", "held_out"}),
-    }
+    alike = {"workers", "max_bad_share", "held_out", "engine", "processes"}
+    if not config.shard_pictures:
+        alike.add("shard_pictures")  # so that folders made before there were shards are still known
+    facts = {"format": _FORMAT_VERSION, "data": data_digest, **config.model_dump(mode="json", exclude=alike)}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -185,110 +201,28 @@ def folder_digest(source: Path) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    side: str
-    source: str
-    """Path relative to the source folder, such as content/sea/a.png."""
-    prepared: str
-    """Path relative to the prepared folder, such as content/sea/a.png.jpg."""
+def _prepare_pictures(source: Path, folder: Path, config: PrepareConfig) -> list[Record]:
+    """What became of each picture; sides one after the other, and names in order."""
+    work = [portion for side in SIDES for portion in portions(source, side, config)]
+    records: list[list[Record]] = [[] for _ in work]
+    with tqdm(total=sum(len(each.pictures) for each in work), desc="preparing", unit="picture", disable=None) as progress:
+        if config.engine == "ray" and work:
+            for number, done in prepare_by_ray(work, source, folder, config):
+                records[number] = done
+                progress.update(len(done))
+        else:
+            for portion, done in zip(work, records, strict=True):
+                with closing(prepare_portion(portion, source, folder, config)) as made:
+                    for record in made:
+                        done.append(record)
+                        progress.update()
+    return [record for done in records for record in done]
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """A line of the manifest. Sizes are in pixels, the source's as stored, before any EXIF orientation."""
-
-    side: str
-    source: str
-    prepared: str
-    width: int | None = None
-    height: int | None = None
-    source_width: int | None = None
-    source_height: int | None = None
-    status: str = "ok"
-    reason: str = ""
-
-
-def _list_pictures(source: Path, side: str) -> list[_Source]:
-    names = [path.relative_to(source).as_posix() for path in list_files(source / side)]
-    taken = frozenset(names)
-    return [_Source(side, name, _prepared_name(name, taken)) for name in names]
-
-
-def _prepared_name(name: str, taken: frozenset[str]) -> str:
-    """`name` with .jpg after it unless it ends so, and once more as long as another source has that name already."""
-    prepared = name
-    while not prepared.endswith(".jpg") or (prepared != name and prepared in taken):
-        prepared += ".jpg"
-    return prepared
-
-
-def _prepare_pictures(source: Path, folder: Path, config: PrepareConfig) -> list[_Record]:
-    pictures = [picture for side in SIDES for picture in _list_pictures(source, side)]
-    prepare = partial(_prepare_picture, source=source, folder=folder, config=config)
-    records: list[_Record] = []
-    # Threads, because Pillow leaves Python's lock while it decodes, resizes and encodes: two of them on two cores
-    # prepare 12-megapixel JPEGs 1.6 to 1.9 times as fast as one, and processes do no better. Threads need neither fork,
-    # unsafe beside the other threads of a pipeline's step, nor spawn, which starts the main script anew.
-    pool = ThreadPoolExecutor(config.workers or usable_cores(), thread_name_prefix="prepare")
-    try:
-        with tqdm(total=len(pictures), desc="preparing", unit="picture", disable=None) as progress:
-            for start in range(0, len(pictures), _BATCH):
-                for record in pool.map(prepare, pictures[start : start + _BATCH]):
-                    records.append(record)
-                    progress.update()
-    finally:
-        # After an error or Ctrl-C only the pictures in work are finished.
-        pool.shutdown(cancel_futures=True)
-    return records
-
-
-def _prepare_picture(picture: _Source, source: Path, folder: Path, config: PrepareConfig) -> _Record:
-    """Make one training picture, unless it is there already, or say why it cannot be made."""
-    origin, target = source / picture.source, folder / picture.prepared
-    width = height = source_width = source_height = None
-    try:
-        _check_name(picture.prepared)
-        source_width, source_height = read_size(origin)
-        if not target.exists():
-            image = read_image(origin, smallest_side=config.size, min_side=config.min_side, max_pixels=config.max_pixels)
-            resize = resize_square if config.resize == "square" else resize_smallest_side
-            size = config.size if config.enlarge else min(config.size, *image.size)
-            write_image(resize(image, size), target, quality=config.jpeg_quality)
-        width, height = read_size(target)
-    except ImageError as error:
-        status, reason = "quarantined", str(error).removeprefix(f"{origin}: ")
-    else:
-        status, reason = "ok", ""
-    return _Record(
-        side=picture.side,
-        source=_printable(picture.source),
-        prepared=_printable(picture.prepared),
-        width=width,
-        height=height,
-        source_width=source_width,
-        source_height=source_height,
-        status=status,
-        reason=reason,
-    )
-
-
-def _check_name(path: str) -> None:
-    if path != _printable(path):
-        raise ImageError("has a name that is not UTF-8. Rename it")
-    if len(os.fsencode(Path(path).name)) > _MAX_NAME_BYTES:
-        raise ImageError(f"has a name too long to append .jpg: {_MAX_NAME_BYTES} bytes are the most. Rename it")
-
-
-def _printable(path: str) -> str:
-    """`path` with a replacement character for each byte that is not UTF-8, so that it can be written down."""
-    return os.fsencode(path).decode(errors="replace")
-
-
-def _make_manifest(records: list[_Record]) -> pd.DataFrame:
+def _make_manifest(records: list[Record], config: PrepareConfig) -> pd.DataFrame:
     # Int64, unlike int, has a missing value, which quarantined files need.
-    columns = list(_Record.__dataclass_fields__)
-    return pd.DataFrame(records, columns=columns).astype(dict.fromkeys(_NUMBERS, "Int64"))
+    columns = [name for name in Record.__dataclass_fields__ if name != SHARD or config.shard_pictures]
+    return pd.DataFrame(records, columns=list(Record.__dataclass_fields__))[columns].astype(dict.fromkeys(_NUMBERS, "Int64"))
 
 
 def _check_usable(manifest: pd.DataFrame, max_bad_share: float, listing: Path) -> None:
@@ -309,10 +243,3 @@ def _check_usable(manifest: pd.DataFrame, max_bad_share: float, listing: Path) -
                 f"{side}/ has {usable} usable pictures among {len(files)} files, and training needs at least "
                 f"{MIN_PICTURES}. Add some; what is wrong with unusable ones is listed in {listing}"
             )
-
-
-def usable_cores() -> int:
-    """Cores this process may use, which in containers and batch jobs are fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ieast.data.prepare import SIDES, PreparedDataset
+from ieast.data.pictures import SIDES
+from ieast.data.prepare import PreparedDataset
 from ieast.io.files import evenly
 from ieast.io.images import read_image, resize_smallest_side, to_tensor
 from ieast.layers.statistics import mean_std

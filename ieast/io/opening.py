@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ieast.errors import ImageError
 from ieast.io.jpeg import ends
+from ieast.io.members import archive_of, read_member
 from ieast.io.png import is_png, sifted
 
 # Pillow knows more, but some of the rest start programs (EPS runs Ghostscript), and pictures may come from strangers.
@@ -31,14 +32,14 @@ _WARNINGS = threading.Lock()
 
 @contextmanager
 def opened(source: Path | io.BytesIO) -> Iterator[Image.Image]:
-    """Open a picture without decoding it; its colour profile is in `info["icc_profile"]`.
+    """Open a picture without decoding it, in a file or in a tar file; its colour profile is in `info["icc_profile"]`.
 
     Raises:
         ImageError: It is of a kind that something must be installed for, or of which only a preview could be read, or nothing
             behind its signature can be read; the message does not begin with its name.
         UnidentifiedImageError: It has not even the signature of a format that is read.
     """
-    with nullcontext(source) if isinstance(source, io.BytesIO) else Path(source).open("rb") as file:
+    with nullcontext(source) if isinstance(source, io.BytesIO) else _file(Path(source)) as file:
         if is_heif(file):
             with _heif(file) as image:
                 yield image
@@ -62,6 +63,15 @@ def opened(source: Path | io.BytesIO) -> Iterator[Image.Image]:
             if profile is not None:
                 image.info["icc_profile"] = profile
             yield image
+
+
+def _file(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except NotADirectoryError:
+        if (member := archive_of(path)) is None:
+            raise
+        return read_member(*member)
 
 
 def is_heif(file: BinaryIO) -> bool:

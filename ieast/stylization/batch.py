@@ -83,7 +83,7 @@ def check_batch(config: BatchConfig) -> None:
     if config.settings.steady:
         require_opencv()
     if config.engine == "ray":
-        from ieast.stylization.ray_jobs import require_ray
+        from ieast.io.ray_cluster import require_ray
 
         require_ray()
 

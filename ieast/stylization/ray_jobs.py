@@ -1,32 +1,17 @@
 """Jobs shared by several processes or nodes, by Ray Data."""
 
-import logging
-import os
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ieast.config.stylization import StylizeOptions
-from ieast.errors import ConfigError
-from ieast.installation import install_with
+from ieast.io.ray_cluster import shared_out
 from ieast.stylization.jobs import Job, Outcome, Painter
 from ieast.stylization.loading import EngineSource
 
 _BATCH = 8
 """Jobs that a process takes at a time: of one style for the most part, which it then encodes once."""
-
-
-def require_ray() -> None:
-    """Raise unless Ray can be used.
-
-    Raises:
-        ConfigError: It is not installed.
-    """
-    if find_spec("ray") is None:
-        raise ConfigError(f"several processes share the work by Ray, which is not installed: {install_with('ray')}")
 
 
 class _Worker:
@@ -56,21 +41,6 @@ def carry_out_by_ray(
 
     Paths are made absolute, because processes have working folders of their own.
     """
-    require_ray()
-    import ray
-
-    if not ray.is_initialized():
-        # A process that computes with one thread where this one has two would round otherwise.
-        threads = os.environ.get("OMP_NUM_THREADS")
-        environment: dict[str, Any] = {"env_vars": {"OMP_NUM_THREADS": threads}} if threads else {}
-        ray.init(
-            num_cpus=None if os.environ.get("RAY_ADDRESS") else max(processes, os.cpu_count() or 1),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env=environment,
-        )
-    ray.data.DataContext.get_current().enable_progress_bars = False
     absolute = EngineSource(source.folder.resolve(), source.engine, source.device)
     rows = [
         {
@@ -83,15 +53,9 @@ def carry_out_by_ray(
         for number, job in enumerate(jobs)
     ]
     size = max(1, min(_BATCH, -(-len(rows) // processes)))
-    dataset = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size)).map_batches(
-        _Worker,
-        fn_constructor_args=(absolute, options, keep_alpha),
-        batch_size=size,
-        batch_format="pandas",
-        compute=ray.data.ActorPoolStrategy(size=processes),
-        num_gpus=1 if source.device.startswith("cuda") else None,
-    )
-    for row in dataset.iter_rows():
+    arguments = (absolute, options, keep_alpha)
+    gpus = 1 if source.device.startswith("cuda") else None
+    for row in shared_out(rows, _Worker, processes=processes, size=size, arguments=arguments, gpus=gpus):
         job = jobs[int(row["number"])]
         error = row["error"] or None
         named = {str(path.absolute()): path for path in (job.content, job.style, job.target)}

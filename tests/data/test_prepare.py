@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import ieast.data.pictures
 import ieast.data.prepare
 from ieast.config import PrepareConfig
 from ieast.data.prepare import PreparedDataset, preparation_key, prepare_dataset
@@ -191,7 +192,7 @@ def test_complete_dataset_is_reused_untouched(source, caplog):
 def test_interrupted_run_continues(source, monkeypatch):
     (source / "content" / "zz.txt").touch()
     calls = []
-    write = ieast.data.prepare.write_image
+    write = ieast.data.pictures.write_image
 
     def write_three(image, path, **options):
         if len(calls) == 3:
@@ -199,7 +200,7 @@ def test_interrupted_run_continues(source, monkeypatch):
         calls.append(path)
         write(image, path, **options)
 
-    monkeypatch.setattr(ieast.data.prepare, "write_image", write_three)
+    monkeypatch.setattr(ieast.data.pictures, "write_image", write_three)
     with pytest.raises(KeyboardInterrupt):
         prepare(source, with_settings(workers=1))
     (folder,) = (source.parent / "work" / "prepared").iterdir()
@@ -227,7 +228,7 @@ def test_interrupt_drops_pending_pictures(source, monkeypatch):
         time.sleep(0.02)  # else a worker is through all of them before the first interruption has been heard of
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ieast.data.prepare, "read_image", interrupt)
+    monkeypatch.setattr(ieast.data.pictures, "read_image", interrupt)
     with pytest.raises(KeyboardInterrupt):
         prepare(source, with_settings(workers=1))
     assert len(calls) < 200

@@ -5,6 +5,7 @@ import functools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -83,7 +84,8 @@ def postgres() -> Iterator[str]:
         )  # fmt: skip
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        with _running([programs / "postgres", "-D", folder / "data", "-p", str(port), *options], port, cwd="/", **as_user):
+        command = [programs / "postgres", "-D", folder / "data", "-p", str(port), *options]
+        with _running(command, port, signal.SIGQUIT, cwd="/", **as_user):  # which frees its shared memory
             yield f"postgresql://mlflow:{PASSWORD}@127.0.0.1:{port}/postgres"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -151,7 +153,9 @@ def bucket_names(endpoint: str, bucket: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(command, port, **options) -> Iterator[subprocess.Popen]:
+def _running(command, port, ending=signal.SIGKILL, **options) -> Iterator[subprocess.Popen]:
+    # It and what it started end at once by default: nothing that they hold is wanted, and in good order MLflow's server may
+    # wait for its clients.
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **options
@@ -165,12 +169,9 @@ def _running(command, port, **options) -> Iterator[subprocess.Popen]:
                 time.sleep(0.05)
             yield process
         finally:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(process.pid, ending)
+            process.wait(15)
 
 
 def _listens(port: int) -> bool:

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -29,7 +28,9 @@ LIBRARIES = (
     "zenml.cli.cli",
     "zenml.zen_stores.sql_zen_store",
     "zenml.integrations.mlflow.experiment_trackers",
+    "zenml.integrations.s3.artifact_stores",
     "mlflow.pyfunc",
+    "dvc.repo",
     "ieast.cli.main",
     *(f"pipelines.{name}" for name in ("training", "ablation", "benchmark", "distillation", "stack")),
 )
@@ -205,7 +206,7 @@ def be(command: list[str], folder: str, environment: dict[str, str], outputs: st
         if isinstance(end.code, str):
             sys.stderr.write(f"{end.code}\n")
     except BaseException:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
     finally:
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):  # ZenML puts others in their places

@@ -27,7 +27,11 @@ class Project:
                 "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             }
         )
-        self.store = self.run(sys.executable, "-m", "pipelines.stack").stdout.splitlines()[-1]
+        self.store = self.set_up()
+
+    def set_up(self):
+        """Make the stack; where MLflow keeps its runs."""
+        return self.run(sys.executable, "-m", "pipelines.stack").stdout.splitlines()[-1]
 
     def run(self, *command, check=True):
         result = run_warm(command, self.folder, self.environment)

@@ -29,14 +29,25 @@ os.chdir = lambda folder: None if folder == "/app" else enter(folder)
 os.makedirs = lambda folder, *args, **options: None if folder == "/app" else make(folder, *args, **options)
 main()
 """
-ORCHESTRATOR = """
+# Several commands in one process, because each would connect to ZenML anew.
+BEFORE_THE_STACK = """
+import sys
 from zenml.client import Client
 from zenml.enums import StackComponentType as Kind
 client = Client()
+client.create_secret("team-servers", dict(word.split("=") for word in sys.argv[1:]))
 client.create_flavor("tests.helpers.remote_orchestrator.NotingFlavor", Kind.ORCHESTRATOR)
 client.create_stack_component("noting", "noting", Kind.ORCHESTRATOR, {})
-client.update_stack("ieast_servers", component_updates={Kind.ORCHESTRATOR: ["noting"]})
 """
+RUN = """
+import sys
+from zenml.cli.cli import cli
+from zenml.client import Client
+from zenml.enums import StackComponentType as Kind
+Client().update_stack("ieast_servers", component_updates={Kind.ORCHESTRATOR: ["noting"]})
+cli(sys.argv[1:])
+"""
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +57,7 @@ def team():
 
 
 class Cluster(TrainingProject):
-    """A project whose pipelines run on servers; its steps share no folder.
+    """A project whose pipelines run on servers, with keys that a ZenML secret alone holds; its steps share no folder.
 
     Attributes:
         outputs: What each step of the last run printed, by name.
@@ -54,13 +65,16 @@ class Cluster(TrainingProject):
     """
 
     def __init__(self, folder, team):
-        super().__init__(folder)
         self.team = team
-        self.environment |= team.environment | {"IEAST_TEST_STEPS": str(folder / "steps.json")}
-        stack = ["-m", "pipelines.stack", "--mlflow", team.mlflow, "--artifacts", f"s3://{ZENML_BUCKET}/pipelines/"]
-        made = self.run(sys.executable, *stack)
-        assert made.stdout.splitlines()[-1] == team.mlflow
-        self.run(sys.executable, "-c", ORCHESTRATOR)
+        super().__init__(folder)
+
+    def set_up(self):
+        self.environment |= {name: value for name, value in self.team.environment.items() if name not in KEYS}
+        self.environment |= {"IEAST_TEST_STEPS": str(self.folder / "steps.json")}
+        self.run(sys.executable, "-c", BEFORE_THE_STACK, *(f"{name}={self.team.environment[name]}" for name in KEYS))
+        servers = ["--mlflow", self.team.mlflow, "--artifacts", f"s3://{ZENML_BUCKET}/pipelines/"]
+        stack = self.run(sys.executable, "-m", "pipelines.stack", *servers, "--secret", "team-servers")
+        return stack.stdout.splitlines()[-1]
 
     def write(self, name, **changes):
         path = super().write(name, **changes)
@@ -70,7 +84,8 @@ class Cluster(TrainingProject):
         return path
 
     def run_steps(self, name, **changes):
-        self.train(name, **changes)
+        _, *words = self.command(name, **changes)
+        self.run(sys.executable, "-c", RUN, *words)
         steps = json.loads((self.folder / "steps.json").read_text())
         (self.folder / "steps.json").unlink()
         self.outputs, self.folders = {}, {}
@@ -94,6 +109,10 @@ def cluster(tmp_path_factory, team):
     quick = {"iterations": 1, "reconstruction_iterations": 1, "checkpoint_every": 1, "picture_every": 2, "crop": 64}
     cluster.run_steps("first", data={"repository": str(ROOT), "revision": "HEAD"}, training=quick)
     return cluster
+
+
+def test_the_stack_says_where_mlflow_is(cluster, team):
+    assert cluster.store == team.mlflow
 
 
 def test_steps_that_share_no_folder_hand_over_through_the_artifact_store(cluster, team):
@@ -133,7 +152,7 @@ def test_no_secret_stands_in_a_file_or_in_what_steps_say(cluster):
 
 
 def test_the_registry_on_the_server_promotes_and_goes_back(cluster, team):
-    cluster.environment["MLFLOW_TRACKING_URI"] = team.mlflow
+    cluster.environment["MLFLOW_TRACKING_URI"] = team.mlflow  # whose server has the keys to its files
     assert "champion" in cluster.run("ieast", "models", "ieast").stdout
     cluster.run("ieast", "register", str(MODELS["ieast"]), "ieast")
     cluster.run("ieast", "promote", "ieast", "2", "--force", "--reason", "a test")

@@ -1,12 +1,10 @@
 """Servers that are away, refuse, or are full: said in one sentence that names them, in seconds."""
 
-import contextlib
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
+from helpers.doors import answering
 from helpers.servers import PASSWORD, free_port, s3, s3_client, s3_environment
 from zenml.enums import StackComponentType
 from zenml.integrations.s3.artifact_stores import S3ArtifactStore
@@ -20,36 +18,6 @@ from pipelines.servers import Servers, check_artifact_store
 from pipelines.stack import parse
 
 LIMIT = 30
-
-
-@contextlib.contextmanager
-def answering(status, code=""):
-    """A server that answers every request in the same way; its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # of clients that wait for `100 Continue`
-
-        def answer(self):
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = f"<Error><Code>{code}</Code><Message>so it is</Message></Error>".encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815
-
-        def log_message(self, *_):
-            """Nobody reads it."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def store_at(endpoint, monkeypatch, bucket="team-zenml"):
