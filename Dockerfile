@@ -4,6 +4,8 @@
 FROM python:3.11-slim-bookworm AS build
 # Of pyproject.toml, with commas: what is installed beside stylizing.
 ARG EXTRAS=serve
+# Where pip looks besides, such as at PyTorch's builds for CPUs, which the pinned version takes in: without CUDA's gigabytes.
+ARG PIP_EXTRA_INDEX_URL
 WORKDIR /source
 RUN python -m venv /opt/ieast
 # Dependencies are a layer of their own, of gigabytes, which a change of code leaves as it is. What was built of the empty
