@@ -80,3 +80,8 @@ def test_only_some_floors_know(library, floors):
     for module, path in FILES.items():
         if any(re.match(rf"\s*(from|import) {library}\b", line) for line in path.read_text().splitlines()):
             assert floor_of(module) in floors, module
+
+
+def test_no_two_files_of_tests_have_one_name():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []  # pytest would collect the first alone
