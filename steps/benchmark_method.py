@@ -26,7 +26,7 @@ from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_evaluation, log_pictures, score_on_the_way, step_of
 from steps.support.tracking import log_document, log_settings
-from steps.support.variant_runs import Cell, Outcome, cell_key, run_cell, train_cell
+from steps.support.variant_runs import MODEL_URI, Cell, Outcome, cell_key, run_cell, train_cell
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def benchmark_method(
             for pair, picture in stylize_pairs(stylizer, pairs, config.showcase.size):
                 write_image(picture, Path(pictures, f"{pair}.png"))
             mlflow.log_artifacts(pictures, "showcase")
-        mlflow.set_tag("model_uri", logged.model_uri)  # says that all is there
+        mlflow.set_tag(MODEL_URI, logged.model_uri)
         if folder is not None:
             retire(folder, run_id, cell.training.iterations)
 

@@ -17,7 +17,7 @@ from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_evaluation, log_pictures, score_on_the_way, step_of
 from steps.support.tracking import log_settings
-from steps.support.variant_runs import Cell, Outcome, cell_key, run_cell, train_cell
+from steps.support.variant_runs import MODEL_URI, Cell, Outcome, cell_key, run_cell, train_cell
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -38,7 +38,7 @@ def train_variant(
         logged = log_model(model, label=f"{variant} seed {seed}", step=iteration)
         log_evaluation(evaluate(stylizer, prepared, config.evaluation), card, logged, dataset, step=iteration)
         log_pictures(stylizer, prepared, config)
-        mlflow.set_tag("model_uri", logged.model_uri)  # says that all is there
+        mlflow.set_tag(MODEL_URI, logged.model_uri)
         retire(folder, run_id, config.training.iterations)
 
     cell = Cell(cell_key(config, prepared), variant, seed, data, prepared, config.data.path)

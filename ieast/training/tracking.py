@@ -44,7 +44,12 @@ class PatientMLFlowLogger(MLFlowLogger):
 
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
-        """Try once more to send what waits, and say what is given up."""
+        """Try once more to send what waits, and say what is given up.
+
+        The run is left open, where Lightning's logger ends it: it is its opener's, who scores the model in it, and a process
+        killed meanwhile would leave a run that is said to be finished.
+        """
+        del status
         self._not_before = 0.0
         self._deliver()
         if self._waiting:
@@ -52,7 +57,6 @@ class PatientMLFlowLogger(MLFlowLogger):
                 "%d entries of curves and pictures did not reach MLflow; the model and its checkpoint are whole",
                 len(self._waiting),
             )
-        super().finalize(status)
 
     def _send(self, call: Callable[[], Any]) -> None:
         self._waiting.append(call)

@@ -23,6 +23,8 @@ from steps.support.notes import linked_run
 from steps.support.tracking import active_run, record_data, watching_machine
 
 CELL = "comparison.cell"
+MODEL_URI = "model_uri"
+"""The tag that a run gets last: its model is logged and scored."""
 SCORING = 2
 """To be raised when the same settings lead to scores of other pictures, so that no report mixes them."""
 
@@ -112,8 +114,9 @@ def train_cell(prepared: PreparedDataset, data: DataRef, config: ExperimentConfi
 
 
 def finished_run(parent: Run, cell: str) -> Run | None:
-    """The newest run of `cell` in the parent's experiment that ended well, or None."""
-    return next((run for run in _runs(parent, cell) if run.info.status == "FINISHED"), None)
+    """The newest run of `cell` in the parent's experiment that ended well and has all that belongs to it, or None."""
+    runs = _runs(parent, cell)
+    return next((run for run in runs if run.info.status == "FINISHED" and MODEL_URI in run.data.tags), None)
 
 
 @contextmanager

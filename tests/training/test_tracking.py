@@ -58,6 +58,13 @@ def test_a_server_that_does_not_come_back_ends_no_training(logger, monkeypatch, 
     )
 
 
+def test_the_run_stays_its_openers(logger):
+    logger.log_metrics({"loss": 1.0}, step=1)
+    for status in ("success", "failed"):
+        logger.finalize(status)
+        assert logger.experiment.get_run(logger.run_id).info.status == "RUNNING"
+
+
 def test_what_is_not_of_the_server_is_an_error_at_once(logger, monkeypatch):
     away(monkeypatch, logger, ZeroDivisionError("a mistake"))
     with pytest.raises(ZeroDivisionError):
