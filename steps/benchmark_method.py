@@ -20,11 +20,11 @@ from ieast.experiment import BenchmarkConfig
 from ieast.io.images import write_image
 from ieast.models.encoder_weights import build_encoder
 from ieast.models.references import is_uri, released_or_folder
-from ieast.registry.register import fetch_model, log_model
+from ieast.registry.register import fetch_model
 from ieast.training.folders import retire
 from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
-from steps.support.scoring import log_evaluation, log_pictures, score_on_the_way, step_of
+from steps.support.scoring import log_evaluation, log_once, log_pictures, score_on_the_way, step_of
 from steps.support.tracking import log_document, log_settings
 from steps.support.variant_runs import MODEL_URI, Cell, Outcome, cell_key, run_cell, train_cell
 
@@ -57,7 +57,7 @@ def benchmark_method(
             score_on_the_way(folder, prepared, cell.evaluation, dataset, metric_encoder)
             iteration = step_of(card, cell.training)
         mlflow.set_tags({"method": card.method, "encoder": card.encoder.name})
-        logged = log_model(model, label=entry.name, step=iteration)
+        logged = log_once(model, entry.name, iteration)
         log_evaluation(evaluate(stylizer, prepared, cell.evaluation, metric_encoder), card, logged, dataset, step=iteration)
         log_pictures(stylizer, prepared, cell)
         pairs = showcase_pairs(prepared, config.showcase, cell.evaluation.styles)

@@ -11,11 +11,10 @@ from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.evaluate import evaluate, require_evaluation_weights
 from ieast.experiment import ExperimentConfig
-from ieast.registry.register import log_model
 from ieast.training.folders import retire
 from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
-from steps.support.scoring import log_evaluation, log_pictures, score_on_the_way, step_of
+from steps.support.scoring import log_evaluation, log_once, log_pictures, score_on_the_way, step_of
 from steps.support.tracking import log_settings
 from steps.support.variant_runs import MODEL_URI, Cell, Outcome, cell_key, run_cell, train_cell
 
@@ -35,7 +34,7 @@ def train_variant(
         score_on_the_way(folder, prepared, config.evaluation, dataset)
         stylizer, card = load_model(model)
         iteration = step_of(card, config.training)
-        logged = log_model(model, label=f"{variant} seed {seed}", step=iteration)
+        logged = log_once(model, f"{variant} seed {seed}", iteration)
         log_evaluation(evaluate(stylizer, prepared, config.evaluation), card, logged, dataset, step=iteration)
         log_pictures(stylizer, prepared, config)
         mlflow.set_tag(MODEL_URI, logged.model_uri)

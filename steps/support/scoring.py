@@ -8,7 +8,8 @@ import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Run
+from mlflow.entities import LoggedModelStatus, Run
+from mlflow.models import get_model_info
 from mlflow.models.model import ModelInfo
 
 from ieast.checkpoint import ModelCard, load_model
@@ -22,7 +23,7 @@ from ieast.experiment import ExperimentConfig
 from ieast.io.images import to_image
 from ieast.metrics import INPUTS, find_metric
 from ieast.models.encoder import Encoder
-from ieast.registry.register import log_model, logged_models
+from ieast.registry.register import LOGGED, log_model, logged_models
 from ieast.stylizer.base import Stylizer
 from ieast.training.folders import models_on_the_way
 from steps.support.tracking import active_run
@@ -32,6 +33,20 @@ log = logging.getLogger(__name__)
 SHOWN_PAIRS = 4
 PAIRS, SCORES = "pairs", "evaluation/scores.csv"
 """The key of pictures by pair, whose steps are the pairs' numbers; and the scores with their intervals."""
+
+
+def log_once(folder: Path, label: str, step: int = 0) -> ModelInfo:
+    """Log the model in `folder` to the active run, unless the run has one of this step from a command that was killed since."""
+    client = MlflowClient()
+    for model, at in logged_models(client.get_run(active_run().info.run_id)).items():
+        if at == step and client.get_logged_model(model).status == LoggedModelStatus.READY:
+            return get_model_info(f"{LOGGED}{model}")
+    return log_model(folder, label=label, step=step)
+
+
+def _log_scores(scores: Mapping[str, float], model: ModelInfo, dataset: MetaDataset, step: int) -> None:
+    if not MlflowClient().get_logged_model(model.model_id).metrics:  # else a command that was killed since has done so
+        mlflow.log_metrics(_own(scores), step=step, model_id=model.model_id, dataset=dataset)
 
 
 def score_on_the_way(
@@ -52,8 +67,8 @@ def score_on_the_way(
         log.info("scoring the model of iteration %d", iteration)
         stylizer, card = load_model(path)
         scores = evaluate(stylizer, prepared, evaluation, metric_encoder).metrics
-        logged = log_model(path, label=f"{card.method} iteration {iteration}", step=iteration)
-        mlflow.log_metrics(_own(scores), step=iteration, model_id=logged.model_id, dataset=dataset)
+        logged = log_once(path, f"{card.method} iteration {iteration}", iteration)
+        _log_scores(scores, logged, dataset, iteration)
 
 
 def _scored_iterations(run: Run) -> set[int]:
@@ -80,7 +95,7 @@ def log_evaluation(
     A score is one metric, of the score's own name, tied to the logged `model` and to `dataset`, so that MLflow's page of models
     sorts by it; its interval, and what is the same for every model, stand in tables.
     """
-    mlflow.log_metrics(_own(evaluation.metrics), step=step, model_id=model.model_id, dataset=dataset)
+    _log_scores(evaluation.metrics, model, dataset, step)
     table = _scores_table(evaluation)
     log_shown_table(table, "scores.json")
     mlflow.log_text(table.to_csv(index=False), SCORES)

@@ -34,3 +34,25 @@ def test_only_a_run_that_has_all_is_taken_for_finished(client, tags, status, is_
     taken = finished_run(parent, "a")
     assert (taken is not None) == is_taken
     assert finished_run(parent, "b") is None
+
+
+def test_what_a_killed_command_has_logged_is_not_logged_twice(client, tmp_path):
+    import mlflow
+    from mlflow.data.http_dataset_source import HTTPDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    from ieast.models.pretrained import MODELS
+    from steps.support.scoring import _log_scores, log_once
+
+    dataset = MetaDataset(HTTPDatasetSource("http://example.org"), name="data", digest="1")
+    experiment = client.create_experiment("ablation", (tmp_path / "files").as_uri())
+    with mlflow.start_run(experiment_id=experiment) as run:
+        first = log_once(MODELS["ieast"], "full seed 0", 4)
+        _log_scores({"detail": 1.0}, first, dataset, 4)
+    with mlflow.start_run(run_id=run.info.run_id):
+        again = log_once(MODELS["ieast"], "full seed 0", 4)
+        _log_scores({"detail": 1.0}, again, dataset, 4)
+        other = log_once(MODELS["ieast"], "full seed 0", 6)
+    assert again.model_id == first.model_id != other.model_id
+    assert again.model_uri == first.model_uri
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "detail")] == [4]
