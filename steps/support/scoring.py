@@ -45,8 +45,10 @@ def log_once(folder: Path, label: str, step: int = 0) -> ModelInfo:
 
 
 def _log_scores(scores: Mapping[str, float], model: ModelInfo, dataset: MetaDataset, step: int) -> None:
-    if not MlflowClient().get_logged_model(model.model_id).metrics:  # else a command that was killed since has done so
-        mlflow.log_metrics(_own(scores), step=step, model_id=model.model_id, dataset=dataset)
+    known = {metric.key for metric in MlflowClient().get_logged_model(model.model_id).metrics or ()}
+    missing = {name: value for name, value in _own(scores).items() if name not in known}  # others a killed command has logged
+    if missing:
+        mlflow.log_metrics(missing, step=step, model_id=model.model_id, dataset=dataset)
 
 
 def score_on_the_way(
@@ -74,7 +76,10 @@ def score_on_the_way(
 def _scored_iterations(run: Run) -> set[int]:
     client = MlflowClient()
     logged = logged_models(client.get_run(run.info.run_id))
-    return {step for model, step in logged.items() if client.get_logged_model(model).metrics}
+    # MLflow gives a model the curves' points of its step as well.
+    return {
+        step for model, step in logged.items() if any(find_metric(m.key) for m in client.get_logged_model(model).metrics or ())
+    }
 
 
 def step_of(card: ModelCard, training: TrainingConfig) -> int:

@@ -47,6 +47,7 @@ def test_what_a_killed_command_has_logged_is_not_logged_twice(client, tmp_path):
     dataset = MetaDataset(HTTPDatasetSource("http://example.org"), name="data", digest="1")
     experiment = client.create_experiment("ablation", (tmp_path / "files").as_uri())
     with mlflow.start_run(experiment_id=experiment) as run:
+        mlflow.log_metric("train/total", 3.0, step=4)  # which MLflow gives to the model of this step
         first = log_once(MODELS["ieast"], "full seed 0", 4)
         _log_scores({"detail": 1.0}, first, dataset, 4)
     with mlflow.start_run(run_id=run.info.run_id):
@@ -56,3 +57,5 @@ def test_what_a_killed_command_has_logged_is_not_logged_twice(client, tmp_path):
     assert again.model_id == first.model_id != other.model_id
     assert again.model_uri == first.model_uri
     assert [point.step for point in client.get_metric_history(run.info.run_id, "detail")] == [4]
+    known = {metric.key: metric.value for metric in client.get_logged_model(first.model_id).metrics}
+    assert known == {"train/total": 3.0, "detail": 1.0}
