@@ -38,7 +38,9 @@ Maker = Callable[[Tensor, Tensor, Path], Tensor]
 """Gives what is scored of a content and a style, (1, 3, H, W) in [0, 1], and the style's file."""
 
 
-def held_out_pairs(prepared: PreparedDataset, count: int, match: str = "", min_side: int = 1) -> list[tuple[Path, Path]]:
+def held_out_pairs(
+    prepared: PreparedDataset, count: int, match: str = "", min_side: int = 1, content_side: int = 1
+) -> list[tuple[Path, Path]]:
     """The same `count` pairs of held-out contents and styles every time, drawn from all of them.
 
     Args:
@@ -47,12 +49,18 @@ def held_out_pairs(prepared: PreparedDataset, count: int, match: str = "", min_s
         match: Styles are those whose name contains it.
         min_side: And whose sources have at least so many pixels on their smallest side: larger pictures of smaller ones have
             no detail to copy.
+        content_side: The same of contents.
 
     Raises:
-        typer.BadParameter: There is no such style.
+        typer.BadParameter: There is no such style, or no such content.
     """
     random = np.random.default_rng(0)
     contents = prepared.scoring_paths("content")
+    if content_side > 1:
+        content_sides = prepared.source_sides("content")
+        contents = [path for path in contents if content_sides[path] >= content_side]
+    if not contents:
+        raise typer.BadParameter(f"no held-out content has {content_side} pixels and more")
     sides = prepared.source_sides("style")
     styles = [path for path in prepared.scoring_paths("style") if match in path.name and sides[path] >= min_side]
     if not styles:
@@ -128,6 +136,7 @@ def main(
     pairs: Annotated[int, typer.Option(min=1)] = 24,
     match: Annotated[str, typer.Option(help="Only styles with this in their names.")] = "",
     min_side: Annotated[int, typer.Option(min=1, help="Only styles of at least so many pixels, before any resizing.")] = 1,
+    content_side: Annotated[int, typer.Option(min=1, help="The same of contents.")] = 1,
     metric_weights: Annotated[str | None, typer.Option(help="Encoder file to score with; by default the shipped one.")] = None,
     perceptual: Annotated[
         str | None, typer.Option(help="Also lpips-alex, lpips-vgg, lpips-squeeze or encoder-taps to the content.")
@@ -138,7 +147,7 @@ def main(
     if perceptual is not None:
         require_weights(perceptual)
     prepared = prepare_dataset(data, output, settings, folder_digest(data))
-    chosen = held_out_pairs(prepared, pairs, match, min_side)
+    chosen = held_out_pairs(prepared, pairs, match, min_side, content_side)
     encoder = build_encoder(EncoderConfig(name="vgg19-compact", weights=metric_weights))
     distance = None if perceptual is None else perceptual_distance(perceptual, encoder)
     makers: dict[str, Maker] = {}

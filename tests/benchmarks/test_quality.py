@@ -47,6 +47,15 @@ def test_styles_can_be_asked_to_be_large_or_of_a_name(collections):
         held_out_pairs(collections, 3, match="faces", min_side=99)
 
 
+def test_contents_can_be_asked_to_be_large(collections):
+    sides = collections.source_sides("content")
+    least = sorted(sides[path] for path in collections.scoring_paths("content"))[-1]
+    pairs = held_out_pairs(collections, 10, content_side=least)
+    assert {sides[content] for content, _ in pairs} == {least}
+    with pytest.raises(typer.BadParameter, match=f"no held-out content has {least + 1} pixels and more"):
+        held_out_pairs(collections, 3, content_side=least + 1)
+
+
 def test_the_table_has_medians_of_every_score_and_the_honest_rows(tmp_path, make_config, encoder, monkeypatch):
     data = draw_dataset(tmp_path / "data", 4, 4)
     document = yaml.safe_load(QUICKSTART.read_text())

@@ -149,6 +149,8 @@ def serve() -> None:
     import importlib
     import threading
 
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries say when they are imported, as of fonts found for the first time, is no answer
     for name in LIBRARIES:
         importlib.import_module(name)
     assert threading.active_count() == 1, "a process with threads cannot be forked safely"
@@ -160,8 +162,8 @@ def serve() -> None:
             if child == 0:
                 be(**job)
             children.append((child, (job["ending"] or {}).get("seconds"), (job["ending"] or {}).get("number")))
-        sys.stdout.write(f"{json.dumps(wait(children, request['limit']))}\n")
-        sys.stdout.flush()
+        answers.write(f"{json.dumps(wait(children, request['limit']))}\n")
+        answers.flush()
 
 
 def wait(children: list[tuple[int, float | None, int | None]], limit: float) -> list[tuple[int, float, bool]]:
