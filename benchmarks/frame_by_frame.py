@@ -68,11 +68,11 @@ class Ruder(Gatys):
         return super().loss(picture, target, grams) + self.held * held
 
 
-def by_model(stylizer: Stylizer) -> Way:
+def by_model(stylizer: Stylizer, noise: float = 0) -> Way:
     """Each frame by itself."""
 
     def shown(frames: Sequence[Image.Image], style: Image.Image) -> list[Image.Image]:
-        session = StyleSession(stylizer, [style], StylizeOptions(), encode=True)
+        session = StyleSession(stylizer, [style], StylizeOptions(content_noise=noise), encode=True)
         return [session.stylize(frame) for frame in frames]
 
     return shown
@@ -114,6 +114,7 @@ def main(
     frames: Annotated[int, typer.Option(min=12, help="The most that are taken of a clip.")] = 48,
     size: Annotated[int | None, typer.Option(min=16, help="Smallest side of frames, in pixels; as they are without.")] = None,
     gatys: Annotated[int, typer.Option(min=0, help="Also Gatys, with so many evaluations a frame, and as Ruder et al.")] = 0,
+    content_noise: Annotated[float, typer.Option(help="As of `ieast stylize`, for the models.")] = 0,
     distance: Annotated[str, typer.Option(help="As evaluation.perceptual_distance takes it.")] = "lpips-squeeze",
 ) -> None:
     """Print the table, a row as soon as it is measured."""
@@ -122,7 +123,7 @@ def main(
     ways: dict[str, Way] = {}
     for entry in model or ():
         name, _, reference = entry.partition("=")
-        ways[name] = by_model(load_model(model_folder(reference))[0])
+        ways[name] = by_model(load_model(model_folder(reference))[0], content_noise)
     if gatys:
         options = Gatys.Options(iterations=gatys)
         ways |= {"Gatys": by_model(Gatys(encoder, options)), "Gatys, as Ruder et al.": by_ruder(encoder, options)}

@@ -27,6 +27,7 @@ from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.perceptual import PerceptualDistance, perceptual_distance, require_weights
 from ieast.evaluation.references import CONTENT, STYLE, style_as_it_is
 from ieast.experiment import ExperimentConfig
+from ieast.io.content_noise import with_noise
 from ieast.io.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
 from ieast.metrics import with_arrow
 from ieast.models.encoder import Encoder
@@ -117,8 +118,12 @@ def score(
     return rows
 
 
-def _by(stylizer: Stylizer) -> Maker:
-    return lambda content, style, _path: stylizer.stylize(content, style)
+def _by(stylizer: Stylizer, noise: float) -> Maker:
+    def make(content: Tensor, style: Tensor, path: Path) -> Tensor:
+        del path
+        return stylizer.stylize(to_tensor(with_noise(to_image(content), noise)), style)
+
+    return make
 
 
 def medians(table: pd.DataFrame) -> pd.DataFrame:
@@ -138,6 +143,7 @@ def main(
     min_side: Annotated[int, typer.Option(min=1, help="Only styles of at least so many pixels, before any resizing.")] = 1,
     content_side: Annotated[int, typer.Option(min=1, help="The same of contents.")] = 1,
     metric_weights: Annotated[str | None, typer.Option(help="Encoder file to score with; by default the shipped one.")] = None,
+    content_noise: Annotated[float, typer.Option(help="As of `ieast stylize`; scores compare with contents without.")] = 0,
     perceptual: Annotated[
         str | None, typer.Option(help="Also lpips-alex, lpips-vgg, lpips-squeeze or encoder-taps to the content.")
     ] = None,
@@ -153,7 +159,7 @@ def main(
     makers: dict[str, Maker] = {}
     for name in model or ["ieast", "sanet"]:
         stylizer, _ = load_model(released_or_folder(name))
-        makers[name.replace("/", "-")] = _by(stylizer)
+        makers[name.replace("/", "-")] = _by(stylizer, content_noise)
     makers[CONTENT] = lambda content, _style, _path: content
     makers[STYLE] = lambda content, _style, path: style_as_it_is(path, *content.shape[-2:])
     rows = []

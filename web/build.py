@@ -20,7 +20,7 @@ from ieast.onnx.folder import INSIDE, read_onnx_card
 
 HERE = Path(__file__).resolve().parent
 RUNTIME = HERE / "node_modules" / "onnxruntime-web" / "dist"
-PAGE = ("index.html", "style.css", "app.js", "engine.js", "worker.js", "sw.js")
+PAGE = ("index.html", "style.css", "app.js", "engine.js", "noise.js", "worker.js", "sw.js")
 # Without a graphics processor, and with one.
 LOADED = (
     "ort.wasm.bundle.min.mjs",

@@ -1,5 +1,10 @@
 // Stylizing by ONNX Runtime in the browser: what ieast/onnx/engine.py does, on the same graphs.
 
+import { withNoise } from "./noise.js";
+
+/** As of ieast.config.StylizeOptions. */
+const CONTENT_NOISE = 0.01;
+
 /**
  * A model whose graphs lie in `folder`.
  *
@@ -48,6 +53,7 @@ class Model {
   async stylize(content, styles, { alpha = 1, luminance = false } = {}) {
     const total = styles.reduce((sum, style) => sum + style.weight, 0);
     if (!(total > 0)) throw new Error("Give at least one style a weight above 0.");
+    content = withNoise(content, alpha * CONTENT_NOISE);
     const taps = await this.encode(content, this.card.multiple);
     const terms = styles.map(({ picture, weight }) => ({ picture, share: (alpha * weight) / total }));
     terms.push({ picture: null, share: 1 - alpha });

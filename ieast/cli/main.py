@@ -83,6 +83,9 @@ def stylize(
         bool,
         typer.Option("--steady", help="Let the strokes of a clip go with what they are painted on; they flicker otherwise."),
     ] = False,
+    content_noise: Annotated[
+        float, typer.Option(help="Faint noise on the content, so that even areas get strokes and no pattern; 0: none.")
+    ] = 0.01,
     precision: Annotated[
         Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
     ] = "fp32",
@@ -110,7 +113,7 @@ def stylize(
     from ieast.stylization.loading import EngineSource
 
     masks = tuple(mask or ())
-    options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision, steady)
+    options = StylizeOptions(alpha, tuple(weight or ()), style_size, preserve_colour, precision, steady, content_noise)
     is_clip = frames or (is_video(content) and not content.is_dir()) or is_video(output)
     is_folder = not is_clip and (content.is_dir() or (len(style) == 1 and style[0].is_dir()))
     if not is_folder and not is_clip and output != STANDARD:

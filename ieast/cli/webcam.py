@@ -40,6 +40,9 @@ def webcam(
     style_size: Annotated[int, typer.Option(min=16, help="The style's smallest side in pixels, if it is larger.")] = 256,
     preserve_colour: Annotated[Literal["none", "luminance"], typer.Option(help="Keep the camera's colours.")] = "none",
     steady: Annotated[bool, typer.Option("--steady", help="Let strokes go with what they are painted on.")] = False,
+    content_noise: Annotated[
+        float, typer.Option(help="Faint noise on frames, so that even areas get strokes and no pattern; 0: none.")
+    ] = 0.01,
     precision: Annotated[
         Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
     ] = "fp32",
@@ -56,7 +59,9 @@ def webcam(
     from ieast.stylization.in_order import in_order
     from ieast.stylization.inputs import read_style
 
-    options = StylizeOptions(alpha, style_size=style_size, preserve_colour=preserve_colour, precision=precision)
+    options = StylizeOptions(
+        alpha, style_size=style_size, preserve_colour=preserve_colour, precision=precision, content_noise=content_noise
+    )
     options.check(len(style))
     if output is not None:
         check_recordable(output)

@@ -6,7 +6,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from ieast.config.base import Document, Settings
 from ieast.config.sections import DataConfig
-from ieast.config.stylization import MIN_STYLE_SIZE, Precision, PreserveColour, StylizeOptions
+from ieast.config.stylization import MIN_STYLE_SIZE, MOST_NOISE, Precision, PreserveColour, StylizeOptions
 from ieast.errors import ConfigError
 
 
@@ -18,11 +18,14 @@ class StylizeSettings(Settings):
     preserve_colour: PreserveColour = "none"
     precision: Precision = "fp32"
     steady: bool = Field(False, description="clips without flicker: strokes go with what they are painted on")
+    content_noise: float = Field(
+        StylizeOptions.content_noise, ge=0, le=MOST_NOISE, description="on contents, so that even areas get strokes; 0: none"
+    )
 
     @property
     def options(self) -> StylizeOptions:
         """The same as options of a session."""
-        return StylizeOptions(self.alpha, (), self.style_size, self.preserve_colour, self.precision, self.steady)
+        return StylizeOptions(**self.model_dump())
 
 
 class BatchConfig(Document):

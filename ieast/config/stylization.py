@@ -11,6 +11,7 @@ PreserveColour = Literal["none", "luminance", "coral"]
 PRESERVE_COLOUR: tuple[PreserveColour, ...] = get_args(PreserveColour)
 
 MIN_STYLE_SIZE = 16
+MOST_NOISE = 0.2
 
 Precision = Literal["fp32", "bf16"]
 
@@ -28,6 +29,8 @@ class StylizeOptions:
             can; colours then differ by one or two of 255 levels on average, by twenty where it is most.
         steady: Whether frames of a clip are carried over from those before, so that strokes do not flicker; pictures are as
             without.
+        content_noise: Standard deviation, of the whole range of values, of the noise that contents get before they are looked
+            at, times alpha (`ieast.io.content_noise`); 0 takes them as they are, as publications do.
     """
 
     alpha: float = 1.0
@@ -36,6 +39,7 @@ class StylizeOptions:
     preserve_colour: PreserveColour = "none"
     precision: Precision = "fp32"
     steady: bool = False
+    content_noise: float = 0.01
 
     def check(self, styles: int, masks: int = 0) -> None:
         """Raise unless this fits so many styles, and so many masks, of which there may be none.
@@ -51,6 +55,8 @@ class StylizeOptions:
             raise ConfigError(f"preserve_colour is {self.preserve_colour!r}; it must be one of {', '.join(PRESERVE_COLOUR)}")
         if self.precision not in get_args(Precision):
             raise ConfigError(f"precision is {self.precision!r}; it must be one of {', '.join(get_args(Precision))}")
+        if not 0 <= self.content_noise <= MOST_NOISE:
+            raise ConfigError(f"content_noise is {self.content_noise}; it must lie between 0 and {MOST_NOISE}")
         for name, count in (("weights", len(self.weights)), ("masks", masks)):
             if count and count != styles:
                 raise ConfigError(f"{count} {name} for {styles} styles; give one for each, in the same order, or none")

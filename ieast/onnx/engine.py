@@ -11,6 +11,7 @@ from PIL import Image
 
 from ieast.config.stylization import StylizeOptions
 from ieast.errors import ConfigError, MemoryLimitError, WeightsError
+from ieast.io.content_noise import with_noise
 from ieast.io.memory import free_bytes, gigabytes
 from ieast.io.transparency import keeping_alpha
 from ieast.onnx.folder import GRAPHS, read_onnx_card
@@ -139,7 +140,7 @@ class OnnxSession:
         engine, alpha = self.engine, self.options.alpha
         weights = self.options.weights or (1.0,) * len(self.styles)
         shares = [alpha * weight / sum(weights) for weight in weights]
-        pixels = to_array(content)
+        pixels = to_array(with_noise(content, alpha * self.options.content_noise))
         engine.check_stylization(pixels, self.styles, alpha < 1)
         taps = engine.encode(pixels, engine.card.multiple, "a content")
         terms = ((share, style) for share, style in zip([*shares, 1 - alpha], [*self.styles, taps], strict=True) if share)

@@ -61,6 +61,7 @@ SIGNATURE = ModelSignature(
             ParamSpec("style_size", DataType.long, StylizeOptions.style_size),
             ParamSpec("preserve_colour", DataType.string, StylizeOptions.preserve_colour),
             ParamSpec("precision", DataType.string, StylizeOptions.precision),
+            ParamSpec("content_noise", DataType.double, StylizeOptions.content_noise),
             ParamSpec("keep_alpha", DataType.boolean, False),
             ParamSpec("novelty", DataType.boolean, False),
         ]
@@ -78,10 +79,10 @@ class StylizerModel(PythonModel):
     NaN. Pictures may also be base64 text, which is how they come as JSON.
 
     Parameters: `alpha` in [0, 1], the strength of the style; `style_size`, the smallest side in pixels at which styles are
-    looked at; `preserve_colour`, as for `Stylizer.stylize`; and `keep_alpha`, whether a content's transparency is kept or laid
-    on white. With `novelty`, the answer has a column of this name: for each of the row's styles how far it is from those that
-    the model was trained on, and which share of them is nearer (`ieast.stylizer.novelty`); null where the model does not know,
-    or the row cannot be used.
+    looked at; `preserve_colour`, as for `Stylizer.stylize`; `content_noise`, as of `StylizeOptions`; and `keep_alpha`, whether
+    a content's transparency is kept or laid on white. With `novelty`, the answer has a column of this name: for each of the
+    row's styles how far it is from those that the model was trained on, and which share of them is nearer
+    (`ieast.stylizer.novelty`); null where the model does not know, or the row cannot be used.
     """
 
     def load_context(self, context: Any) -> None:

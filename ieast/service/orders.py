@@ -18,7 +18,8 @@ from ieast.styles import shipped_styles
 Format = Literal["jpeg", "png", "webp"]
 
 PICTURES = ("content", "style", "mask")
-TEXTS = ("style_name", "weight", "alpha", "style_size", "preserve_colour", "longest_side", "format", "keep_alpha")
+_OPTIONS = ("alpha", "style_size", "preserve_colour", "content_noise")
+TEXTS = ("style_name", "weight", *_OPTIONS, "longest_side", "format", "keep_alpha")
 _REPEATED = ("style", "mask", "style_name", "weight")
 _LONGEST_TEXT = 4096
 
@@ -138,6 +139,7 @@ async def _order(items: list[tuple[str, str | UploadFile]], limits: Limits, prec
         style_size=_whole(texts, "style_size") or StylizeOptions.style_size,
         preserve_colour=cast(PreserveColour, _text(texts, "preserve_colour", StylizeOptions.preserve_colour)),
         precision=precision,
+        content_noise=_number(texts, "content_noise", StylizeOptions.content_noise),
     )
     options.check(len(styles), len(files["mask"]))
     if options.style_size > limits.style_size:

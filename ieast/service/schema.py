@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from ieast.config.stylization import PRESERVE_COLOUR, StylizeOptions
+from ieast.config.stylization import MOST_NOISE, PRESERVE_COLOUR, StylizeOptions
 from ieast.service.orders import Format
 from ieast.styles import shipped_styles
 
@@ -95,6 +95,13 @@ def stylize_schema() -> dict[str, Any]:
             "enum": list(PRESERVE_COLOUR),
             "default": StylizeOptions.preserve_colour,
             "description": "Keep the content's colours: in the result, or by recolouring the style first.",
+        },
+        "content_noise": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": MOST_NOISE,
+            "default": StylizeOptions.content_noise,
+            "description": "Faint noise on the content, so that even areas get strokes and no pattern; 0 for none.",
         },
         "longest_side": {
             "type": "integer",

@@ -304,6 +304,7 @@ def _identity(engine: Engine, files: Sequence[Path], options: StylizeOptions) ->
         options.preserve_colour,
         options.precision,
         options.steady,
+        options.content_noise,
     ]
     facts = [engine.digest(), [sha256(path) for path in files], values]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
@@ -328,6 +329,7 @@ def _keep_settings(
         "style_size": options.style_size,
         "preserve_colour": options.preserve_colour,
         "precision": options.precision,
+        "content_noise": options.content_noise,
         "suffix": suffix,
         "keep_alpha": keep_alpha,
     }

@@ -12,10 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ieast.config import StylizeOptions
 from ieast.data.sample import draw_artwork, draw_photograph
 from ieast.errors import DataError
 from ieast.installation import install_with
 from ieast.io.contact_sheet import Cell, sheet
+from ieast.io.content_noise import with_noise
 from ieast.io.images import resize_smallest_side, to_image, to_tensor, write_image
 from ieast.io.progress import progress_bar
 from ieast.stylizer.base import Style, Stylizer
@@ -69,11 +71,11 @@ def _compare(models: dict[str, Stylizer], contents: Sequence[Image.Image], style
     looked_at = [_tensor(style) for style in styles]
     with progress_bar(total=len(models) * len(contents) * len(styles), desc="gallery", unit="picture") as bar:
         for content in contents:
-            pixels = _tensor(content)
+            photo = resize_smallest_side(content, SIZE)
             for name, stylizer in models.items():
                 row = [Cell(content, name)]
                 for style in looked_at:
-                    row.append(Cell(_paint(stylizer, pixels, style)))
+                    row.append(Cell(_paint(stylizer, photo, style)))
                     bar.update()
                 rows.append(row)
     return sheet(rows)
@@ -81,9 +83,9 @@ def _compare(models: dict[str, Stylizer], contents: Sequence[Image.Image], style
 
 def _controls(stylizer: Stylizer, face: Image.Image, still: Image.Image, styles: Sequence[Image.Image]) -> Image.Image:
     swirls, glass, dots, *_ = (_tensor(style) for style in styles)
-    portrait, cup = _tensor(face), _tensor(still)
-    left = torch.zeros(1, 1, *portrait.shape[-2:])
-    left[..., : portrait.shape[-1] // 2] = 1
+    portrait, cup = (resize_smallest_side(photo, SIZE) for photo in (face, still))
+    left = torch.zeros(1, 1, portrait.height, portrait.width)
+    left[..., : portrait.width // 2] = 1
     disc = _disc(cup)
     small, large = (_tensor(styles[0], size) for size in (192, 768))
 
@@ -114,16 +116,17 @@ def _controls(stylizer: Stylizer, face: Image.Image, still: Image.Image, styles:
 
 
 def _paint(
-    stylizer: Stylizer, content: Tensor, styles: Tensor | list[Style], alpha: float = 1.0, **options: object
+    stylizer: Stylizer, content: Image.Image, styles: Tensor | list[Style], alpha: float = 1.0, **options: object
 ) -> Image.Image:
-    return to_image(stylizer.stylize(content, styles, alpha, **options))  # type: ignore[arg-type]
+    pixels = to_tensor(with_noise(content, alpha * StylizeOptions.content_noise))  # as `ieast stylize` does
+    return to_image(stylizer.stylize(pixels, styles, alpha, **options))  # type: ignore[arg-type]
 
 
 def _tensor(image: Image.Image, size: int = SIZE) -> Tensor:
     return to_tensor(resize_smallest_side(image, size))
 
 
-def _disc(like: Tensor) -> Tensor:
-    height, width = like.shape[-2:]
+def _disc(like: Image.Image) -> Tensor:
+    width, height = like.size
     y, x = torch.meshgrid(torch.arange(height) - height / 2, torch.arange(width) - width / 2, indexing="ij")
     return ((x**2 + y**2).sqrt() < 0.36 * min(height, width)).float()[None, None]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ieast.config import StylizeOptions
 from ieast.errors import ConfigError
+from ieast.io.content_noise import with_noise
 from ieast.io.images import to_image, to_tensor
 from ieast.io.transparency import keeping_alpha
 from ieast.layers.precision import warn_of_slow_bf16
@@ -72,6 +73,7 @@ class StyleSession:
     def _stylize(self, content: Image.Image) -> Image.Image:
         weights = self.options.weights or (1.0,) * len(self.styles)
         masks: Sequence[Tensor | None] = self.masks or [None] * len(self.styles)
+        content = with_noise(content, self.options.alpha * self.options.content_noise)
         styles = [Style(s, w, m) for s, w, m in zip(self.styles, weights, masks, strict=True)]
         with self._autocast():
             stylized = self.stylizer.stylize(

@@ -1,0 +1,63 @@
+"""Noise on contents, too faint to be seen, so that even areas are painted with strokes and not in one repeated pattern.
+
+Content that is equal everywhere gives equal features, attention answers them with the same mixture of the style everywhere, and
+a decoder paints equal features with the period of its upsampling: a weave. A little unevenness, of the size of strokes, makes
+attention choose from the style. Where a content has forms of its own, noise changes next to nothing.
+
+It is value noise: random values on a lattice, by a hash of the place, with smooth ways from one to the next. So a place has the
+same noise in pictures of all sizes, and `web/noise.js` makes the same in a browser.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+STEPS = (8, 16)
+"""Pixels from one place of the lattice to the next, of each octave: a position at relu4_1, and one at relu5_1."""
+# Of values spread evenly over [-1, 1], a third, times ∫ f(t)² + (1 - f(t))² dt = 26 / 35 along each side, f being `_way`.
+_VARIANCE = (26 / 35) ** 2 / 3
+
+
+def with_noise(content: Image.Image, deviation: float) -> Image.Image:
+    """An RGB picture with grey noise of a standard deviation, in units of the whole range; the same every time."""
+    if not deviation:
+        return content
+    noise = (255 * deviation * _pattern(content.width, content.height)).round().astype(np.int16)
+    uneven = np.asarray(content).astype(np.int16)
+    uneven += noise[..., None]
+    return Image.fromarray(uneven.clip(0, 255).astype(np.uint8))
+
+
+@lru_cache(maxsize=2)
+def _pattern(width: int, height: int) -> NDArray[np.float32]:
+    """Noise (H, W) with mean 0 and standard deviation 1, in the long run; kept for the frames of a clip."""
+    total = np.zeros((height, width), np.float32)
+    for octave, step in enumerate(STEPS):
+        rows, columns = (np.arange(math.ceil(side / step) + 1, dtype=np.uint32) for side in (height, width))
+        values = _hashed(rows[:, None], columns, octave)
+        for axis, side in enumerate((height, width)):
+            place, way = _way(side, step)
+            way = np.expand_dims(way, 1 - axis)
+            values = values.take(place, axis) * (1 - way) + values.take(place + 1, axis) * way
+        total += values
+    return total / np.float32(math.sqrt(_VARIANCE * len(STEPS)))
+
+
+def _way(side: int, step: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Of each pixel the place of the lattice before it, and how far it is on its smooth way to the next one."""
+    place, rest = np.divmod(np.arange(side), step)
+    t = (rest / step).astype(np.float32)
+    return place, t * t * (3 - 2 * t)
+
+
+def _hashed(row: NDArray[np.uint32], column: NDArray[np.uint32], octave: int) -> NDArray[np.float32]:
+    """A number in [-1, 1) for each place, by multiplications and shifts that any language has."""
+    bits = (row * np.uint32(0x9E3779B1)) ^ (column * np.uint32(0x85EBCA77)) ^ np.uint32(octave * 0xC2B2AE3D & 0xFFFFFFFF)
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        bits ^= bits >> np.uint32(shift)
+        bits *= np.uint32(factor)
+    bits ^= bits >> np.uint32(16)
+    return (bits / np.float64(1 << 31) - 1).astype(np.float32)
