@@ -21,9 +21,14 @@ STEPS = (8, 16)
 _VARIANCE = (26 / 35) ** 2 / 3
 
 
-def with_noise(content: Image.Image, deviation: float) -> Image.Image:
-    """An RGB picture with grey noise of a standard deviation, in units of the whole range; the same every time."""
-    if not deviation:
+def with_noise(content: Image.Image, deviation: float | NDArray[np.float32]) -> Image.Image:
+    """An RGB picture with grey noise; the same every time.
+
+    Args:
+        content: The picture.
+        deviation: The noise's standard deviation in units of the whole range: everywhere, or (H, W) of each pixel.
+    """
+    if not np.any(deviation):
         return content
     noise = (255 * deviation * _pattern(content.width, content.height)).round().astype(np.int16)
     uneven = np.asarray(content).astype(np.int16)

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -73,13 +75,21 @@ class StyleSession:
     def _stylize(self, content: Image.Image) -> Image.Image:
         weights = self.options.weights or (1.0,) * len(self.styles)
         masks: Sequence[Tensor | None] = self.masks or [None] * len(self.styles)
-        content = with_noise(content, self.options.alpha * self.options.content_noise)
+        content = with_noise(content, self._noise())
         styles = [Style(s, w, m) for s, w, m in zip(self.styles, weights, masks, strict=True)]
         with self._autocast():
             stylized = self.stylizer.stylize(
                 self._pixels(content), styles, self.options.alpha, preserve_colour=self.options.preserve_colour
             )
         return to_image(stylized.float().cpu())
+
+    def _noise(self) -> float | NDArray[np.float32]:
+        """As deviant as styles have a share in the result: what is to stay as it is gets none."""
+        deviation = self.options.alpha * self.options.content_noise
+        if not self.masks or not deviation:
+            return deviation
+        covered = torch.cat(self.masks).sum(dim=(0, 1)).clamp(max=1)
+        return np.float32(deviation) * covered.float().cpu().numpy()
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16")

@@ -14,6 +14,7 @@ from ieast.models.pretrained import MODELS
 from ieast.onnx.engine import OnnxEngine
 from ieast.onnx.folder import INSIDE
 from ieast.stylization.session import StyleSession
+from ieast.stylizer.style import Style
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +87,18 @@ def test_an_even_content_is_painted_in_many_colours_and_not_in_one(model, style)
 def test_other_amounts_are_refused(amount):
     with pytest.raises(ConfigError, match=r"content_noise is .*; it must lie between 0 and 0\.2"):
         StylizeOptions(content_noise=amount).check(1)
+
+
+def test_what_a_mask_keeps_as_it_is_gets_no_noise(model, style):
+    photo = Image.fromarray(draw_photograph(5, seed=0, size=(72, 88)))
+    mask = Image.new("RGB", photo.size)
+    mask.paste((255, 255, 255), (0, 0, 40, 72))
+    where = np.zeros((72, 88), np.float32)
+    where[:, :40] = 0.05
+    uneven = np.asarray(with_noise(photo, where)).astype(int) - np.asarray(photo)
+    assert np.abs(uneven[:, 40:]).max() == 0
+    assert uneven[:, :40].std() > 5
+    stylized = StyleSession(model, [style], StylizeOptions(content_noise=0.05), [mask]).stylize(photo)
+    shown = Style(to_tensor(style), mask=to_tensor(mask)[:, :1])
+    expected = to_image(model.stylize(to_tensor(with_noise(photo, where)), shown))
+    np.testing.assert_array_equal(np.asarray(stylized), np.asarray(expected))
