@@ -64,7 +64,7 @@ def test_every_stylization_in_the_readme_works(folder, command):
 
 
 def test_the_options_shown_are_there():
-    shown = {"--alpha", "--preserve-colour", "--precision", "--style-size", "--model", "--engine"}
+    shown = {"--alpha", "--content-noise", "--preserve-colour", "--precision", "--style-size", "--model", "--engine"}
     assert {option.split()[0] for option in OPTIONS} == shown
     assert len(COMMANDS) > 8
 
