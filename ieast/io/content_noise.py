@@ -17,7 +17,9 @@ from PIL import Image
 
 STEPS = (8, 16)
 """Pixels from one place of the lattice to the next, of each octave: a position at relu4_1, and one at relu5_1."""
-# Of values spread evenly over [-1, 1], a third, times ∫ f(t)² + (1 - f(t))² dt = 26 / 35 along each side, f being `_way`.
+_BAND = 256
+"""Rows that are made at once, a multiple of the steps: large pictures take little memory."""
+# Of values spread evenly over [-1, 1], a third, times ∫ f(t)² + (1 - f(t))² dt = 26 / 35 along each side, f(t) = 3t² - 2t³.
 _VARIANCE = (26 / 35) ** 2 / 3
 
 
@@ -30,32 +32,29 @@ def with_noise(content: Image.Image, deviation: float | NDArray[np.float32]) -> 
     """
     if not np.any(deviation):
         return content
-    noise = (255 * deviation * _pattern(content.width, content.height)).round().astype(np.int16)
-    uneven = np.asarray(content).astype(np.int16)
-    uneven += noise[..., None]
-    return Image.fromarray(uneven.clip(0, 255).astype(np.uint8))
+    uneven = np.array(content)
+    for top in range(0, content.height, _BAND):
+        band = uneven[top : top + _BAND]
+        here = deviation[top : top + _BAND] if isinstance(deviation, np.ndarray) else deviation
+        noise = (255 * here * _pattern(content.width, top)[: len(band)]).round().astype(np.int16)
+        band[:] = (band + noise[..., None]).clip(0, 255)
+    return Image.fromarray(uneven)
 
 
-@lru_cache(maxsize=2)
-def _pattern(width: int, height: int) -> NDArray[np.float32]:
-    """Noise (H, W) with mean 0 and standard deviation 1, in the long run; kept for the frames of a clip."""
-    total = np.zeros((height, width), np.float32)
+@lru_cache(maxsize=8)
+def _pattern(width: int, top: int) -> NDArray[np.float32]:
+    """Noise (_BAND, W) from row `top` on, with mean 0 and standard deviation 1 in the long run; kept for the next frame."""
+    total = np.zeros((_BAND, width), np.float32)
     for octave, step in enumerate(STEPS):
-        rows, columns = (np.arange(math.ceil(side / step) + 1, dtype=np.uint32) for side in (height, width))
-        values = _hashed(rows[:, None], columns, octave)
-        for axis, side in enumerate((height, width)):
-            place, way = _way(side, step)
-            way = np.expand_dims(way, 1 - axis)
+        rows, columns = (np.arange(side // step + 2, dtype=np.uint32) for side in (_BAND, width))
+        values = _hashed(rows[:, None] + np.uint32(top // step), columns, octave)
+        for axis, side in enumerate((_BAND, width)):
+            place, rest = np.divmod(np.arange(side), step)
+            t = np.expand_dims((rest / step).astype(np.float32), 1 - axis)
+            way = t * t * (3 - 2 * t)
             values = values.take(place, axis) * (1 - way) + values.take(place + 1, axis) * way
         total += values
     return total / np.float32(math.sqrt(_VARIANCE * len(STEPS)))
-
-
-def _way(side: int, step: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Of each pixel the place of the lattice before it, and how far it is on its smooth way to the next one."""
-    place, rest = np.divmod(np.arange(side), step)
-    t = (rest / step).astype(np.float32)
-    return place, t * t * (3 - 2 * t)
 
 
 def _hashed(row: NDArray[np.uint32], column: NDArray[np.uint32], octave: int) -> NDArray[np.float32]:

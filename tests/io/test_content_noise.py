@@ -102,3 +102,10 @@ def test_what_a_mask_keeps_as_it_is_gets_no_noise(model, style):
     shown = Style(to_tensor(style), mask=to_tensor(mask)[:, :1])
     expected = to_image(model.stylize(to_tensor(with_noise(photo, where)), shown))
     np.testing.assert_array_equal(np.asarray(stylized), np.asarray(expected))
+
+
+def test_no_band_begins_where_another_ends():
+    made = noise(40, 1100, 0.1)[..., 0]
+    down = np.abs(np.diff(made, axis=0)).mean(axis=1)
+    assert down.max() < 3 * down.mean()
+    assert np.abs(made[:256] - made[256:512]).mean() > 10  # nor is it the same again
