@@ -1,7 +1,7 @@
 """What the hunt's trials share: how many there are, when a process is ended, and what is counted.
 
 `make hunt` sets HUNT_TRIALS, and HUNT_FIGURES to a file that a line is added to for each kind of trial; without them each kind
-has a sample. HUNT_SEED draws other points.
+has a sample. With HUNT_SECONDS no further trial of a kind begins once it has taken so long. HUNT_SEED draws other points.
 """
 
 import hashlib
@@ -9,15 +9,19 @@ import json
 import os
 import random
 import signal
+import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from helpers.warm_processes import SETTINGS, Ending, Outcome, run_warm_together
 from helpers.zenml_projects import BIN
 
 from ieast.io.video.folders import MARK
+
+T = TypeVar("T")
 
 SEED = int(os.environ.get("HUNT_SEED", "0"))
 LIMIT = 300.0
@@ -30,6 +34,15 @@ _KEPT = {".dvc", ".git", ".gitignore", ".dvcignore", ".lock", ".locks", MARK, ".
 def trials(sample: int) -> int:
     """How many to make of a kind of which the ordinary suite has `sample`."""
     return int(os.environ.get("HUNT_TRIALS", sample))
+
+
+def in_time(points: Iterable[T]) -> Iterator[T]:
+    """`points`, the first in any case, and no more of them once HUNT_SECONDS are over."""
+    until = time.monotonic() + float(os.environ.get("HUNT_SECONDS", "inf"))
+    for number, point in enumerate(points):
+        if number and time.monotonic() > until:
+            return
+        yield point
 
 
 class Tally:
@@ -128,7 +141,7 @@ def hunt_by_ending(
     assert whole.status == 0, whole.stderr
     expected = outcome_of(place)
     assert expected
-    for number, ending in enumerate(endings(kind, trials(sample), whole)):
+    for number, ending in enumerate(in_time(endings(kind, trials(sample), whole))):
         with tally.trial(ending):
             folder = tmp_path / f"trial{number}"
             folder.mkdir()

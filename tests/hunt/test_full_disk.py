@@ -15,7 +15,7 @@ import yaml
 from helpers.configurations import QUICKSTART, SMALL, merge
 from helpers.datasets import draw_dataset, draw_picture
 from helpers.dvc_repositories import Origin, git, new_repository, record
-from helpers.hunting import SEED, Tally, assert_same, digests, hidden, run, trials
+from helpers.hunting import SEED, Tally, assert_same, digests, hidden, in_time, run, trials
 from helpers.studies import PLAN, Visitor, served
 from helpers.trainings import curves
 from helpers.videos import write_video
@@ -89,7 +89,7 @@ def hunt_by_filling(
         needed = used(place) - before
         expected = outcome_of(place)
     count = trials(sample)
-    for number in range(count):
+    for number in in_time(draw.sample(range(count), count)):
         room = int(needed * (number + draw.random() * 0.9) / count)
         with tally.trial(f"{room} of {needed} bytes"), disk(tmp_path / f"disk{number}", megabytes) as place:
             command = begin(place)
@@ -225,7 +225,7 @@ def test_reading_data(environment, tmp_path):
 def test_votes(benchmark_folder, tmp_path):
     """SQLite: a vote is on disk or was never cast, and whoever votes is told."""
     tally = Tally("disk full: votes of a study")
-    for number in range(trials(1)):
+    for number in in_time(range(trials(1))):
         with tally.trial(number), disk(tmp_path / f"disk{number}", 16) as place:
             build_study(benchmark_folder, place / "study", PLAN)
             answered = 0
@@ -257,7 +257,7 @@ def test_the_pipeline(tmp_path):
         pytest.skip("takes two minutes; `make hunt` has it")
     tally = Tally("disk full: the training pipeline")
     count = min(count, 6)
-    for number in range(count):
+    for number in in_time(range(count)):
         with tally.trial(number), disk(tmp_path / f"disk{number}", 400) as place:
             project = TrainingProject(place)
             room = int(14_000_000 * (number + 0.5) / count)

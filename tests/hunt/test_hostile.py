@@ -16,7 +16,7 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 import torch
-from helpers.hunting import SEED, Tally, trials
+from helpers.hunting import SEED, Tally, in_time, trials
 from helpers.studies import Visitor, served
 from safetensors.numpy import save_file
 
@@ -262,7 +262,7 @@ def test_every_field_of_the_study(study):
         other.answer(other.form.answers[-1])
         before = votes(study)
         host = address.removeprefix("http://")
-        for number in range(trials(20) * 20):
+        for number in in_time(range(trials(20) * 20)):
             method, path, body, headers = request(draw, [voter.token])
             with tally.trial(f"{number}: {method} {path} {body!r} {headers}"):
                 connection = http.client.HTTPConnection(host, timeout=30)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from helpers.hunting import LIMIT, Tally, assert_same, endings, trials
+from helpers.hunting import LIMIT, Tally, assert_same, endings, in_time, trials
 from helpers.warm_processes import Outcome, run_warm_together
 from helpers.zenml_projects import SMALL_ABLATION, AblationProject, Project, TrainingProject
 from mlflow import MlflowClient
@@ -69,7 +69,7 @@ def test_the_training_pipeline(tmp_path):
     client = MlflowClient(project.store)
     (reference,) = all_runs(client, "training_pipeline")
     expected = facts(client, reference, tmp_path / "whole")
-    for number, ending in enumerate(endings(tally.kind, count, whole, 0.2)):
+    for number, ending in enumerate(in_time(endings(tally.kind, count, whole, 0.2))):
         with tally.trial(ending):
             tally.see(ended(project, project.command(f"killed{number}"), ending), may_trace=True)
             again = tally.see(ended(project, project.command(f"again{number}")))
@@ -100,7 +100,7 @@ def test_the_ablation(tmp_path):
     whole = ended(reference, reference.command("whole", sections))
     assert whole.status == 0, whole.stdout[-4000:] + whole.stderr[-4000:]
     expected = variants(reference, "whole", tmp_path / "whole")
-    for number, ending in enumerate(endings(tally.kind, count, whole, 0.2)):
+    for number, ending in enumerate(in_time(endings(tally.kind, count, whole, 0.2))):
         with tally.trial(ending):
             # Each in a project of its own: a variant that is done is not trained again.
             project = AblationProject(tmp_path / f"project{number}")

@@ -12,7 +12,7 @@ import mlflow
 import pytest
 from helpers.datasets import draw_picture
 from helpers.dvc_repositories import Origin, files_under, git, write
-from helpers.hunting import LIMIT, SEED, Tally, assert_same, digests, environment_of, hidden, trials
+from helpers.hunting import LIMIT, SEED, Tally, assert_same, digests, environment_of, hidden, in_time, trials
 from helpers.registries import Registry
 from helpers.warm_processes import Ending, Outcome, run_warm_together
 from helpers.zenml_projects import TrainingProject
@@ -41,7 +41,7 @@ def test_the_same_folder_twice_makes_what_one_makes(pictures):
     command = ["ieast", "stylize", str(pictures / "photos"), str(pictures / "paintings"), "-o"]
     (whole,) = together(tally, [[*command, "whole"]], pictures)
     assert whole.status == 0, whole.stderr
-    for number in range(trials(1)):
+    for number in in_time(range(trials(1))):
         with tally.trial(number):
             outcomes = together(tally, [[*command, f"out{number}"]] * 2, pictures)
             assert [outcome.status for outcome in outcomes] == [0, 0], outcomes
@@ -53,7 +53,7 @@ def test_the_same_folder_twice_makes_what_one_makes(pictures):
 @pytest.mark.timeout(900)
 def test_two_folders_into_one_output_are_both_noted_there(pictures):
     tally = Tally("two at once: two folders into one output")
-    for number in range(trials(1)):
+    for number in in_time(range(trials(1))):
         with tally.trial(number):
             output = pictures / f"out{number}"
             commands = [
@@ -71,7 +71,7 @@ def test_two_folders_into_one_output_are_both_noted_there(pictures):
 @pytest.mark.timeout(900)
 def test_of_two_settings_in_one_output_one_is_refused(pictures):
     tally = Tally("two at once: two settings in one output")
-    for number in range(trials(2)):
+    for number in in_time(range(trials(2))):
         with tally.trial(number):
             output = pictures / f"out{number}"
             command = ["ieast", "stylize", str(pictures / "photos"), str(pictures / "paintings"), "-o", str(output), "--alpha"]
@@ -92,7 +92,7 @@ def test_data_is_added_by_one_at_a_time(environment, tmp_path):
     for owner in ("ann", "bob"):
         for side in ("photographs", "paintings"):
             write(tmp_path / owner / side, *(f"{owner}{number}.jpg" for number in range(30)))
-    for number in range(trials(2)):
+    for number in in_time(range(trials(2))):
         with tally.trial(number):
             repository = Path(shutil.copytree(origin.folder, tmp_path / f"repository{number}", symlinks=True))
             add = ["ieast", "data", "add", "--repository", str(repository), "--content"]
@@ -127,7 +127,7 @@ def status_of(repository: Path, folder: Path) -> Outcome:
 def test_two_studies_on_one_port(study, benchmark_folder, tmp_path):
     """The second says so. The first is asked to stop once both had time to begin."""
     tally = Tally("two at once: studies on one port")
-    for number in range(trials(1)):
+    for number in in_time(range(trials(1))):
         with tally.trial(number):
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
@@ -182,7 +182,7 @@ def test_promotions_against_rollbacks(tmp_path):
     try:
         registry = Registry(tmp_path)
         source = (tmp_path / "nowhere").as_uri()
-        for number in range(trials(1)):
+        for number in in_time(range(trials(1))):
             with tally.trial(number):
                 name = f"model {number}"
                 registry.add(name, *[source] * 6)
@@ -205,7 +205,7 @@ def test_two_training_pipelines_in_one_checkout(tmp_path):
     if not count:
         pytest.skip("takes minutes; `make hunt` has it")
     tally = Tally("two at once: training pipelines in one checkout")
-    for number in range(min(count, 3)):
+    for number in in_time(range(min(count, 3))):
         with tally.trial(number):
             project = TrainingProject(tmp_path / f"project{number}")
             environment = {n: v for n, v in project.environment.items() if n != "MLFLOW_TRACKING_URI"} | {
