@@ -94,9 +94,10 @@ def test_a_graph_that_computes_something_else_is_not_kept(stylizer, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_methods_without_style_attention_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="adain cannot be exported to ONNX; sanet and ieast can"):
-        export_onnx(build("adain", Encoder("vgg19-compact"), {}), tmp_path / "model", "adain")
+@pytest.mark.parametrize("method", ["adain", "ccpl"])
+def test_methods_without_style_attention_are_refused(tmp_path, method):
+    with pytest.raises(ConfigError, match=f"{method} cannot be exported to ONNX; sanet and ieast can"):
+        export_onnx(build(method, Encoder("vgg19-compact"), {}), tmp_path / "model", method)
 
 
 @pytest.mark.parametrize(
