@@ -4,7 +4,7 @@ python -m benchmarks.quality DATA --config configs/compact.yaml -o FOLDER
 
 DATA holds content/ and style/, of which the configuration keeps the share `prepare.held_out` from training. Makes pictures of
 the same pairs by every model, and a table of medians of the README's scores, with two rows that keep them honest: the content
-and the style as they are.
+and the style as they are. Where there are styles enough, also the deception score: the share that a classifier takes for real.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,11 @@ from tqdm import tqdm
 from ieast.checkpoint import load_model
 from ieast.config import EncoderConfig, PrepareConfig, StylizeOptions
 from ieast.data.prepare import PreparedDataset, folder_digest, prepare_dataset
+from ieast.evaluation.deception import FEWEST, MOST_REAL, Stylizations, deception
 from ieast.evaluation.distances import content_distance, style_distance, style_mismatch
-from ieast.evaluation.features import Remembering
+from ieast.evaluation.features import Remembering, pooled_features
 from ieast.evaluation.noise import fine_structure
+from ieast.evaluation.pairs import CROP, artwork_features
 from ieast.evaluation.perceptual import PerceptualDistance, perceptual_distance, require_weights
 from ieast.evaluation.references import CONTENT, STYLE, style_as_it_is
 from ieast.experiment import ExperimentConfig
@@ -111,11 +113,41 @@ def score(
         content = to_tensor(resize_smallest_side(read_image(content_path), size))
         style = to_tensor(resize_smallest_side(read_image(style_path), min(size, StylizeOptions.style_size)))
         stylized = make(content, style, style_path)
-        for kind, picture in (("content", content), ("style", style), (name.replace(" ", "_"), stylized)):
+        for kind, picture in (("content", content), ("style", style), (_file_name(name), stylized)):
             write_image(to_image(picture), folder / f"{number:02d}_{kind}.png")
         where = {"model": name, "size": size, "content": content_path.stem, "style": style_path.stem}
         rows.append({**where, **scores_of(encoder, distance, stylized, content, style)})
     return rows
+
+
+@torch.inference_mode()
+def deceptions(table: pd.DataFrame, folder: Path, artworks: list[Path], encoder: Encoder) -> pd.DataFrame:
+    """The deception score of each model at each size, of the pictures that `score` left in `folder`.
+
+    Args:
+        table: The rows of all of `score`.
+        folder: With a folder of pictures for each size.
+        artworks: Real ones, as they were found.
+        encoder: Of the features.
+    """
+    rows = []
+    for (model, pixels), of in table.groupby(["model", "size"], sort=False):
+        name, size = str(model), int(str(pixels))
+        side = min(CROP, size)
+        real, names = artwork_features(encoder, artworks, side, max(MOST_REAL, len(of)))
+        paths = (folder / str(size) / f"{number:02d}_{_file_name(name)}.png" for number in range(len(of)))
+        features = np.array([pooled_features(encoder, to_tensor(read_image(path)), crop=side) for path in paths])
+        stems = [Path(each).stem for each in names]
+        judged = deception(real, stems, Stylizations(features, list(of["style"]), list(of["content"])))
+        low, high = judged.low, judged.high
+        rows.append(
+            {"model": name, "size": size, "deception ↑": judged.score, "low": low, "high": high, "accuracy": judged.accuracy}
+        )
+    return pd.DataFrame(rows).set_index(["model", "size"]).round(3)
+
+
+def _file_name(model: str) -> str:
+    return model.replace(" ", "_")
 
 
 def _by(stylizer: Stylizer, noise: float) -> Maker:
@@ -169,6 +201,12 @@ def main(
     table = pd.DataFrame(rows)
     table.to_csv(output / "quality.csv", index=False)
     typer.echo(f"{medians(table).to_string()}\nmedians of {len(chosen)} pairs; pictures and quality.csv in {output}")
+    if len({style for _, style in chosen}) >= FEWEST:
+        sides = prepared.source_sides("style")
+        artworks = [path for path in prepared.scoring_paths("style") if sides[path] >= min_side]
+        judged = deceptions(table, output / "pictures", artworks, encoder)
+        judged.to_csv(output / "deception.csv")
+        typer.echo(judged.to_string())
 
 
 if __name__ == "__main__":

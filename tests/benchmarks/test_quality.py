@@ -9,7 +9,7 @@ from helpers.datasets import draw_dataset, draw_picture
 from typer.testing import CliRunner
 
 from benchmarks import quality
-from benchmarks.quality import held_out_pairs, main
+from benchmarks.quality import deceptions, held_out_pairs, main
 from ieast.data.prepare import prepare_dataset
 from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.references import REFERENCES
@@ -84,3 +84,25 @@ def test_the_table_has_medians_of_every_score_and_the_honest_rows(tmp_path, make
     expected = table[table["model"] == "mine"][names].median()
     assert [float(value) for value in shown] == pytest.approx(list(expected), abs=6e-4)
     assert "medians of 3 pairs" in result.output
+    assert "deception" not in result.output  # of three styles it would say nothing
+
+
+def test_the_deception_score_is_of_the_pictures_in_the_folder(collections, encoder, tmp_path):
+    """Copies of the artworks are taken for real, and black pictures are not."""
+    pairs = held_out_pairs(collections, 30)
+    (tmp_path / "48").mkdir()
+    rows = []
+    for name in ("a copy", "black"):
+        for number, (content, style) in enumerate(pairs):
+            picture = read_image(style)
+            (picture if name == "a copy" else picture.point(lambda _: 0)).save(
+                tmp_path / "48" / f"{number:02d}_{name.replace(' ', '_')}.png"
+            )
+            rows.append({"model": name, "size": 48, "content": content.stem, "style": style.stem})
+    judged = deceptions(pd.DataFrame(rows), tmp_path, collections.scoring_paths("style"), encoder)
+    score = judged["deception ↑"]
+    assert score["black", 48] == 0
+    assert score["a copy", 48] > 0.3
+    assert judged.loc[("black", 48), "accuracy"] == 1
+    assert (judged["low"] <= score).all()
+    assert (score <= judged["high"]).all()
