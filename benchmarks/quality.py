@@ -139,6 +139,8 @@ def deceptions(table: pd.DataFrame, folder: Path, artworks: list[Path], encoder:
         features = np.array([pooled_features(encoder, to_tensor(read_image(path)), crop=side) for path in paths])
         stems = [Path(each).stem for each in names]
         judged = deception(real, stems, Stylizations(features, list(of["style"]), list(of["content"])))
+        if judged.skipped:
+            typer.echo(f"deception of {name} at {size} was not scored: {judged.skipped}", err=True)
         low, high = judged.low, judged.high
         rows.append(
             {"model": name, "size": size, "deception ↑": judged.score, "low": low, "high": high, "accuracy": judged.accuracy}

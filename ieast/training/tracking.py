@@ -21,7 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class PatientMLFlowLogger(MLFlowLogger):
-    """Lightning's logger, which keeps what the server does not take and sends it later, in order.
+    """Lightning's logger, which keeps what the server does not take and sends it later, in order, and nothing twice.
+
+    A training that goes on from a checkpoint repeats the iterations after it, whose points a killed process may have logged to
+    the same run; they are the same, and are not sent again.
 
     A server that does not answer costs training a few seconds each half a minute, where MLflow's client would try for four
     minutes at each call and then end the training.
@@ -31,11 +34,13 @@ class PatientMLFlowLogger(MLFlowLogger):
         super().__init__(*args, **options)
         self._waiting: deque[Callable[[], Any]] = deque(maxlen=MOST_WAITING)
         self._not_before = 0.0
+        self._begun: set[str] | None = None
+        self._last: dict[str, int] = {}
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """As Lightning's, sooner or later."""
-        self._send(lambda: super(PatientMLFlowLogger, self).log_metrics(metrics, step))
+        self._send(lambda: self._log_new(metrics, step))
 
     @rank_zero_only
     def log_picture(self, picture: Image.Image, key: str, step: int) -> None:
@@ -57,6 +62,20 @@ class PatientMLFlowLogger(MLFlowLogger):
                 "%d entries of curves and pictures did not reach MLflow; the model and its checkpoint are whole",
                 len(self._waiting),
             )
+
+    def _log_new(self, metrics: Mapping[str, float], step: int | None) -> None:
+        new = {name: value for name, value in metrics.items() if step is None or step > self._last_before(name)}
+        if new:
+            super().log_metrics(new, step)
+
+    def _last_before(self, name: str) -> int:
+        """The last step at which the run had `name` when this logger came to it; -1 if it had none."""
+        if self._begun is None:
+            self._begun = set(self.experiment.get_run(self.run_id).data.metrics)
+        if name not in self._last:
+            points = self.experiment.get_metric_history(self.run_id, name) if name in self._begun else ()
+            self._last[name] = max((point.step for point in points), default=-1)
+        return self._last[name]
 
     def _send(self, call: Callable[[], Any]) -> None:
         self._waiting.append(call)

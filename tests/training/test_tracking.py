@@ -69,3 +69,16 @@ def test_what_is_not_of_the_server_is_an_error_at_once(logger, monkeypatch):
     away(monkeypatch, logger, ZeroDivisionError("a mistake"))
     with pytest.raises(ZeroDivisionError):
         logger.log_metrics({"loss": 1.0}, step=1)
+
+
+def test_what_a_killed_process_has_logged_to_the_run_is_not_logged_twice(logger):
+    for step in (1, 2, 3):
+        logger.log_metrics({"loss": 1.0 / step, "rate": 0.1}, step=step)
+    logger.log_metrics({"late": 1.0}, step=3)
+    again = PatientMLFlowLogger(tracking_uri=logger._tracking_uri, run_id=logger.run_id)
+    for step in (2, 3, 4, 5):
+        again.log_metrics({"loss": 1.0 / step, "late": 2.0}, step=step)
+    again.log_metrics({"loss": 0.2}, step=5)  # what one process says twice is two points
+    assert steps(again) == [(1, 1.0), (2, 1 / 2), (3, 1 / 3), (4, 1 / 4), (5, 1 / 5), (5, 0.2)]
+    history = again.experiment.get_metric_history(again.run_id, "late")
+    assert [(point.step, point.value) for point in history] == [(3, 1.0), (4, 2.0), (5, 2.0)]
