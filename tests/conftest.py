@@ -1,11 +1,14 @@
 """What several tests share: prepared pictures drawn with numpy, and the quickstart's configuration made small."""
 
+import shutil
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from helpers.configurations import QUICKSTART, SMALL, merge
+from helpers.databases import copy_what_mlflow_makes, folder
 from helpers.datasets import PICTURES, draw_dataset
 
 from ieast.data.prepare import PreparedDataset, prepare_dataset
@@ -16,6 +19,17 @@ from ieast.models.encoder_weights import build_encoder
 from ieast.stylizer.base import Stylizer
 
 pytest_plugins = ["helpers.dvc_repositories", "helpers.studies"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    databases = folder()  # before pytest's workers start, which share it
+    if not hasattr(config, "workerinput"):
+        config.add_cleanup(lambda: shutil.rmtree(databases, ignore_errors=True))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if "mlflow" in sys.modules:
+        copy_what_mlflow_makes()
 
 
 @pytest.fixture(scope="session", autouse=True)
