@@ -30,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     if "mlflow" in sys.modules:
         copy_what_mlflow_makes()
+    if training := sys.modules.get("ieast.training.fit"):
+        training.SHOWN = 1  # type: ignore[attr-defined]  # drawing sixteen pictures takes longer than a test's iterations
 
 
 @pytest.fixture(scope="session", autouse=True)
