@@ -21,6 +21,15 @@ from ieast.stylizer.base import Stylizer
 pytest_plugins = ["helpers.dvc_repositories", "helpers.studies"]
 
 
+LONGEST = ("pipelines", "servers", "training", "hunt", "benchmarks")
+"""Folders of the files that take longest, which begin first: at the end, two workers should finish together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(ranks)))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     databases = folder()  # before pytest's workers start, which share it
     if not hasattr(config, "workerinput"):

@@ -160,6 +160,7 @@ def serve() -> None:
     from mlflow.utils.requirements_utils import _init_modules_to_packages_map
 
     copy_what_mlflow_makes()
+    importlib.import_module("ieast.training.fit").SHOWN = 1  # as in the tests' own process
     # Both ask every file of every package which modules are in it, in seconds.
     _init_modules_to_packages_map()
     importlib.metadata.packages_distributions = functools.cache(importlib.metadata.packages_distributions)
