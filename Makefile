@@ -26,8 +26,8 @@ demo-servers: environment ## the same on PostgreSQL, S3 and an MLflow server, wh
 gallery: environment ## the pictures of the README
 	ieast gallery -o docs/images
 
-# One thread a worker: two workers with two threads each would wait for each other more than they compute. In the order of the
-# folders, because files with the fewest tests, which would come last, are the pipelines', which take longest.
+# One thread a worker: two workers with two threads each would wait for each other more than they compute. In the order of
+# tests/conftest.py, because files with the fewest tests, which would come last, are the pipelines', which take longest.
 test: environment
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 

@@ -1,11 +1,14 @@
 """What several tests share: prepared pictures drawn with numpy, and the quickstart's configuration made small."""
 
+import shutil
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from helpers.configurations import QUICKSTART, SMALL, merge
+from helpers.databases import copy_what_mlflow_makes, folder
 from helpers.datasets import PICTURES, draw_dataset
 
 from ieast.data.prepare import PreparedDataset, prepare_dataset
@@ -16,6 +19,28 @@ from ieast.models.encoder_weights import build_encoder
 from ieast.stylizer.base import Stylizer
 
 pytest_plugins = ["helpers.dvc_repositories", "helpers.studies"]
+
+
+LONGEST = ("pipelines", "servers", "training", "hunt", "benchmarks")
+"""Folders of the files that take longest, which begin first: at the end, two workers should finish together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(ranks)))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    databases = folder()  # before pytest's workers start, which share it
+    if not hasattr(config, "workerinput"):
+        config.add_cleanup(lambda: shutil.rmtree(databases, ignore_errors=True))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if "mlflow" in sys.modules:
+        copy_what_mlflow_makes()
+    if training := sys.modules.get("ieast.training.fit"):
+        training.SHOWN = 1  # type: ignore[attr-defined]  # drawing sixteen pictures takes longer than a test's iterations
 
 
 @pytest.fixture(scope="session", autouse=True)

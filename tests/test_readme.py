@@ -51,16 +51,26 @@ def folder(tmp_path, monkeypatch):
 def test_every_stylization_in_the_readme_works(folder, command):
     words = shlex.split(command)
     output = folder / words[words.index("-o") + 1]
+    several = "--processes" in words
+    if several:  # fewer pictures, because there are no more processes than pictures
+        (folder / "paintings" / "1.png").unlink()
     result = CliRunner().invoke(app, words[1:])
     assert result.exception is None, result.output
     assert str(output.name) in result.output
     if output.suffix == ".mp4":
         assert probe(output).frames == 2
     elif output.is_dir():
-        assert len(list(output.rglob("*.png"))) == (2 if "--frames" in command else 4)
+        assert len(list(output.rglob("*.png"))) == (2 if "--frames" in command or several else 4)
     else:
         assert Image.open(output).size == (72, 56)
         assert np.asarray(Image.open(output)).std() > 5
+    if several:  # the same as by one
+        where = words.index("--processes")
+        alone = [*words[1:where], *words[where + 2 :]]
+        alone[alone.index("-o") + 1] = "alone"
+        assert CliRunner().invoke(app, alone).exception is None
+        made, expected = ({path.name: path.read_bytes() for path in Path(place).rglob("*.png")} for place in (output, "alone"))
+        assert made == expected
 
 
 def test_the_options_shown_are_there():

@@ -35,7 +35,7 @@ def shared_out(
         rows: The work; each value one that Arrow holds.
         work: Gives a pandas table of results for one of some of the rows: a function, or a class whose objects do so, which are
             made in processes of their own, for what takes long to load.
-        processes: How many share the work.
+        processes: How many share the work, at most: there is one for each `size` rows in any case.
         size: Rows that a process gets at a time.
         arguments: That the class is made with.
         gpus: Of each process.
@@ -47,23 +47,26 @@ def shared_out(
     import ray
 
     if not ray.is_initialized():
-        # A process that computes with one thread where this one has two would round otherwise.
-        threads = os.environ.get("OMP_NUM_THREADS")
-        environment: dict[str, Any] = {"env_vars": {"OMP_NUM_THREADS": threads}} if threads else {}
+        # A process that computes with one thread where this one has two would round otherwise. Processes of this machine
+        # inherit the variable; told to Ray, it would have each of them started anew, which takes twice as long.
+        threads, elsewhere = os.environ.get("OMP_NUM_THREADS"), os.environ.get("RAY_ADDRESS")
+        environment: dict[str, Any] = {"env_vars": {"OMP_NUM_THREADS": threads}} if threads and elsewhere else {}
         ray.init(
-            num_cpus=None if os.environ.get("RAY_ADDRESS") else max(processes, os.cpu_count() or 1),
+            num_cpus=None if elsewhere else max(processes, os.cpu_count() or 1),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
             runtime_env=environment,
         )
     ray.data.DataContext.get_current().enable_progress_bars = False
-    dataset = ray.data.from_items(list(rows), override_num_blocks=-(-len(rows) // size)).map_batches(
+    blocks = -(-len(rows) // size)
+    pool = ray.data.ActorPoolStrategy if isinstance(work, type) else ray.data.TaskPoolStrategy
+    dataset = ray.data.from_items(list(rows), override_num_blocks=blocks).map_batches(
         work,
         fn_constructor_args=arguments if isinstance(work, type) else None,
         batch_size=size,
         batch_format="pandas",
-        compute=(ray.data.ActorPoolStrategy if isinstance(work, type) else ray.data.TaskPoolStrategy)(size=processes),
+        compute=pool(size=min(processes, blocks)),
         num_gpus=gpus,
     )
     yield from dataset.iter_rows()

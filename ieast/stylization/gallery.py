@@ -29,6 +29,8 @@ DRAWN = (5,)
 """Numbers of drawn photographs: a town by the sea."""
 
 SIZE = 512
+STYLE_SIZES = (192, 768)
+"""At which `controls.jpg` shows a style beside `SIZE`."""
 _QUALITY = 82
 
 
@@ -68,7 +70,7 @@ def photographs() -> list[Image.Image]:
 
 def _compare(models: dict[str, Stylizer], contents: Sequence[Image.Image], styles: Sequence[Image.Image]) -> Image.Image:
     rows = [[Cell(None), *(Cell(style) for style in styles)]]
-    looked_at = [_tensor(style) for style in styles]
+    looked_at = [_tensor(style, SIZE) for style in styles]
     with progress_bar(total=len(models) * len(contents) * len(styles), desc="gallery", unit="picture") as bar:
         for content in contents:
             photo = resize_smallest_side(content, SIZE)
@@ -82,12 +84,12 @@ def _compare(models: dict[str, Stylizer], contents: Sequence[Image.Image], style
 
 
 def _controls(stylizer: Stylizer, face: Image.Image, still: Image.Image, styles: Sequence[Image.Image]) -> Image.Image:
-    swirls, glass, dots, *_ = (_tensor(style) for style in styles)
+    swirls, glass, dots, *_ = (_tensor(style, SIZE) for style in styles)
     portrait, cup = (resize_smallest_side(photo, SIZE) for photo in (face, still))
     left = torch.zeros(1, 1, portrait.height, portrait.width)
     left[..., : portrait.width // 2] = 1
     disc = _disc(cup)
-    small, large = (_tensor(styles[0], size) for size in (192, 768))
+    small, large = (_tensor(styles[0], size) for size in STYLE_SIZES)
 
     def cell(caption: str, *arguments: object, **options: object) -> Cell:
         return Cell(_paint(stylizer, *arguments, **options), caption)  # type: ignore[arg-type]
@@ -100,8 +102,8 @@ def _controls(stylizer: Stylizer, face: Image.Image, still: Image.Image, styles:
             cell("as it is", cup, swirls),
             cell("colour kept: luminance", cup, swirls, preserve_colour="luminance"),
             cell("colour kept: coral", cup, swirls, preserve_colour="coral"),
-            cell("style size 192", cup, small),
-            cell("style size 768", cup, large),
+            cell(f"style size {STYLE_SIZES[0]}", cup, small),
+            cell(f"style size {STYLE_SIZES[1]}", cup, large),
         ],
         [
             Cell(styles[1], "another style"),
@@ -122,7 +124,7 @@ def _paint(
     return to_image(stylizer.stylize(pixels, styles, alpha, **options))  # type: ignore[arg-type]
 
 
-def _tensor(image: Image.Image, size: int = SIZE) -> Tensor:
+def _tensor(image: Image.Image, size: int) -> Tensor:
     return to_tensor(resize_smallest_side(image, size))
 
 

@@ -39,6 +39,8 @@ from ieast.training.provenance import provenance as make_provenance
 log = logging.getLogger(__name__)
 
 CALIBRATION_PICTURES = 64
+SHOWN = 4
+"""Contents, and styles, that pictures of a training show."""
 MEASURED_STYLES = 512
 """Training styles, evenly spread, of which the model notes where they lie."""
 
@@ -275,8 +277,8 @@ def _callbacks(
     ]
 
 
-def _show(paths: Sequence[Path], size: int, count: int = 4) -> list[Tensor]:
-    return [to_tensor(resize_smallest_side(read_image(path, smallest_side=size), size))[0] for path in evenly(paths, count)]
+def _show(paths: Sequence[Path], size: int) -> list[Tensor]:
+    return [to_tensor(resize_smallest_side(read_image(path, smallest_side=size), size))[0] for path in evenly(paths, SHOWN)]
 
 
 def _hardware(config: ExperimentConfig) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import io
 import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from helpers.configurations import QUICKSTART, merge
 from helpers.datasets import draw_dataset
 from helpers.dvc_repositories import git, new_repository, record
 from helpers.registries import Registry
+from helpers.warm_processes import run_warm
 from typer.testing import CliRunner
 
 from ieast.checkpoint import save_model
@@ -323,7 +323,7 @@ def run(folder, *arguments, **environment):
     """In a process of its own, since MLflow keeps what it was told."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
     command = [sys.executable, "-c", "from ieast.cli.main import main; main()", *arguments]
-    return subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, text=True)
+    return run_warm(command, folder, inherited | environment)
 
 
 def test_the_store_of_the_last_pipeline_run_is_found_and_a_variable_goes_before_it(registry, sources, tmp_path):

@@ -51,7 +51,8 @@ def chromium(folder: Path, scripts=False):
             port = until(lambda: _port(folder), "Chromium opens its port")
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE) as response:
                 target = next(each for each in json.load(response) if each["type"] == "page")
-            with client.connect(target["webSocketDebuggerUrl"], max_size=None) as socket:
+            # Of a goodbye that nobody reads beside all that the browser had to say, it would wait for an answer.
+            with client.connect(target["webSocketDebuggerUrl"], max_size=None, close_timeout=0.2) as socket:
                 yield Browser(socket, scripts)
         finally:
             process.terminate()

@@ -5,17 +5,9 @@ from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from ieast.registry import served_model
 from ieast.registry.pyfunc import SIGNATURE
-
-
-@event.listens_for(Engine, "connect")
-def _without_waiting_for_the_disk(connection, _record):
-    if type(connection).__module__ == "sqlite3":
-        connection.execute("PRAGMA synchronous = OFF")
 
 
 class Registry:

@@ -146,13 +146,27 @@ def _parent() -> subprocess.Popen[str]:
 
 def serve() -> None:
     """Fork for each job of a line of standard input, and answer with what became of them."""
+    import gc
     import importlib
+    import importlib.metadata
     import threading
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries say when they are imported, as of fonts found for the first time, is no answer
     for name in LIBRARIES:
         importlib.import_module(name)
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    from helpers.databases import copy_what_mlflow_makes
+    from mlflow.utils.requirements_utils import _init_modules_to_packages_map
+
+    copy_what_mlflow_makes()
+    importlib.import_module("ieast.training.fit").SHOWN = 1  # as in the tests' own process
+    # Both ask every file of every package which modules are in it, in seconds.
+    _init_modules_to_packages_map()
+    importlib.metadata.packages_distributions = functools.cache(importlib.metadata.packages_distributions)
+    importlib.metadata.packages_distributions()
+    gc.collect()
+    gc.freeze()  # or else each process looks through all the libraries again and again
     assert threading.active_count() == 1, "a process with threads cannot be forked safely"
     for line in sys.stdin:
         request = json.loads(line)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from helpers.databases import give_zenml_its_database
 from helpers.warm_processes import SETTINGS, run_warm
 
 BIN = Path(sys.executable).parent
@@ -27,6 +28,7 @@ class Project:
                 "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             }
         )
+        give_zenml_its_database(folder / "zenml", run_warm, self.environment)
         self.store = self.set_up()
 
     def set_up(self):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 import yaml
 from filelock import FileLock
 from helpers.browsers import chromium, until
+from helpers.warm_processes import run_warm
 from helpers.zenml_projects import SCORED_ABLATION, AblationProject
 from mlflow import MlflowClient
 
@@ -289,10 +291,13 @@ def ui(browser, project, said, tmp_path_factory):  # no server is started where 
         patch.setenv("MLFLOW_PORT", str(port))
         command, environment = pipelines.ui.mlflow_command(project.store)
         log = (tmp_path_factory.mktemp("ui") / "log").open("w")
-        with subprocess.Popen(command, env=environment, cwd=project.folder, stdout=log, stderr=log) as server:
-            until(lambda: pipelines.ui._answers(port), "MLflow's UI answers")
-            yield port
-            server.terminate()
+        settings = {"env": environment, "cwd": project.folder, "start_new_session": True}
+        with subprocess.Popen(command, stdout=log, stderr=log, **settings) as server:
+            try:
+                until(lambda: pipelines.ui._answers(port), "MLflow's UI answers")
+                yield port
+            finally:
+                os.killpg(server.pid, signal.SIGKILL)  # in good order it would wait for the browser
 
 
 @pytest.fixture(scope="module")
@@ -376,9 +381,7 @@ def test_a_dead_zenml_server_is_seen_at_once(tmp_path):
     }
     for name in ("ZENML_REPOSITORY_PATH", "ZENML_ACTIVE_STACK_ID"):
         environment.pop(name, None)
-    result = subprocess.run(
-        [sys.executable, "-m", "pipelines.stack"], env=environment, capture_output=True, text=True, timeout=60
-    )
+    result = run_warm([sys.executable, "-m", "pipelines.stack"], tmp_path, environment)
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].startswith("the ZenML server at http://127.0.0.1:")
     assert "`zenml login --local --restart` starts it again" in result.stderr

@@ -2,11 +2,11 @@
 
 import os
 import sqlite3
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers.warm_processes import run_warm
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -71,11 +71,11 @@ def test_without_room_there_is_none(tmp_path, monkeypatch):
 
 def test_one_whose_making_was_killed_is_made_anew(tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    killed = subprocess.run([sys.executable, "-c", KILLED, uri], env=os.environ | {"PYTHONPATH": str(Path.cwd())}, check=False)
+    killed = run_warm([sys.executable, "-c", KILLED, uri], tmp_path.parent, os.environ)
     assert killed.returncode == 9
     assert not (tmp_path / "mlflow.db").exists()
     assert len(names(tmp_path)) >= 1
     again = "import sys; from ieast.registry.store import make_store; make_store(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", again, uri], env=os.environ | {"PYTHONPATH": str(Path.cwd())}, check=True)
+    assert run_warm([sys.executable, "-c", again, uri], tmp_path.parent, os.environ).returncode == 0
     assert names(tmp_path) == ["mlflow.db"]
     assert works(uri)

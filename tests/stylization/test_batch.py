@@ -1,6 +1,7 @@
 """Batches: what is made, what is kept, what fails, and that processes change nothing."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,9 @@ from ieast.config import BatchConfig
 from ieast.errors import ConfigError, ImageError
 from ieast.io.images import read_image, write_image
 from ieast.models.pretrained import MODELS
+from ieast.stylization import ray_jobs
 from ieast.stylization.batch import MANIFEST, SHEET, check_batch, stylize_batch
-from ieast.stylization.files import stylize_folder, stylize_picture
+from ieast.stylization.files import stylize_picture
 from ieast.stylization.jobs import Job, Painter, carry_out
 from ieast.stylization.loading import EngineSource
 
@@ -161,20 +163,25 @@ def test_several_processes_make_the_same(folders):
     assert (shared.made, shared.failed) == (4, 2)
     digests = shared.manifest.dropna(subset="result").set_index("result")["result_digest"]
     assert digests.to_dict() == alone.manifest.set_index("result")["result_digest"].to_dict()
-    engine, _ = SOURCE.load()
-    config = BatchConfig.parse({"contents": "x", "styles": "y", "settings": {"style_size": 32}})
-    done = stylize_folder(
-        engine,
-        folders / "contents",
-        folders / "styles",
-        folders / "folder",
-        config.settings.options,
-        source=SOURCE,
-        processes=2,
-    )
-    assert (done.made, list(done.failed)) == (4, [folders / "contents" / "torn.png"])
-    for result in alone.manifest["result"]:
-        assert (folders / "folder" / result).read_bytes() == (alone.folder / result).read_bytes()
+    assert "torn.png" in shared.manifest.set_index("content").loc["torn", "error"].iloc[0]
+
+
+def test_what_a_process_could_not_read_is_named_as_it_was_given(folders, monkeypatch):
+    def here(rows, work, *, processes, size, arguments, gpus):
+        yield from work(*arguments)(pd.DataFrame(rows)).to_dict("records")
+
+    monkeypatch.setattr(ray_jobs, "shared_out", here)
+    monkeypatch.chdir(folders)
+    torn = Path("contents", "torn.png")
+    torn.write_bytes(b"\x89PNG\r\n\x1a\n")
+    options = BatchConfig.parse({"contents": "x", "styles": "y", "settings": {"style_size": 32}}).settings.options
+    jobs = [
+        Job(content, Path("styles", "s0.png"), Path(f"{content.stem}_out.png")) for content in (torn, Path("contents/0.png"))
+    ]
+    outcomes = list(ray_jobs.carry_out_by_ray(jobs, SOURCE, options, keep_alpha=False, processes=2))
+    assert [outcome.job for outcome in outcomes] == jobs
+    assert [outcome.culprit for outcome in outcomes] == [torn, None]
+    assert "torn.png" in outcomes[0].error
 
 
 def test_a_style_is_encoded_once_for_all_its_jobs(folders):

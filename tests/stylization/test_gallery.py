@@ -37,6 +37,8 @@ def test_a_table_has_its_cells_where_they_belong():
 
 def test_the_gallery_shows_every_model_and_option(stylizer, tmp_path, monkeypatch):
     monkeypatch.setattr(gallery, "SIZE", 48)
+    monkeypatch.setattr(gallery, "STYLE_SIZES", (32, 64))
+    monkeypatch.setattr(gallery, "draw_artwork", lambda number, seed: np.asarray(draw_picture(number, 64, 64)))
     monkeypatch.setattr(gallery, "photographs", lambda: [draw_picture(k, 70, 50) for k in range(2)])
     monkeypatch.setattr(gallery, "DRAWN", ())
     paths = make_gallery({"one": stylizer, "two": stylizer}, tmp_path)

@@ -24,7 +24,7 @@ from ieast.layers.precision import warn_of_slow_bf16
 from ieast.losses import functional
 from ieast.stylizer.novelty import StyleRange, style_vector
 from ieast.training.callbacks import AtomicCheckpointIO
-from ieast.training.fit import CHECKPOINT, TrainingResult, fit
+from ieast.training.fit import CHECKPOINT, SHOWN, TrainingResult, fit
 from ieast.training.folders import models_on_the_way
 from ieast.training.launch import TrainingJob, train
 from ieast.training.loop import chosen_precision
@@ -90,6 +90,7 @@ def variant(request, tmp_path_factory, make_config, prepared) -> tuple[Experimen
     with pytest.MonkeyPatch.context() as patch:
         recorder = Recorder(lambda module: last.update(module=module))
         patch.setattr(ieast.training.fit, "_callbacks", lambda *args: [recorder, *ours(*args)])
+        patch.setattr(ieast.training.fit, "SHOWN", SHOWN)
         result = fit(config, prepared, folder, provenance={"data": {"md5": "drawn"}})
     return config, folder, result, last
 
