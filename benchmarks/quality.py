@@ -23,7 +23,7 @@ from ieast.config import EncoderConfig, PrepareConfig, StylizeOptions
 from ieast.data.prepare import PreparedDataset, folder_digest, prepare_dataset
 from ieast.evaluation.deception import FEWEST, MOST_REAL, Stylizations, deception
 from ieast.evaluation.distances import content_distance, style_distance, style_mismatch
-from ieast.evaluation.features import Remembering, pooled_features
+from ieast.evaluation.features import Array, Remembering, pooled_features
 from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.pairs import CROP, artwork_features
 from ieast.evaluation.perceptual import PerceptualDistance, perceptual_distance, require_weights
@@ -130,11 +130,14 @@ def deceptions(table: pd.DataFrame, folder: Path, artworks: list[Path], encoder:
         artworks: Real ones, as they were found.
         encoder: Of the features.
     """
+    seen: dict[int, tuple[Array, list[str]]] = {}
     rows = []
     for (model, pixels), of in table.groupby(["model", "size"], sort=False):
         name, size = str(model), int(str(pixels))
         side = min(CROP, size)
-        real, names = artwork_features(encoder, artworks, side, max(MOST_REAL, len(of)))
+        if size not in seen:
+            seen[size] = artwork_features(encoder, artworks, side, max(MOST_REAL, len(of)))
+        real, names = seen[size]
         paths = (folder / str(size) / f"{number:02d}_{_file_name(name)}.png" for number in range(len(of)))
         features = np.array([pooled_features(encoder, to_tensor(read_image(path)), crop=side) for path in paths])
         stems = [Path(each).stem for each in names]
