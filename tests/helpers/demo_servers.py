@@ -24,6 +24,12 @@ def main() -> int:
         if code == 0:
             subprocess.run(["ieast", "models", "ieast"], cwd=ROOT, env=environment, check=True)
             sys.stdout.write(f"{len(bucket_names(running.s3, ZENML_BUCKET))} artifacts of ZenML in s3://{ZENML_BUCKET}\n")
+            if sys.stdin.isatty():
+                input("Look at the addresses above, then press Enter: the servers end.")
+            else:
+                sys.stdout.write(
+                    "The servers end here, and the addresses above with them; docs/scale.md says how to have your own.\n"
+                )
         return code
 
 
