@@ -31,7 +31,7 @@ gallery: environment ## the pictures of the README
 test: environment
 	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-hunt: environment ## processes killed at random points, full disks: half an hour; HUNT_TRIALS of each kind, in HUNT_SECONDS at most
+hunt: environment ## processes killed at random points, full disks: HUNT_TRIALS of each kind, none begun after HUNT_SECONDS of it
 	HUNT_TRIALS=$${HUNT_TRIALS:-20} HUNT_SECONDS=$${HUNT_SECONDS:-60} OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile tests/hunt
 
 web-demo: environment ## a static folder that stylizes in the visitor's own browser; needs npm
