@@ -55,7 +55,8 @@ def stability_sheet(stylizers: Mapping[str, Stylizer], frames: Sequence[Tensor],
     """
     shown = {"inputs": list(frames)}
     for name, model in stylizers.items():
-        shown[name] = [model.stylize(frame[None], style[None])[0] for frame in frames]
+        encoded = model.encode_style(style[None])
+        shown[name] = [model.stylize(frame[None], encoded)[0] for frame in frames]
     differences = {
         name: [(b - a).abs().mean(dim=0).float().cpu().numpy() for a, b in pairwise(sequence)]
         for name, sequence in shown.items()

@@ -23,9 +23,10 @@ def stylization_grid(stylizer: Stylizer, contents: list[Tensor], styles: list[Te
     contents = [_square(picture, cell).to(device) for picture in contents]
     styles = [_square(picture, cell).to(device) for picture in styles]
     cells = [torch.ones(3, cell, cell), *(style.cpu() for style in styles)]
+    encoded = [stylizer.encode_style(style[None]) for style in styles]
     for content in contents:
         cells.append(content.cpu())
-        cells.extend(stylizer.stylize(content[None], style[None])[0].float().cpu() for style in styles)
+        cells.extend(stylizer.stylize(content[None], style)[0].float().cpu() for style in encoded)
     return to_image(make_grid(torch.stack(cells), nrow=len(styles) + 1, padding=4, pad_value=1.0))
 
 
