@@ -9,6 +9,7 @@ encoder.safetensors   the encoder they were trained on; left out where that is t
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,12 +113,15 @@ def save_model(
     return card
 
 
-def load_model(folder: Path | str, encoder: nn.Module | None = None) -> tuple[Stylizer, ModelCard]:
+def load_model(
+    folder: Path | str, encoder: nn.Module | None = None, options: Mapping[str, Any] | None = None
+) -> tuple[Stylizer, ModelCard]:
     """The model in `folder`, ready to stylize, and its card.
 
     Args:
         folder: What `save_model` wrote.
         encoder: Use this encoder instead of reading the one in the folder; it must be the same one.
+        options: Of the method, in the place of those that the model was saved with, for going on with its training.
 
     Raises:
         WeightsError: The folder holds no model, is of a newer format, a file was changed or is damaged, or the encoder is not
@@ -133,7 +137,7 @@ def load_model(folder: Path | str, encoder: nn.Module | None = None) -> tuple[St
                 f"{folder / name} is not the file that was saved (its SHA-256 differs from {CONFIG}); copy it again"
             )
     try:
-        stylizer = build(card.network, Encoder(card.encoder.name), card.options)
+        stylizer = build(card.network, Encoder(card.encoder.name), {**card.options, **(options or {})})
     except ConfigError as error:
         raise WeightsError(f"{folder / CONFIG}: {error}. Update ieast, or add the method's file") from None
     if encoder is not None:

@@ -61,7 +61,10 @@ COMPACT: dict[str, Any] = {
 
 # The two methods with style attention are tuned for so few iterations.
 COMPACT_ATTENTION: dict[str, Any] = {
-    "model": {"attention_start": "adain"},
+    "model": {
+        "attention_start": "adain",
+        "options": {"match_statistics": True},  # else the content's palette and contrast come through
+    },
     "objective": {
         "contrastive_reduction": "mean",
         "gradient_penalty": 2,

@@ -15,5 +15,9 @@ def adain(content: Tensor, style: Tensor) -> Tensor:
     Returns:
         (B, C, h, w): the content's features with the style's mean and deviation in each channel.
     """
-    mean, std = mean_std(style)
-    return mean_variance_norm(content) * std[:, :, None, None] + mean[:, :, None, None]
+    return with_statistics(content, *mean_std(style))
+
+
+def with_statistics(features: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """`features` (B, C, h, w) with the means and deviations `mean` and `std`, each (1|B, C), in each channel."""
+    return mean_variance_norm(features) * std[:, :, None, None] + mean[:, :, None, None]

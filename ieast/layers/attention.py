@@ -6,8 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ieast.layers.adain import with_statistics
 from ieast.layers.convolution import ReflectedConvolution
 from ieast.layers.statistics import mean_std, mean_variance_norm
+
+MEAN, STD = "mean", "std"
+"""Under which encoded styles keep what `StyleAttentionTransform.statistics_of` gives, beside their taps."""
 
 TRANSFORM_TAPS = ("relu4_1", "relu5_1")
 """What T looks at."""
@@ -74,10 +78,17 @@ class StyleAttention(nn.Module):
 
 
 class StyleAttentionTransform(nn.Module):
-    """T: style attention at relu4_1 and relu5_1, the latter upsampled and added, then a 3x3 merge convolution."""
+    """T: style attention at relu4_1 and relu5_1, the latter upsampled and added, then a 3x3 merge convolution.
 
-    def __init__(self, channels: int):
+    Attention adds mixtures of the style's features to the content's, and with these come the content's palette and contrast.
+    `matches_statistics` takes them away: before they are merged, features get the channel means and deviations that those of
+    the style in its own style have (Huang and Belongie 2017, Eq. 8). The paper's T does not; what it brings stands in
+    docs/quality.md.
+    """
+
+    def __init__(self, channels: int, matches_statistics: bool = False):
         super().__init__()
+        self.matches_statistics = matches_statistics
         self.sanet4_1 = StyleAttention(channels)
         self.sanet5_1 = StyleAttention(channels)
         self.merge_conv = ReflectedConvolution(channels, channels)
@@ -87,7 +98,24 @@ class StyleAttentionTransform(nn.Module):
         return self.merge_conv(self.attend(content, style))
 
     def attend(self, content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
-        """What the merge convolution gets (B, C, H/8, W/8): both blocks' features, summed."""
+        """What the merge convolution gets (B, C, H/8, W/8): both blocks' features, summed, in the style's statistics if so set.
+
+        Args:
+            content: Taps of contents.
+            style: Those of styles; if they also hold its `statistics_of`, these are not computed anew.
+        """
+        features = self.mixtures(content, style)
+        if not self.matches_statistics:
+            return features
+        mean, std = (style[MEAN], style[STD]) if MEAN in style else self.statistics_of(style)
+        return with_statistics(features, mean, std)
+
+    def statistics_of(self, style: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Channel means and deviations, each (B, C), of what attention makes of styles in their own style."""
+        return mean_std(self.mixtures(style, style))
+
+    def mixtures(self, content: Mapping[str, Tensor], style: Mapping[str, Tensor]) -> Tensor:
+        """Both blocks' features, summed, (B, C, H/8, W/8)."""
         coarse = self.sanet5_1(content["relu5_1"], style["relu5_1"])
         return self.sanet4_1(content["relu4_1"], style["relu4_1"], coarse)
 

@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Mapping
 
+from pydantic import Field
 from torch import Tensor
 
 from ieast.config import ModelConfig, Settings
-from ieast.layers.attention import TRANSFORM_TAPS, StyleAttentionTransform
+from ieast.layers.attention import MEAN, STD, TRANSFORM_TAPS, StyleAttentionTransform
 from ieast.models.encoder import Encoder, Taps
 from ieast.models.start import start_near_adain
 from ieast.stylizer.base import FittingPairs
 from ieast.stylizer.feature_stylizer import FeatureStylizer
+from ieast.stylizer.tiling import Tile
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +38,19 @@ class Sanet(FeatureStylizer):
         "training": {"batch_size": 6, "learning_rate_decay": 5e-5},  # published: 5, which does not fall into pairs
     }
 
+    class Options(Settings):
+        """How T differs from the published one."""
+
+        match_statistics: bool = Field(
+            False, description="features get the style's means and deviations after attention, see StyleAttentionTransform"
+        )
+
+    options: Options
     transform: StyleAttentionTransform
 
-    def __init__(self, encoder: Encoder, options: Settings | None = None):
-        super().__init__(encoder, StyleAttentionTransform(encoder.widths[3]), options)
+    def __init__(self, encoder: Encoder, options: Options | None = None):
+        options = options or self.Options()
+        super().__init__(encoder, StyleAttentionTransform(encoder.widths[3], options.match_statistics), options)
 
     def start(self, config: ModelConfig, pairs: FittingPairs | None = None) -> None:
         """Begin at random, near the content, or near AdaIN, as `config.attention_start` says."""
@@ -56,12 +67,21 @@ class Sanet(FeatureStylizer):
         return self.transform.attend(content, style)
 
     def untransferred(self, content: Taps) -> Tensor:
-        """T(c, c), before the merge convolution."""
-        return self.transfer(content, content)
+        """T(c, c), before the merge convolution; its statistics are those of the content in its own style as it is."""
+        return self.transform.mixtures(content, content)
 
     def to_pixels(self, features: Tensor) -> Tensor:
         """Merge convolution and decoder."""
         return self.decoder(self.transform.merge_conv(features))
+
+
+    def _encode(self, image: Tensor, tile: Tile) -> Mapping[str, Tensor]:
+        """The taps, and the statistics to match."""
+        taps = super()._encode(image, tile)
+        if not self.options.match_statistics:
+            return taps
+        mean, std = self.transform.statistics_of(taps)
+        return {**taps, MEAN: mean, STD: std}
 
 
 METHOD = Sanet

@@ -209,7 +209,7 @@ def _stylizer(config: ExperimentConfig, prepared: PreparedDataset) -> tuple[Styl
         stylizer = new_model(method.name, _encoder(config, prepared), config.model, lambda: _pairs(config, prepared))
         return stylizer, config.encoder.source
     # With the encoder it was trained on as it is: scaled to other pictures, it would be another.
-    stylizer, card = load_model(released_or_folder(config.model.start))
+    stylizer, card = load_model(released_or_folder(config.model.start), options=config.model.options)
     if not (isinstance(stylizer, method) or issubclass(method, type(stylizer))):
         raise ConfigError(
             f"model.start is {config.model.start}, a model of {card.network}, but method is {config.method}: another network"
