@@ -74,7 +74,6 @@ class Sanet(FeatureStylizer):
         """Merge convolution and decoder."""
         return self.decoder(self.transform.merge_conv(features))
 
-
     def _encode(self, image: Tensor, tile: Tile) -> Mapping[str, Tensor]:
         """The taps, and the statistics to match."""
         taps = super()._encode(image, tile)
