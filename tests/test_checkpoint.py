@@ -96,6 +96,16 @@ def test_a_model_that_was_there_is_replaced(model):
     assert [path.name for path in model.parent.iterdir()] == ["model"]
 
 
+def test_options_are_kept_and_can_be_others_where_training_goes_on(tmp_path):
+    stylizer = reference.draw(Sanet(Encoder("vgg19-compact"), Sanet.Options(match_statistics=True)), 0)
+    save_model(stylizer, tmp_path / "model", method="sanet", encoder_source="drawn", provenance={})
+    kept, changed = load_model(tmp_path / "model")[0], load_model(tmp_path / "model", options={"match_statistics": False})[0]
+    assert (kept.options.match_statistics, changed.options.match_statistics) == (True, False)
+    content, style = (stylizer.encoder(picture) for picture in torch.rand(2, 1, 3, 32, 32))
+    torch.testing.assert_close(kept.transform(content, style), stylizer.transform(content, style), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(changed.transform(content, style), stylizer.transform(content, style), rtol=1e-4, atol=1e-4)
+
+
 def test_loading_takes_the_path_as_text(model):
     assert load_model(str(model))[1] == read_card(str(model))
 

@@ -59,13 +59,9 @@ class Model {
     terms.push({ picture: null, share: 1 - alpha });
     let features = null;
     for (const { picture, share } of terms.filter((term) => term.share > 0)) {
-      const style = picture ? await this.encode(picture, 1) : taps;
-      const { features: term } = await this.#run("transform", {
-        content4_1: taps.relu4_1,
-        content5_1: taps.relu5_1,
-        style4_1: style.relu4_1,
-        style5_1: style.relu5_1,
-      });
+      const style = await this.#asStyle(picture ? await this.encode(picture, 1) : taps);
+      const ofContent = { content4_1: taps.relu4_1, content5_1: taps.relu5_1 };
+      const { features: term } = await this.#run("transform", { ...ofContent, ...style });
       features ??= new this.ort.Tensor("float32", new Float32Array(term.data.length), term.dims);
       for (let i = 0; i < term.data.length; i++) features.data[i] += share * term.data[i];
     }
@@ -76,6 +72,12 @@ class Model {
       ({ pictures } = await this.#run("colours", { content: pixels, stylized: pictures }));
     }
     return this.#picture(pictures);
+  }
+
+  /** What the graph `transform` asks of the picture with these taps. */
+  async #asStyle({ relu4_1, relu5_1 }) {
+    const style = { style4_1: relu4_1, style5_1: relu5_1 };
+    return this.graphs.statistics ? { ...style, ...(await this.#run("statistics", style)) } : style;
   }
 
   async #run(graph, inputs) {

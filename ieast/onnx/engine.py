@@ -14,11 +14,13 @@ from ieast.errors import ConfigError, MemoryLimitError, WeightsError
 from ieast.io.content_noise import with_noise
 from ieast.io.memory import free_bytes, gigabytes
 from ieast.io.transparency import keeping_alpha
-from ieast.onnx.folder import GRAPHS, read_onnx_card
+from ieast.onnx.folder import STATISTICS, read_onnx_card
 
 Array = NDArray[np.float32]
 Taps = tuple[Array, Array]
 """relu4_1 and relu5_1."""
+StyleValues = dict[str, Array]
+"""What the graph `transform` asks of a style."""
 
 # Measured: maps of the picture's resolution and the encoder's first width that exist at once, and copies of the attention's
 # scores.
@@ -48,7 +50,7 @@ class OnnxEngine:
         try:
             self._graphs = {
                 name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
-                for name in GRAPHS
+                for name in (file.removesuffix(".onnx") for file in self.card.files)
             }
         except Exception as error:  # ONNX Runtime has no common base of its errors
             raise WeightsError(f"{folder} cannot be loaded by ONNX Runtime {onnxruntime.__version__}: {error}") from error
@@ -75,7 +77,7 @@ class OnnxEngine:
                 raise ConfigError(
                     f"{name}: ONNX Runtime's engine does not have it. Install ieast with its extra `torch` for it"
                 )
-        return OnnxSession(self, [self.encode(to_array(style), 1, "a style") for style in styles], options)
+        return OnnxSession(self, [self.as_style(self.encode(to_array(style), 1, "a style")) for style in styles], options)
 
     def encode(self, image: Array, multiple: int, name: str) -> Taps:
         """Taps of `image` (1, 3, H, W), which is continued by its borders to sides that `multiple` divides.
@@ -90,9 +92,24 @@ class OnnxEngine:
         fine, coarse = self._run("encoder", images=np.pad(image, ((0, 0), (0, 0), (0, below), (0, beyond)), mode="edge"))
         return fine, coarse
 
-    def transfer(self, content: Taps, style: Taps) -> Array:
+    def as_style(self, taps: Taps) -> StyleValues:
+        """What `transfer` looks at of the picture with these taps.
+
+        Raises:
+            MemoryLimitError: There is not enough memory.
+        """
+        values = {"style4_1": taps[0], "style5_1": taps[1]}
+        if STATISTICS not in self._graphs:
+            return values
+        self._check_memory(
+            0, taps[0][0, 0].size ** 2, f"looking at a style of about {8 * taps[0].shape[3]}x{8 * taps[0].shape[2]} pixels"
+        )
+        names = [output.name for output in self._graphs[STATISTICS].get_outputs()]
+        return values | dict(zip(names, self._run(STATISTICS, **values), strict=True))
+
+    def transfer(self, content: Taps, style: StyleValues) -> Array:
         """Features (1, C, H/8, W/8) of the content in the style."""
-        return self._run("transform", content4_1=content[0], content5_1=content[1], style4_1=style[0], style5_1=style[1])[0]
+        return self._run("transform", content4_1=content[0], content5_1=content[1], **style)[0]
 
     def decode(self, features: Array, height: int, width: int) -> Array:
         """The picture (1, 3, H, W) in [0, 1] that `features` show."""
@@ -102,11 +119,11 @@ class OnnxEngine:
         """`stylized` with the colours of `content`, both (1, 3, H, W) in [0, 1]."""
         return self._run("colours", content=content, stylized=stylized)[0]
 
-    def check_stylization(self, content: Array, styles: Sequence[Taps], reconstructs: bool) -> None:
+    def check_stylization(self, content: Array, styles: Sequence[StyleValues], reconstructs: bool) -> None:
         """Raise MemoryLimitError unless `content` (1, 3, H, W) can be stylized in `styles`, and reconstructed if that is so."""
         height, width = content.shape[2:]
         tokens = -(-height // 8) * -(-width // 8)
-        largest = max([style[0][0, 0].size for style in styles] + [tokens] * reconstructs)
+        largest = max([style["style4_1"][0, 0].size for style in styles] + [tokens] * reconstructs)
         self._check_memory(height * width, tokens * largest, f"stylizing {width}x{height} pixels")
 
     def _check_memory(self, pixels: int, scores: int, doing: str) -> None:
@@ -125,7 +142,7 @@ class OnnxEngine:
 class OnnxSession:
     """A model with its styles and options at hand, for any number of contents."""
 
-    def __init__(self, engine: OnnxEngine, styles: Sequence[Taps], options: StylizeOptions):
+    def __init__(self, engine: OnnxEngine, styles: Sequence[StyleValues], options: StylizeOptions):
         self.engine, self.styles, self.options = engine, styles, options
 
     def stylize(self, content: Image.Image) -> Image.Image:
@@ -143,7 +160,9 @@ class OnnxSession:
         pixels = to_array(with_noise(content, alpha * self.options.content_noise))
         engine.check_stylization(pixels, self.styles, alpha < 1)
         taps = engine.encode(pixels, engine.card.multiple, "a content")
-        terms = ((share, style) for share, style in zip([*shares, 1 - alpha], [*self.styles, taps], strict=True) if share)
+        terms = [(share, style) for share, style in zip(shares, self.styles, strict=True) if share]
+        if alpha < 1:
+            terms.append((1 - alpha, engine.as_style(taps)))
         features = sum((np.float32(share) * engine.transfer(taps, style) for share, style in terms), np.float32(0))
         stylized = engine.decode(np.asarray(features), content.height, content.width)
         if self.options.preserve_colour == "luminance":

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from ieast.errors import ConfigError, WeightsError
 from ieast.io.files import replace_folder, sha256, temporary_folder
+from ieast.layers.attention import MEAN, STD
 from ieast.layers.colour import with_colours_of
 from ieast.methods.sanet import Sanet
 from ieast.models.encoder import Encoder
 from ieast.models.vgg19 import REDUCTION, SMALLEST_SIDE
 from ieast.onnx.engine import OnnxEngine
-from ieast.onnx.folder import CARD, GRAPHS, OnnxCard
+from ieast.onnx.folder import CARD, STATISTICS, OnnxCard
 from ieast.stylizer.base import Stylizer
 
 OPSET = 18
@@ -42,9 +43,28 @@ class _Transfer(nn.Module):
         super().__init__()
         self.transform = stylizer.transform
 
-    def forward(self, content4_1: Tensor, content5_1: Tensor, style4_1: Tensor, style5_1: Tensor) -> Tensor:
+    def forward(
+        self,
+        content4_1: Tensor,
+        content5_1: Tensor,
+        style4_1: Tensor,
+        style5_1: Tensor,
+        mean: Tensor | None = None,
+        std: Tensor | None = None,
+    ) -> Tensor:
         content, style = {"relu4_1": content4_1, "relu5_1": content5_1}, {"relu4_1": style4_1, "relu5_1": style5_1}
+        if mean is not None and std is not None:
+            style |= {MEAN: mean, STD: std}
         return self.transform.attend(content, style)
+
+
+class _Statistics(nn.Module):
+    def __init__(self, stylizer: Sanet):
+        super().__init__()
+        self.transform = stylizer.transform
+
+    def forward(self, style4_1: Tensor, style5_1: Tensor) -> tuple[Tensor, Tensor]:
+        return self.transform.statistics_of({"relu4_1": style4_1, "relu5_1": style5_1})
 
 
 class _Decode(nn.Module):
@@ -82,21 +102,25 @@ def export_onnx(stylizer: Stylizer, folder: Path, method: str) -> OnnxCard:
     channels = stylizer.encoder.widths[3]
     maps = [torch.rand(1, channels, height, width) for height, width in ((12, 18), (6, 9), (7, 10), (4, 5))]
     picture = torch.rand(1, 3, 83, 102)
+    of_style, statistics = ["style4_1", "style5_1"], [MEAN, STD] if stylizer.options.match_statistics else []
+    vectors = [torch.rand(1, channels) for _ in statistics]
     plans: dict[str, tuple[nn.Module, Sequence[Tensor], Sequence[str], Sequence[str]]] = {
         "encoder": (_Encode(stylizer.encoder), [picture], ["images"], ["relu4_1", "relu5_1"]),
         "transform": (
             _Transfer(stylizer),
-            maps,
-            ["content4_1", "content5_1", "style4_1", "style5_1"],
+            [*maps, *vectors],
+            ["content4_1", "content5_1", *of_style, *statistics],
             ["features"],
         ),
         "decoder": (_Decode(stylizer), maps[:1], ["features"], ["pictures"]),
         "colours": (_Colours(), [picture, picture.flip(2)], ["content", "stylized"], ["pictures"]),
     }
+    if statistics:
+        plans[STATISTICS] = (_Statistics(stylizer), maps[2:], of_style, statistics)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(beside=folder) as temporary:
-        for name in GRAPHS:
-            onnx.save(_graph(*plans[name]), temporary / f"{name}.onnx")
+        for name, plan in plans.items():
+            onnx.save(_graph(*plan), temporary / f"{name}.onnx")
         card = OnnxCard(
             method=method,
             opset=OPSET,
@@ -105,7 +129,7 @@ def export_onnx(stylizer: Stylizer, folder: Path, method: str) -> OnnxCard:
             channels=channels,
             width=stylizer.encoder.widths[0],
             largest_difference=0,
-            files={f"{name}.onnx": sha256(temporary / f"{name}.onnx") for name in GRAPHS},
+            files={f"{name}.onnx": sha256(temporary / f"{name}.onnx") for name in plans},
         )
         (temporary / CARD).write_text(card.model_dump_json(indent=2) + "\n")
         difference = largest_difference(stylizer, OnnxEngine(temporary))
@@ -128,7 +152,7 @@ def largest_difference(stylizer: Stylizer, engine: OnnxEngine) -> float:
     for content_size, style_size in _COMPARED:
         content, style = (torch.rand(1, 3, *size, generator=generator) for size in (content_size, style_size))
         taps = engine.encode(content.numpy(), engine.card.multiple, "a content")
-        features = engine.transfer(taps, engine.encode(style.numpy(), 1, "a style"))
+        features = engine.transfer(taps, engine.as_style(engine.encode(style.numpy(), 1, "a style")))
         picture = engine.decode(features, *content_size)
         differences.append(np.abs(picture - stylizer.stylize(content, style, tile=None).numpy()).max())
         colours = stylizer.stylize(content, style, preserve_colour="luminance", tile=None).numpy()
@@ -137,7 +161,6 @@ def largest_difference(stylizer: Stylizer, engine: OnnxEngine) -> float:
 
 
 def _graph(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
-    height, width = torch.export.Dim.DYNAMIC, torch.export.Dim.DYNAMIC
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
@@ -148,7 +171,7 @@ def _graph(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], ou
             dynamo=True,
             input_names=list(names),
             output_names=list(outputs),
-            dynamic_shapes=tuple({2: height, 3: width} for _ in inputs),
+            dynamic_shapes=_dynamic(inputs),
             opset_version=OPSET,
             external_data=False,
             verbose=False,
@@ -157,6 +180,12 @@ def _graph(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], ou
         quiet.setLevel(level)
     assert program is not None
     return _in_half(program.model_proto)
+
+
+def _dynamic(inputs: Sequence[Tensor]) -> tuple[object, ...]:
+    """Which dimensions may be of any size: height and width of what has them."""
+    sides = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    return tuple(sides if each.ndim == 4 else None for each in inputs)
 
 
 def _in_half(model: onnx.ModelProto) -> onnx.ModelProto:

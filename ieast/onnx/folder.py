@@ -1,8 +1,10 @@
-"""The folder that an exported model is: four graphs, and a JSON that vouches for them.
+"""The folder that an exported model is: four graphs or five, and a JSON that vouches for them.
 
 onnx.json        method, sizes, and a digest for each graph
 encoder.onnx     images (1, 3, H, W) in [0, 1], sides of 17 or more -> relu4_1, relu5_1: an eighth, a sixteenth, rounded up
-transform.onnx   content4_1, content5_1, style4_1, style5_1 -> features (1, C, H/8, W/8), for contents with sides of whole 16
+transform.onnx   content4_1, content5_1, style4_1, style5_1 -> features (1, C, H/8, W/8), for contents with sides of whole 16;
+                 in models that match statistics, also mean, std (1, C) of the style, which come from the next
+statistics.onnx  style4_1, style5_1 -> mean, std; only in these
 decoder.onnx     features (1, C, h, w) -> pictures (1, 3, 8h, 8w), not cut off at 0 and 1
 colours.onnx     content and stylized (1, 3, H, W) in [0, 1] -> pictures (1, 3, H, W): stylized in the content's colours
 """
@@ -19,7 +21,10 @@ from ieast.io.files import sha256
 
 CARD = "onnx.json"
 GRAPHS = ("encoder", "transform", "decoder", "colours")
-FORMAT = 1
+STATISTICS = "statistics"
+"""The graph that only models which match statistics have."""
+FORMAT = 2
+"""1 knew no models that match statistics."""
 INSIDE = "onnx"
 """The subfolder of a model folder that holds its exported form."""
 
@@ -68,7 +73,7 @@ def read_onnx_card(folder: Path) -> OnnxCard:
         raise WeightsError(f"{path} is damaged ({error}); export or copy the model again") from error
     if card is None:
         raise WeightsError(f"{path} is of format {values['format']}; this version reads up to {FORMAT}: update ieast")
-    if set(card.files) != {f"{name}.onnx" for name in GRAPHS}:
+    if set(card.files) - {f"{STATISTICS}.onnx"} != {f"{name}.onnx" for name in GRAPHS}:
         raise WeightsError(f"{path} must vouch for {', '.join(GRAPHS)}, not for {sorted(card.files)}; export the model again")
     for name, digest in card.files.items():
         if not (folder / name).is_file():

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -83,6 +84,42 @@ def test_transform_equals_the_reference_at_odd_sizes_too(content_size, style_siz
     exact = ({name: tap.double() for name, tap in taps.items()} for taps in (content, style))
     expected = reference.transform(*exact, transform.double())
     torch.testing.assert_close(actual.double(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@torch.no_grad()
+def test_matched_statistics_are_those_of_the_style_in_its_own_style(kept):
+    transform = reference.draw(StyleAttentionTransform(8, matches_statistics=True), seed=1).double()
+    content, style = (
+        {name: tap.double() for name, tap in taps.items()} for taps in (draw_taps((5, 7), 2), draw_taps((6, 4), 4))
+    )
+
+    def mixtures(taps, height, width):
+        fine = reference.attention(taps["relu4_1"], style["relu4_1"], transform.sanet4_1)
+        return fine + reference.upsampled_to(
+            reference.attention(taps["relu5_1"], style["relu5_1"], transform.sanet5_1), height, width
+        )
+
+    own, features = mixtures(style, 6, 4).numpy(), mixtures(content, 5, 7).numpy()
+    expected = np.empty_like(features)
+    for sample, channel in np.ndindex(2, 8):
+        values, goal = features[sample, channel], own[sample, channel]
+        normalized = (values - values.mean()) / values.std(ddof=1)
+        expected[sample, channel] = normalized * goal.std(ddof=1) + goal.mean()
+    if kept:
+        mean, std = transform.statistics_of(style)
+        style = {**style, "mean": mean, "std": std}
+    # 1e-5 is added to variances.
+    np.testing.assert_allclose(transform.attend(content, style).numpy(), expected, rtol=1e-3, atol=1e-3)
+    merged = reference.reflected_convolution(transform.attend(content, style), transform.merge_conv)
+    torch.testing.assert_close(transform(content, style), merged, rtol=1e-6, atol=1e-6)
+
+
+@torch.no_grad()
+def test_matched_statistics_leave_a_style_in_its_own_style_as_it_is():
+    matching, published = (reference.draw(StyleAttentionTransform(8, matches), seed=1) for matches in (True, False))
+    style = draw_taps((6, 4), 4)
+    torch.testing.assert_close(matching(style, style), published(style, style), rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()

@@ -63,6 +63,19 @@ def test_a_size_that_is_no_multiple_of_16_is_continued_and_cut_from_the_left_upp
     torch.testing.assert_close(stylizer.stylize(content, style), whole[..., :33, :42].clamp(0, 1))
 
 
+@torch.no_grad()
+def test_matched_statistics_hold_in_tiles_for_encoded_styles_and_below_alpha_1(stylizer):
+    matching = Sanet(stylizer.encoder, Sanet.Options(match_statistics=True)).eval()
+    matching.load_state_dict(stylizer.state_dict())
+    content, style = draw(2, 64, 96), draw(1, 48, 40, seed=1)
+    whole = matching.stylize(content, style, tile=None)
+    taps, of_style = stylizer.encoder(content), stylizer.encoder(style.expand(2, -1, -1, -1))
+    torch.testing.assert_close(whole, matching.decoder(matching.transform(taps, of_style)).clamp(0, 1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(matching.stylize(content, matching.encode_style(style), tile=32), whole, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(stylizer.stylize(content, style), whole, atol=1e-2)
+    assert torch.equal(matching.stylize(content, style, 0.0), stylizer.stylize(content, style, 0.0))
+
+
 def test_a_tiny_picture_is_continued_by_its_border(stylizer):
     content, style = draw(1, 3, 20), draw(1, 32, 32, seed=1)
     larger = torch.cat([content, content[:, :, -1:].expand(-1, -1, 14, -1)], dim=2)

@@ -544,6 +544,15 @@ def test_training_goes_on_from_a_trained_model(variant, make_config, prepared, t
         torch.testing.assert_close(seen["first"][f"stylizer.{name}"], value, rtol=0, atol=1e-9)
 
 
+def test_the_configuration_tells_a_start_its_options(variant, make_config, prepared, tmp_path):
+    options = {"match_statistics": True}
+    training = {"iterations": 1, "reconstruction_iterations": 0}
+    config = make_config(
+        model={"start": variant[2].model_folder, "options": options}, encoder={"weights": None}, training=training
+    )
+    assert load_model(fit(config, prepared, tmp_path).model_folder)[1].options == options
+
+
 def test_a_start_on_another_encoder_is_refused(variant, make_config, prepared, tmp_path):
     start = variant[2].model_folder
     config = make_config(model={"start": start}, encoder={"name": "vgg19", "weights": None})
