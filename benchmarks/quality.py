@@ -28,6 +28,7 @@ from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.pairs import CROP, artwork_features
 from ieast.evaluation.perceptual import PerceptualDistance, perceptual_distance, require_weights
 from ieast.evaluation.references import CONTENT, STYLE, style_as_it_is
+from ieast.evaluation.weave import weave
 from ieast.experiment import ExperimentConfig
 from ieast.io.content_noise import with_noise
 from ieast.io.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
@@ -94,7 +95,7 @@ def scores_of(
     }
     if distance is not None:
         scores[f"content_{distance.name}"] = float(distance(picture, content))
-    return scores | {"detail": fine.detail, "colour_noise": fine.colour_noise}
+    return scores | {"detail": fine.detail, "colour_noise": fine.colour_noise, "weave": weave(picture)}
 
 
 @torch.inference_mode()

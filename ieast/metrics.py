@@ -86,6 +86,13 @@ METRICS = (
         "0.2 at 512 pixels, 0.3 at 256",
     ),
     Metric(
+        "weave",
+        "lower",
+        "share, 0 where nothing repeats",
+        "of the variance of fine lightness, what repeats every 8 pixels: the pattern of the decoder's upsampling on even "
+        "areas; artworks have 0.00",
+    ),
+    Metric(
         "deception",
         "higher",
         "share, 0.5 where nothing tells them apart",

@@ -19,6 +19,7 @@ from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.perceptual import PerceptualDistance
 from ieast.evaluation.preference import PreferenceScorer
 from ieast.evaluation.references import CONTENT, STYLE, style_as_it_is
+from ieast.evaluation.weave import weave
 from ieast.io.files import evenly
 from ieast.io.images import read_image, read_size, resize_smallest_side, to_tensor
 from ieast.io.progress import progress_bar
@@ -139,6 +140,7 @@ def score_picture(
         "cfsd": float(cfsd(encoder, picture, content)),
         "detail": fine.detail,
         "colour_noise": fine.colour_noise,
+        "weave": weave(picture),
     }
 
 

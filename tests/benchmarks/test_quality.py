@@ -13,6 +13,7 @@ from benchmarks.quality import deceptions, held_out_pairs, main
 from ieast.data.prepare import prepare_dataset
 from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.references import REFERENCES
+from ieast.evaluation.weave import weave
 from ieast.io.images import read_image, to_tensor
 from ieast.methods import new_model
 
@@ -71,14 +72,16 @@ def test_the_table_has_medians_of_every_score_and_the_honest_rows(tmp_path, make
     assert result.exception is None, result.output
     table = pd.read_csv(tmp_path / "out" / "quality.csv")
     assert list(table["model"].unique()) == ["mine", *REFERENCES]
-    names = ["style_distance", "style_mismatch", "content_distance", "content_encoder_tap_distance", "detail", "colour_noise"]
+    distances = ["style_distance", "style_mismatch", "content_distance", "content_encoder_tap_distance"]
+    names = [*distances, "detail", "colour_noise", "weave"]
     assert list(table)[4:] == names
     copies = table[table["model"] == "content as it is"]
     assert (copies["content_distance"] == 0).all()
     picture = to_tensor(read_image(tmp_path / "out" / "pictures" / "48" / "02_mine.png"))
     row = table[table["model"] == "mine"].iloc[2]
     assert row["colour_noise"] == pytest.approx(fine_structure(picture).colour_noise)
-    for name, arrow in zip(names, "↓↓↓↓↑↓", strict=True):
+    assert row["weave"] == pytest.approx(weave(picture))
+    for name, arrow in zip(names, "↓↓↓↓↑↓↓", strict=True):
         assert f"{name} {arrow}" in result.output
     shown = re.search(r"^mine +48 +(.*)$", result.output, re.MULTILINE)[1].split()
     expected = table[table["model"] == "mine"][names].median()

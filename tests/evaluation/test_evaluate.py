@@ -27,6 +27,7 @@ from ieast.evaluation.references import CONTENT, REFERENCES, STYLE, style_as_it_
 from ieast.evaluation.report import html_report
 from ieast.evaluation.statistics import mean_interval
 from ieast.evaluation.temporal import score_clip
+from ieast.evaluation.weave import weave
 from ieast.io.images import to_image, to_tensor
 from ieast.methods.adain import AdaIn
 from ieast.models.encoder_weights import build_encoder
@@ -41,6 +42,7 @@ PAIR_NAMES = (
     "cfsd",
     "detail",
     "colour_noise",
+    "weave",
 )
 CLIP_NAMES = (
     "temporal_encoder_tap_distance",
@@ -109,6 +111,7 @@ def test_scores_of_pairs_are_those_of_the_pictures(evaluation, stylizer, encoder
             cfsd(encoder, stylized, content),
             fine_structure(stylized).detail,
             fine_structure(stylized).colour_noise,
+            weave(stylized),
         ]
         assert [row[name] for name in PAIR_NAMES] == pytest.approx([float(value) for value in expected], rel=1e-5)
 
@@ -296,7 +299,7 @@ def test_the_metric_encoder_takes_the_place_of_the_models_own(evaluation, styliz
     other = build_encoder(make_config().encoder, seed=1)
     scores = evaluate(stylizer, prepared, config, other).metrics
     assert {name for name in NAMES if scores[name] == evaluation.metrics[name]} == {
-        "content_ssim", "detail", "colour_noise", "warping_error_1", "warping_error_1_inputs",
+        "content_ssim", "detail", "colour_noise", "weave", "warping_error_1", "warping_error_1_inputs",
     }  # fmt: skip
     assert evaluate(stylizer, prepared, config, stylizer.encoder).metrics == evaluation.metrics
 
