@@ -33,7 +33,9 @@ def resolved(values: Mapping[str, Any]) -> dict[str, Any]:
     return ExperimentConfig.parse(values).model_dump(mode="json")
 
 
-@pytest.mark.parametrize("name", ["compact-base.yaml", "compact.yaml", "compact-sanet.yaml", "ablation.yaml", "benchmark.yaml"])
+@pytest.mark.parametrize(
+    "name", [*sorted(path.name for path in CONFIGS.glob("compact*.yaml")), "ablation.yaml", "benchmark.yaml"]
+)
 def test_files_say_only_what_differs_from_their_preset(name):
     values = given(name)
     experiment = values.get("experiment", values)
