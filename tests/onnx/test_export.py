@@ -7,16 +7,19 @@ import onnxruntime
 import pytest
 from helpers.datasets import draw_picture
 
+from ieast.checkpoint import load_model
 from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, MemoryLimitError, WeightsError
 from ieast.io.images import to_image, to_tensor
 from ieast.methods import build
 from ieast.models.encoder import Encoder
+from ieast.models.pretrained import MODELS
 from ieast.onnx import engine as engine_module
 from ieast.onnx import export
 from ieast.onnx.engine import OnnxEngine
 from ieast.onnx.export import export_onnx
-from ieast.onnx.folder import GRAPHS
+from ieast.onnx.folder import GRAPHS, INSIDE, STATISTICS
+from ieast.stylization.session import StyleSession
 from ieast.stylizer.style import Style
 
 
@@ -58,6 +61,26 @@ def test_pictures_equal_those_of_pytorch(stylizer, engine, size, options):
     difference = np.abs(np.asarray(actual).astype(int) - np.asarray(expected).astype(int))
     assert difference.max() <= 1  # a value at the edge of two grey levels
     assert (difference > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("options", [StylizeOptions(weights=(3, 1)), StylizeOptions(alpha=0.5), StylizeOptions(alpha=0)])
+def test_pictures_of_the_shipped_graphs_equal_those_of_pytorch(options):
+    """Which have statistics to match, and a graph for them."""
+    content, styles = draw_picture(0, 97, 131), [draw_picture(1, 80, 57), draw_picture(2, 33, 47)]
+    chosen = styles[: len(options.weights or (1,))]
+    engine, model = OnnxEngine(MODELS["ieast"] / INSIDE, threads=1), load_model(MODELS["ieast"])[0]
+    assert f"{STATISTICS}.onnx" in engine.card.files
+    sessions = (engine.open(chosen, options), StyleSession(model, chosen, options))
+    actual, expected = (np.asarray(session.stylize(content)).astype(int) for session in sessions)
+    assert np.abs(actual - expected).max() <= 1
+
+
+def test_looking_at_a_style_may_take_too_much_memory(monkeypatch):
+    engine = OnnxEngine(MODELS["ieast"] / INSIDE, threads=1)
+    taps = engine.encode(np.zeros((1, 3, 640, 480), np.float32), 1, "a style")
+    monkeypatch.setattr(engine_module, "free_bytes", lambda: 200_000_000)
+    with pytest.raises(MemoryLimitError, match=r"^looking at a style of about 480x640 pixels needs up to 0\.3 GB of memory"):
+        engine.as_style(taps)
 
 
 def test_the_card_tells_how_close_the_graphs_are_and_vouches_for_them(exported, engine):
@@ -137,7 +160,7 @@ def test_damaged_folders_are_named(exported, tmp_path, damage):
         "missing": "lacks its file decoder.onnx",
         "changed": "decoder.onnx is not the file that was exported",
         "card": "onnx.json is damaged",
-        "newer": "onnx.json is of format 2; this version reads up to 1",
+        "newer": "onnx.json is of format 3; this version reads up to 2",
         "names": re.escape("must vouch for encoder, transform, decoder, colours"),
     }
     if damage == "missing":
@@ -147,7 +170,7 @@ def test_damaged_folders_are_named(exported, tmp_path, damage):
     elif damage == "card":
         (folder / "onnx.json").write_text("{")
     else:
-        changed = {"format": 2} if damage == "newer" else {"files": {"../decoder.onnx": "0"}}
+        changed = {"format": 3} if damage == "newer" else {"files": {"../decoder.onnx": "0"}}
         (folder / "onnx.json").write_text(json.dumps(card | changed))
     with pytest.raises(WeightsError, match=messages[damage]):
         OnnxEngine(folder)
