@@ -333,7 +333,7 @@ def test_a_checkpoint_of_before_some_terms_were_there_goes_on(uninterrupted, mak
 @pytest.mark.parametrize(
     ("sections", "key", "before", "now"),
     [
-        ({"training": {"learning_rate": 0.5}}, "training.learning_rate", 0.0001, 0.5),
+        ({"training": {"learning_rate": 0.5}}, "training.learning_rate", 5e-05, 0.5),
         ({"training": {"batch_size": 8}}, "training.batch_size", 6, 8),
         ({"training": {"seed": 3}}, "training.seed", 0, 3),
         ({"training": {"reconstruction_iterations": 5}}, "training.reconstruction_iterations", 4, 5),
