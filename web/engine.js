@@ -4,6 +4,8 @@ import { withNoise } from "./noise.js";
 
 /** As of ieast.config.StylizeOptions. */
 const CONTENT_NOISE = 0.01;
+/** As of ieast.layers.sampling. */
+const ENOUGH = 512;
 
 /**
  * A model whose graphs lie in `folder`.
@@ -57,8 +59,9 @@ class Model {
     const taps = await this.encode(content, this.card.multiple);
     const terms = styles.map(({ picture, weight }) => ({ picture, share: (alpha * weight) / total }));
     terms.push({ picture: null, share: 1 - alpha });
+    const present = terms.filter((term) => term.share > 0);
     let features = null;
-    for (const { picture, share } of terms.filter((term) => term.share > 0)) {
+    for (const { picture, share } of present) {
       const style = await this.#asStyle(picture ? await this.encode(picture, 1) : taps);
       const ofContent = { content4_1: taps.relu4_1, content5_1: taps.relu5_1 };
       const { features: term } = await this.#run("transform", { ...ofContent, ...style });
@@ -67,6 +70,7 @@ class Model {
     }
     let { pictures } = await this.#run("decoder", { features });
     pictures = this.#cut(pictures, content.height, content.width);
+    if (!luminance && this.graphs.palette) pictures = await this.#within(pictures, content, present);
     if (luminance) {
       const pixels = this.#tensor(content, content.height, content.width);
       ({ pictures } = await this.#run("colours", { content: pixels, stylized: pictures }));
@@ -78,6 +82,22 @@ class Model {
   async #asStyle({ relu4_1, relu5_1 }) {
     const style = { style4_1: relu4_1, style5_1: relu5_1 };
     return this.graphs.statistics ? { ...style, ...(await this.#run("statistics", style)) } : style;
+  }
+
+  /** `pictures` with the colours that the styles which share them have; null is the content. */
+  async #within(pictures, content, terms) {
+    const palettes = new Float32Array(5 * terms.length);
+    for (const [number, { picture }] of terms.entries()) {
+      const { palette } = await this.#run("palette", { images: this.#sampled(picture ?? content) });
+      palettes.set(palette.data, 5 * number);
+    }
+    const shares = Float32Array.from(terms, (term) => term.share);
+    const { Tensor } = this.ort;
+    const inputs = {
+      palettes: new Tensor("float32", palettes, [terms.length, 5]),
+      shares: new Tensor("float32", shares, [terms.length]),
+    };
+    return (await this.#run("bound", { pictures, ...inputs })).bounded;
   }
 
   async #run(graph, inputs) {
@@ -95,6 +115,17 @@ class Model {
         for (let c = 0; c < 3; c++) values[c * area + to] = data[from + c] / 255;
       }
     }
+    return new this.ort.Tensor("float32", values, [1, 3, rows, columns]);
+  }
+
+  /** Every n-th pixel, as ieast.layers.sampling takes them. */
+  #sampled({ width, height, data }) {
+    const step = Math.max(1, Math.floor(Math.min(width, height) / ENOUGH));
+    const [rows, columns] = [height, width].map((side) => Math.ceil(side / step));
+    const values = new Float32Array(3 * rows * columns);
+    for (let c = 0, to = 0; c < 3; c++)
+      for (let y = 0; y < height; y += step)
+        for (let x = 0; x < width; x += step, to++) values[to] = data[4 * (y * width + x) + c] / 255;
     return new this.ort.Tensor("float32", values, [1, 3, rows, columns]);
   }
 

@@ -63,7 +63,8 @@ COMPACT: dict[str, Any] = {
 COMPACT_ATTENTION: dict[str, Any] = {
     "model": {
         "attention_start": "adain",
-        "options": {"match_statistics": True},  # else the content's palette and contrast come through
+        # Else the content's palette and contrast come through, and under drawings in ink its strong colours tint.
+        "options": {"match_statistics": True, "bound_palette": True},
     },
     "objective": {
         "contrastive_reduction": "mean",

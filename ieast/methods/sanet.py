@@ -39,11 +39,12 @@ class Sanet(FeatureStylizer):
     }
 
     class Options(Settings):
-        """How T differs from the published one."""
+        """How it differs from the published one."""
 
         match_statistics: bool = Field(
             False, description="features get the style's means and deviations after attention, see StyleAttentionTransform"
         )
+        bound_palette: bool = Field(False, description="pictures keep to the style's chrominances, see ieast.layers.palette")
 
     options: Options
     transform: StyleAttentionTransform
@@ -51,6 +52,7 @@ class Sanet(FeatureStylizer):
     def __init__(self, encoder: Encoder, options: Options | None = None):
         options = options or self.Options()
         super().__init__(encoder, StyleAttentionTransform(encoder.widths[3], options.match_statistics), options)
+        self.bounds_palette = options.bound_palette
 
     def start(self, config: ModelConfig, pairs: FittingPairs | None = None) -> None:
         """Begin at random, near the content, or near AdaIN, as `config.attention_start` says."""
@@ -75,12 +77,12 @@ class Sanet(FeatureStylizer):
         return self.decoder(self.transform.merge_conv(features))
 
     def _encode(self, image: Tensor, tile: Tile) -> Mapping[str, Tensor]:
-        """The taps, and the statistics to match."""
-        taps = super()._encode(image, tile)
+        """What every method keeps, and the statistics to match."""
+        values = super()._encode(image, tile)
         if not self.options.match_statistics:
-            return taps
-        mean, std = self.transform.statistics_of(taps)
-        return {**taps, MEAN: mean, STD: std}
+            return values
+        mean, std = self.transform.statistics_of(values)
+        return {**values, MEAN: mean, STD: std}
 
 
 METHOD = Sanet

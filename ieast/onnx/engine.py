@@ -14,7 +14,8 @@ from ieast.errors import ConfigError, MemoryLimitError, WeightsError
 from ieast.io.content_noise import with_noise
 from ieast.io.memory import free_bytes, gigabytes
 from ieast.io.transparency import keeping_alpha
-from ieast.onnx.folder import STATISTICS, read_onnx_card
+from ieast.layers.sampling import sampled
+from ieast.onnx.folder import BOUND, PALETTE, STATISTICS, read_onnx_card
 
 Array = NDArray[np.float32]
 Taps = tuple[Array, Array]
@@ -55,6 +56,11 @@ class OnnxEngine:
         except Exception as error:  # ONNX Runtime has no common base of its errors
             raise WeightsError(f"{folder} cannot be loaded by ONNX Runtime {onnxruntime.__version__}: {error}") from error
 
+    @property
+    def bounds_palette(self) -> bool:
+        """Whether pictures keep to the chrominances of their styles."""
+        return PALETTE in self._graphs
+
     def digest(self) -> str:
         """Hex SHA-256 over the graphs."""
         return self.card.digest()
@@ -77,7 +83,10 @@ class OnnxEngine:
                 raise ConfigError(
                     f"{name}: ONNX Runtime's engine does not have it. Install ieast with its extra `torch` for it"
                 )
-        return OnnxSession(self, [self.as_style(self.encode(to_array(style), 1, "a style")) for style in styles], options)
+        pixels = [to_array(style) for style in styles]
+        values = [self.as_style(self.encode(each, 1, "a style")) for each in pixels]
+        palettes = [self.palette(each) for each in pixels] if self.bounds_palette else None
+        return OnnxSession(self, values, options, palettes)
 
     def encode(self, image: Array, multiple: int, name: str) -> Taps:
         """Taps of `image` (1, 3, H, W), which is continued by its borders to sides that `multiple` divides.
@@ -115,6 +124,14 @@ class OnnxEngine:
         """The picture (1, 3, H, W) in [0, 1] that `features` show."""
         return self._run("decoder", features=features)[0][:, :, :height, :width].clip(0, 1)
 
+    def palette(self, image: Array) -> Array:
+        """The palette (1, 5) of `image` (1, 3, H, W), in models that keep to palettes."""
+        return self._run(PALETTE, images=np.ascontiguousarray(sampled(image)))[0]
+
+    def within(self, stylized: Array, palettes: Sequence[Array], shares: Sequence[float]) -> Array:
+        """`stylized` (1, 3, H, W) with the colours that the styles with these palettes and shares have."""
+        return self._run(BOUND, pictures=stylized, palettes=np.concatenate(palettes), shares=np.array(shares, np.float32))[0]
+
     def in_colours_of(self, content: Array, stylized: Array) -> Array:
         """`stylized` with the colours of `content`, both (1, 3, H, W) in [0, 1]."""
         return self._run("colours", content=content, stylized=stylized)[0]
@@ -142,8 +159,10 @@ class OnnxEngine:
 class OnnxSession:
     """A model with its styles and options at hand, for any number of contents."""
 
-    def __init__(self, engine: OnnxEngine, styles: Sequence[StyleValues], options: StylizeOptions):
-        self.engine, self.styles, self.options = engine, styles, options
+    def __init__(
+        self, engine: OnnxEngine, styles: Sequence[StyleValues], options: StylizeOptions, palettes: Sequence[Array] | None
+    ):
+        self.engine, self.styles, self.options, self.palettes = engine, styles, options, palettes
 
     def stylize(self, content: Image.Image) -> Image.Image:
         """`content`, RGB or RGBA, stylized at its own size; as transparent as before.
@@ -167,6 +186,9 @@ class OnnxSession:
         stylized = engine.decode(np.asarray(features), content.height, content.width)
         if self.options.preserve_colour == "luminance":
             stylized = engine.in_colours_of(pixels, stylized)
+        elif self.palettes is not None:
+            rest = [engine.palette(pixels)] if alpha < 1 else []
+            stylized = engine.within(stylized, [*self.palettes, *rest], [*shares, *([1 - alpha] * len(rest))])
         return Image.fromarray((stylized[0].transpose(1, 2, 0) * 255).round().astype(np.uint8))
 
 

@@ -13,11 +13,12 @@ from ieast.errors import ConfigError, WeightsError
 from ieast.io.files import replace_folder, sha256, temporary_folder
 from ieast.layers.attention import MEAN, STD
 from ieast.layers.colour import with_colours_of
+from ieast.layers.palette import mixed, palette_of, within
 from ieast.methods.sanet import Sanet
 from ieast.models.encoder import Encoder
 from ieast.models.vgg19 import REDUCTION, SMALLEST_SIDE
 from ieast.onnx.engine import OnnxEngine
-from ieast.onnx.folder import CARD, STATISTICS, OnnxCard
+from ieast.onnx.folder import BOUND, CARD, PALETTE, STATISTICS, OnnxCard
 from ieast.stylizer.base import Stylizer
 
 OPSET = 18
@@ -81,6 +82,16 @@ class _Colours(nn.Module):
         return with_colours_of(content, stylized)
 
 
+class _Palette(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return palette_of(images)[:, :, 0, 0]
+
+
+class _Bound(nn.Module):
+    def forward(self, pictures: Tensor, palettes: Tensor, shares: Tensor) -> Tensor:
+        return within(pictures, mixed(palettes[:, None, :, None, None], shares[:, None, None, None, None]))
+
+
 def export_onnx(stylizer: Stylizer, folder: Path, method: str) -> OnnxCard:
     """Write the graphs of `stylizer` to `folder`, which appears complete or not at all (`ieast.onnx.folder`).
 
@@ -117,6 +128,15 @@ def export_onnx(stylizer: Stylizer, folder: Path, method: str) -> OnnxCard:
     }
     if statistics:
         plans[STATISTICS] = (_Statistics(stylizer), maps[2:], of_style, statistics)
+    if stylizer.bounds_palette:
+        palettes = torch.cat([_Palette()(picture), _Palette()(picture.square())])
+        plans[PALETTE] = (_Palette(), [picture], ["images"], ["palette"])
+        plans[BOUND] = (
+            _Bound(),
+            [picture, palettes, torch.tensor([0.3, 0.7])],
+            ["pictures", "palettes", "shares"],
+            ["bounded"],
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(beside=folder) as temporary:
         for name, plan in plans.items():
@@ -153,10 +173,11 @@ def largest_difference(stylizer: Stylizer, engine: OnnxEngine) -> float:
         content, style = (torch.rand(1, 3, *size, generator=generator) for size in (content_size, style_size))
         taps = engine.encode(content.numpy(), engine.card.multiple, "a content")
         features = engine.transfer(taps, engine.as_style(engine.encode(style.numpy(), 1, "a style")))
-        picture = engine.decode(features, *content_size)
+        free = engine.decode(features, *content_size)
+        picture = engine.within(free, [engine.palette(style.numpy())], [1.0]) if engine.bounds_palette else free
         differences.append(np.abs(picture - stylizer.stylize(content, style, tile=None).numpy()).max())
         colours = stylizer.stylize(content, style, preserve_colour="luminance", tile=None).numpy()
-        differences.append(np.abs(engine.in_colours_of(content.numpy(), picture) - colours).max())
+        differences.append(np.abs(engine.in_colours_of(content.numpy(), free) - colours).max())
     return float(max(differences))
 
 
@@ -183,9 +204,9 @@ def _graph(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], ou
 
 
 def _dynamic(inputs: Sequence[Tensor]) -> tuple[object, ...]:
-    """Which dimensions may be of any size: height and width of what has them."""
-    sides = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
-    return tuple(sides if each.ndim == 4 else None for each in inputs)
+    """Which dimensions may be of any size: height and width of what has them, and how many there are of what is not single."""
+    free = torch.export.Dim.DYNAMIC
+    return tuple({2: free, 3: free} if each.ndim == 4 else {0: free} if len(each) > 1 else None for each in inputs)
 
 
 def _in_half(model: onnx.ModelProto) -> onnx.ModelProto:

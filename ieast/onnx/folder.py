@@ -1,4 +1,4 @@
-"""The folder that an exported model is: four graphs or five, and a JSON that vouches for them.
+"""The folder that an exported model is: four graphs or more, and a JSON that vouches for them.
 
 onnx.json        method, sizes, and a digest for each graph
 encoder.onnx     images (1, 3, H, W) in [0, 1], sides of 17 or more -> relu4_1, relu5_1: an eighth, a sixteenth, rounded up
@@ -7,6 +7,8 @@ transform.onnx   content4_1, content5_1, style4_1, style5_1 -> features (1, C, H
 statistics.onnx  style4_1, style5_1 -> mean, std; only in these
 decoder.onnx     features (1, C, h, w) -> pictures (1, 3, 8h, 8w), not cut off at 0 and 1
 colours.onnx     content and stylized (1, 3, H, W) in [0, 1] -> pictures (1, 3, H, W): stylized in the content's colours
+palette.onnx     images (1, 3, H, W) in [0, 1] -> palette (1, 5); it and the next only in models that keep to palettes
+bound.onnx       pictures (1, 3, H, W) in [0, 1], palettes (N, 5) of styles, shares (N) -> bounded (1, 3, H, W)
 """
 
 import hashlib
@@ -23,8 +25,10 @@ CARD = "onnx.json"
 GRAPHS = ("encoder", "transform", "decoder", "colours")
 STATISTICS = "statistics"
 """The graph that only models which match statistics have."""
-FORMAT = 2
-"""1 knew no models that match statistics."""
+PALETTE, BOUND = "palette", "bound"
+"""The graphs that only models which keep to palettes have."""
+FORMAT = 3
+"""1 knew no models that match statistics, 2 none that keep to palettes."""
 INSIDE = "onnx"
 """The subfolder of a model folder that holds its exported form."""
 
@@ -73,7 +77,8 @@ def read_onnx_card(folder: Path) -> OnnxCard:
         raise WeightsError(f"{path} is damaged ({error}); export or copy the model again") from error
     if card is None:
         raise WeightsError(f"{path} is of format {values['format']}; this version reads up to {FORMAT}: update ieast")
-    if set(card.files) - {f"{STATISTICS}.onnx"} != {f"{name}.onnx" for name in GRAPHS}:
+    graphs = {name.removesuffix(".onnx") for name in card.files}
+    if graphs - {STATISTICS} not in ({*GRAPHS}, {*GRAPHS, PALETTE, BOUND}) or len(graphs) != len(card.files):
         raise WeightsError(f"{path} must vouch for {', '.join(GRAPHS)}, not for {sorted(card.files)}; export the model again")
     for name, digest in card.files.items():
         if not (folder / name).is_file():

@@ -160,7 +160,7 @@ def test_damaged_folders_are_named(exported, tmp_path, damage):
         "missing": "lacks its file decoder.onnx",
         "changed": "decoder.onnx is not the file that was exported",
         "card": "onnx.json is damaged",
-        "newer": "onnx.json is of format 3; this version reads up to 2",
+        "newer": "onnx.json is of format 4; this version reads up to 3",
         "names": re.escape("must vouch for encoder, transform, decoder, colours"),
     }
     if damage == "missing":
@@ -170,7 +170,7 @@ def test_damaged_folders_are_named(exported, tmp_path, damage):
     elif damage == "card":
         (folder / "onnx.json").write_text("{")
     else:
-        changed = {"format": 3} if damage == "newer" else {"files": {"../decoder.onnx": "0"}}
+        changed = {"format": 4} if damage == "newer" else {"files": {"../decoder.onnx": "0"}}
         (folder / "onnx.json").write_text(json.dumps(card | changed))
     with pytest.raises(WeightsError, match=messages[damage]):
         OnnxEngine(folder)
