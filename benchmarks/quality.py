@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 import typer
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -75,7 +76,12 @@ def held_out_pairs(
 
 
 def scores_of(
-    encoder: Encoder, distance: PerceptualDistance | None, picture: Tensor, content: Tensor, style: Tensor
+    encoder: Encoder,
+    distance: PerceptualDistance | None,
+    picture: Tensor,
+    content: Tensor,
+    style: Tensor,
+    made: Tensor | None = None,
 ) -> dict[str, float]:
     """The README's scores of one stylization, by name.
 
@@ -85,9 +91,11 @@ def scores_of(
         picture: What was made, (1, 3, H, W) in [0, 1].
         content: From this, of the same size.
         style: In this style, (1, 3, H', W').
+        made: The same as `picture` before that was enlarged, of which detail, noise and weave are measured.
     """
     seen = Remembering(encoder)
-    fine = fine_structure(picture)
+    made = picture if made is None else made
+    fine = fine_structure(made)
     scores = {
         "style_distance": float(style_distance(seen, picture, style)),
         "style_mismatch": float(style_mismatch(seen, picture, style)),
@@ -95,7 +103,7 @@ def scores_of(
     }
     if distance is not None:
         scores[f"content_{distance.name}"] = float(distance(picture, content))
-    return scores | {"detail": fine.detail, "colour_noise": fine.colour_noise, "weave": weave(picture)}
+    return scores | {"detail": fine.detail, "colour_noise": fine.colour_noise, "weave": weave(made)}
 
 
 @torch.inference_mode()
@@ -107,17 +115,24 @@ def score(
     encoder: Encoder,
     distance: PerceptualDistance | None,
     folder: Path,
+    as_found: bool,
 ) -> list[dict[str, object]]:
-    """A row a pair; pictures go to `folder`."""
+    """A row a pair; pictures go to `folder`. `as_found` is what `main` has of that name."""
     rows: list[dict[str, object]] = []
     for number, (content_path, style_path) in enumerate(tqdm(pairs, desc=f"{name} at {size}")):
-        content = to_tensor(resize_smallest_side(read_image(content_path), size))
-        style = to_tensor(resize_smallest_side(read_image(style_path), min(size, StylizeOptions.style_size)))
+        found, sides = (read_image(content_path), read_image(style_path)), (size, min(size, StylizeOptions.style_size))
+        at_size = [resize_smallest_side(image, side) for image, side in zip(found, sides, strict=True)]
+        smaller = [as_found and min(image.size) < side for image, side in zip(found, sides, strict=True)]
+        content, style = (to_tensor(a if small else b) for a, b, small in zip(found, at_size, smaller, strict=True))
         stylized = make(content, style, style_path)
         for kind, picture in (("content", content), ("style", style), (_file_name(name), stylized)):
             write_image(to_image(picture), folder / f"{number:02d}_{kind}.png")
         where = {"model": name, "size": size, "content": content_path.stem, "style": style_path.stem}
-        rows.append({**where, **scores_of(encoder, distance, stylized, content, style)})
+        enlarged = stylized
+        if smaller[0]:
+            enlarged = to_tensor(to_image(stylized).resize(at_size[0].size, Image.Resampling.LANCZOS))
+        seen_content, seen_style = map(to_tensor, at_size)
+        rows.append({**where, **scores_of(encoder, distance, enlarged, seen_content, seen_style, stylized)})
     return rows
 
 
@@ -182,6 +197,10 @@ def main(
     content_side: Annotated[int, typer.Option(min=1, help="The same of contents.")] = 1,
     metric_weights: Annotated[str | None, typer.Option(help="Encoder file to score with; by default the shipped one.")] = None,
     content_noise: Annotated[float, typer.Option(help="As of `ieast stylize`; scores compare with contents without.")] = 0,
+    as_found: Annotated[
+        bool,
+        typer.Option("--as-found", help="Stylize what is smaller at its own size; only for distances it is enlarged."),
+    ] = False,
     perceptual: Annotated[
         str | None, typer.Option(help="Also lpips-alex, lpips-vgg, lpips-squeeze or encoder-taps to the content.")
     ] = None,
@@ -203,7 +222,7 @@ def main(
     rows = []
     for name, make in makers.items():
         for side in size or [256, 512, 1024]:
-            rows += score(name, make, chosen, side, encoder, distance, output / "pictures" / str(side))
+            rows += score(name, make, chosen, side, encoder, distance, output / "pictures" / str(side), as_found)
     table = pd.DataFrame(rows)
     table.to_csv(output / "quality.csv", index=False)
     typer.echo(f"{medians(table).to_string()}\nmedians of {len(chosen)} pairs; pictures and quality.csv in {output}")

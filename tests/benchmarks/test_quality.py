@@ -6,15 +6,17 @@ import typer
 import yaml
 from helpers.configurations import QUICKSTART, SMALL, merge
 from helpers.datasets import draw_dataset, draw_picture
+from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks import quality
 from benchmarks.quality import deceptions, held_out_pairs, main
 from ieast.data.prepare import prepare_dataset
+from ieast.evaluation.distances import content_distance, style_distance
 from ieast.evaluation.noise import fine_structure
 from ieast.evaluation.references import REFERENCES
 from ieast.evaluation.weave import weave
-from ieast.io.images import read_image, to_tensor
+from ieast.io.images import read_image, resize_smallest_side, to_tensor
 from ieast.methods import new_model
 
 
@@ -88,6 +90,25 @@ def test_the_table_has_medians_of_every_score_and_the_honest_rows(tmp_path, make
     assert [float(value) for value in shown] == pytest.approx(list(expected), abs=6e-4)
     assert "medians of 3 pairs" in result.output
     assert "deception" not in result.output  # of three styles it would say nothing
+
+
+def test_pictures_can_be_made_as_large_as_contents_are(collections, encoder, tmp_path):
+    """Distances are of all three enlarged, as files, and detail and noise of what was made."""
+    content, style = next((c, s) for c, s in held_out_pairs(collections, 20, min_side=70))
+    assert min(read_image(content).size) == min(read_image(style).size) == 48  # which the configuration shrinks to
+    (row,) = quality.score("flip", lambda c, s, _: c.flip(3), [(content, style)], 96, encoder, None, tmp_path, as_found=True)
+    made = read_image(tmp_path / "00_flip.png")
+    assert made.size == read_image(content).size
+    at_96 = [resize_smallest_side(read_image(path), 96) for path in (content, style)]
+    enlarged = to_tensor(made.resize(at_96[0].size, Image.Resampling.LANCZOS))
+    assert row["style_distance"] == pytest.approx(float(style_distance(encoder, enlarged, to_tensor(at_96[1]))))
+    assert row["content_distance"] == pytest.approx(float(content_distance(encoder, enlarged, to_tensor(at_96[0]))))
+    assert row["detail"] == pytest.approx(fine_structure(to_tensor(made)).detail)
+    (copy,) = quality.score("copy", lambda c, s, _: c, [(content, style)], 96, encoder, None, tmp_path, as_found=True)
+    assert copy["content_distance"] == 0
+    (small,) = quality.score("flip", lambda c, s, _: c.flip(3), [(content, style)], 32, encoder, None, tmp_path, as_found=True)
+    assert min(read_image(tmp_path / "00_flip.png").size) == 32  # larger ones are shrunk as ever
+    assert small["size"] == 32
 
 
 def test_the_deception_score_is_of_the_pictures_in_the_folder(collections, encoder, tmp_path):

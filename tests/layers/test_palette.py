@@ -108,7 +108,9 @@ def test_palettes_may_differ_from_place_to_place():
     torch.testing.assert_close(actual, torch.where(left, within(images, one), within(images, other)))
 
 
-@pytest.mark.parametrize(("size", "expected"), [((511, 900), (511, 900)), ((1023, 1200), (1023, 1200)), ((1024, 1537), (512, 769))])
+@pytest.mark.parametrize(
+    ("size", "expected"), [((511, 900), (511, 900)), ((1023, 1200), (1023, 1200)), ((1024, 1537), (512, 769))]
+)
 def test_of_large_pictures_every_nth_pixel_is_looked_at(size, expected):
     image = np.arange(size[0] * size[1]).reshape(1, *size)
     assert sampled(image).shape == (1, *expected)
