@@ -182,9 +182,10 @@ def largest_difference(stylizer: Stylizer, engine: OnnxEngine) -> float:
 
 
 def _graph(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
-    quiet = logging.getLogger("torch.onnx")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
+    quiet = [logging.getLogger(name) for name in ("torch.onnx", "onnx_ir", "onnxscript")]
+    levels = [logger.level for logger in quiet]
+    for logger in quiet:
+        logger.setLevel(logging.ERROR)
     try:
         program = torch.onnx.export(
             module.eval(),
@@ -198,7 +199,8 @@ def _graph(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], ou
             verbose=False,
         )
     finally:
-        quiet.setLevel(level)
+        for logger, level in zip(quiet, levels, strict=True):
+            logger.setLevel(level)
     assert program is not None
     return _in_half(program.model_proto)
 

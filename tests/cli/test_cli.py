@@ -123,7 +123,9 @@ def test_json_tells_what_a_folder_became(model, folders, tmp_path):
 def test_onnx_runtime_gives_the_same_picture(model, pictures, tmp_path):
     content, style = pictures
     exported = runner.invoke(app, ["export-onnx", "ieast", "-o", str(tmp_path / "model")])
-    assert re.search(r"ieast, \d\.\d MB, opset 18, up to \de-\d+ from PyTorch: colours.onnx, decoder.onnx", exported.output)
+    assert re.search(
+        r"ieast, \d\.\d MB, opset 18, up to \de-\d+ from PyTorch: bound.onnx, colours.onnx, decoder.onnx", exported.output
+    )
     for engine, folder in (("torch", "ieast"), ("onnx", tmp_path / "model")):
         result = stylize(content, style, "-o", tmp_path / f"{engine}.png", "--model", folder, "--engine", engine)
         assert result.exception is None, result.output

@@ -18,7 +18,7 @@ from ieast.onnx import engine as engine_module
 from ieast.onnx import export
 from ieast.onnx.engine import OnnxEngine
 from ieast.onnx.export import export_onnx
-from ieast.onnx.folder import GRAPHS, INSIDE, STATISTICS
+from ieast.onnx.folder import BOUND, GRAPHS, INSIDE, PALETTE, STATISTICS
 from ieast.stylization.session import StyleSession
 from ieast.stylizer.style import Style
 
@@ -65,11 +65,11 @@ def test_pictures_equal_those_of_pytorch(stylizer, engine, size, options):
 
 @pytest.mark.parametrize("options", [StylizeOptions(weights=(3, 1)), StylizeOptions(alpha=0.5), StylizeOptions(alpha=0)])
 def test_pictures_of_the_shipped_graphs_equal_those_of_pytorch(options):
-    """Which have statistics to match, and a graph for them."""
+    """Which have statistics to match and palettes to keep to, and graphs for both."""
     content, styles = draw_picture(0, 97, 131), [draw_picture(1, 80, 57), draw_picture(2, 33, 47)]
     chosen = styles[: len(options.weights or (1,))]
     engine, model = OnnxEngine(MODELS["ieast"] / INSIDE, threads=1), load_model(MODELS["ieast"])[0]
-    assert f"{STATISTICS}.onnx" in engine.card.files
+    assert {f"{name}.onnx" for name in (STATISTICS, PALETTE, BOUND)} <= set(engine.card.files)
     sessions = (engine.open(chosen, options), StyleSession(model, chosen, options))
     actual, expected = (np.asarray(session.stylize(content)).astype(int) for session in sessions)
     assert np.abs(actual - expected).max() <= 1
@@ -149,7 +149,7 @@ def test_too_little_memory_is_said_before_work_starts(engine, monkeypatch):
         engine.open([draw_picture(0, 32, 32)], StylizeOptions())
 
 
-@pytest.mark.parametrize("damage", ["missing", "changed", "card", "newer", "names"])
+@pytest.mark.parametrize("damage", ["missing", "changed", "card", "newer", "names", "half"])
 def test_damaged_folders_are_named(exported, tmp_path, damage):
     folder = tmp_path / "copy"
     folder.mkdir()
@@ -162,6 +162,7 @@ def test_damaged_folders_are_named(exported, tmp_path, damage):
         "card": "onnx.json is damaged",
         "newer": "onnx.json is of format 4; this version reads up to 3",
         "names": re.escape("must vouch for encoder, transform, decoder, colours"),
+        "half": re.escape("must vouch for encoder, transform, decoder, colours"),  # palettes to keep to, and no way to do it
     }
     if damage == "missing":
         (folder / "decoder.onnx").unlink()
@@ -170,7 +171,8 @@ def test_damaged_folders_are_named(exported, tmp_path, damage):
     elif damage == "card":
         (folder / "onnx.json").write_text("{")
     else:
-        changed = {"format": 4} if damage == "newer" else {"files": {"../decoder.onnx": "0"}}
+        files = {"names": {"../decoder.onnx": "0"}, "half": card["files"] | {"palette.onnx": "0"}}
+        changed = {"format": 4} if damage == "newer" else {"files": files[damage]}
         (folder / "onnx.json").write_text(json.dumps(card | changed))
     with pytest.raises(WeightsError, match=messages[damage]):
         OnnxEngine(folder)

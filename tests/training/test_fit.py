@@ -545,7 +545,7 @@ def test_training_goes_on_from_a_trained_model(variant, make_config, prepared, t
 
 
 def test_the_configuration_tells_a_start_its_options(variant, make_config, prepared, tmp_path):
-    options = {"match_statistics": True}
+    options = {"match_statistics": True, "bound_palette": True}
     training = {"iterations": 1, "reconstruction_iterations": 0}
     config = make_config(
         model={"start": variant[2].model_folder, "options": options}, encoder={"weights": None}, training=training
