@@ -84,12 +84,14 @@ def _machine() -> dict[str, str]:
         import torch
     except (ImportError, OSError) as error:
         return facts | {"torch": f"cannot be loaded: {error}"}
-    from ieast.layers.precision import has_bf16
+    from ieast.layers.precision import gains_by_bf16, has_bf16
     from ieast.stylizer.memory import available_bytes
 
     facts["memory"] += f"; {available_bytes() / 1e9:.1f} GB may be taken"
     facts["threads"] = str(torch.get_num_threads())
-    facts["bf16"] = "yes" if has_bf16("cpu") else "not by this CPU"
+    facts["bf16"] = "not by this CPU"
+    if has_bf16("cpu"):
+        facts["bf16"] = "yes" if gains_by_bf16("cpu") else "yes, but slower than fp32: this CPU lacks AMX"
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     facts["GPUs"] = ", ".join(names) or "none"
     return facts

@@ -43,7 +43,7 @@ class DistillationTrainingConfig(Settings):
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
-        "32-true", description="`auto` is bf16-mixed where the GPU or CPU has it, and else 32-true"
+        "32-true", description="`auto` is bf16-mixed where the GPU or CPU gains by it, and else 32-true"
     )
     channels_last: bool = True
     loader_workers: int = Field(2, ge=0)

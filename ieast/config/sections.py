@@ -261,7 +261,7 @@ class TrainingConfig(Settings):
     nodes: PositiveInt = 1
     strategy: str = "auto"
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
-        "32-true", description="`auto` is bf16-mixed where the GPU or CPU has it, and else 32-true"
+        "32-true", description="`auto` is bf16-mixed where the GPU or CPU gains by it, and else 32-true"
     )
     channels_last: bool = True
     compile: bool | Literal["reduce-overhead", "max-autotune"] = Field(

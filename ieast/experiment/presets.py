@@ -50,7 +50,7 @@ COMPACT: dict[str, Any] = {
         "anneal": 0.5,  # what high rates leave in the weights is seen as speckle
         "ema_decay": 0.99,
         "gradient_clip": 10,
-        "precision": "auto",  # bf16-mixed, but CPUs without AVX-512 would take a hundred times as long
+        "precision": "auto",  # bf16-mixed, but many CPUs are slower in it, some a hundred times
         "loader_workers": 0,  # pictures are decoded once and kept, so that there is little to load
         "cache_gb": 2,
         "picture_every": 500,

@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from ieast.config import DistillationConfig, Settings
 from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
 from ieast.experiment import ExperimentConfig
-from ieast.layers.precision import has_bf16, warn_of_slow_bf16
+from ieast.layers.precision import gains_by_bf16, warn_of_slow_bf16
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.folders import CHECKPOINT
 from ieast.training.iterations import IterationModule
@@ -58,12 +58,12 @@ def chosen_precision(precision: str, accelerator: str) -> str:
     """The precision that Lightning is to train in.
 
     Args:
-        precision: Of the configuration; `auto` is bf16-mixed where the hardware has it, and else 32-true.
+        precision: Of the configuration; `auto` is bf16-mixed where the hardware gains by it, and else 32-true.
         accelerator: `cpu`, `gpu`, or `auto` for a GPU where there is one.
     """
     device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
     if precision == "auto":
-        return "bf16-mixed" if has_bf16(device) else "32-true"
+        return "bf16-mixed" if gains_by_bf16(device) else "32-true"
     if precision == "bf16-mixed":
         warn_of_slow_bf16(device, "set training.precision to auto or 32-true")
     return precision

@@ -572,10 +572,11 @@ def test_a_start_on_another_encoder_is_refused(variant, make_config, prepared, t
         ("32-true", "gpu", True, True, "32-true"),
     ],
 )
-def test_auto_is_bf16_where_the_hardware_has_it(monkeypatch, asked, accelerator, cpu_has, gpu_has, chosen):
+def test_auto_is_bf16_where_the_hardware_gains_by_it(monkeypatch, asked, accelerator, cpu_has, gpu_has, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu_has is not None)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bool(gpu_has))
     monkeypatch.setattr("ieast.layers.precision._cpu_has_bf16", lambda: cpu_has)
+    monkeypatch.setattr("ieast.layers.precision._cpu_is_intel", lambda: False)
     assert chosen_precision(asked, accelerator) == chosen
 
 
