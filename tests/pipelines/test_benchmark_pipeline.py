@@ -1,5 +1,7 @@
 """The benchmark as a user runs it: ZenML's command line, a real MLflow store, the repository's own DVC dataset."""
 
+import re
+
 import pandas as pd
 import pytest
 import yaml
@@ -87,7 +89,7 @@ def test_the_report_has_the_published_values_beside_ours_and_speed(project, benc
     parent, rows = runs
     folder = project.folder / ".work" / "reports" / parent.info.run_id
     page = (folder / "report.html").read_text()
-    assert "http" not in page
+    assert not re.search("https?:", page)  # by chance, pictures in base 64 hold the four letters, but no colon
     for text in (*LABELS, "Table 2", "Speed and memory", "Compared with sanet-released", "64 px, MiB"):
         assert text in page
     table = pd.read_csv(folder / "tables" / "table_2.csv", index_col="method")
