@@ -78,8 +78,9 @@ def main() -> None:
 
 _PAGE = """# Memory
 
-What one stylization by `sanet`, without `match_statistics` and `bound_palette`, takes with the compact encoder in fp32 on a CPU, with a style of 512 x 512 pixels, and what
-`ieast.stylizer.memory` estimates before it begins; a stylization whose estimate exceeds the memory available is refused.
+What one stylization by `sanet`, without `match_statistics` and `bound_palette`, takes with the compact encoder in fp32 on a
+CPU, with a style of 512 x 512 pixels, and what `ieast.stylizer.memory` estimates before it begins; a stylization whose estimate
+exceeds the memory available is refused.
 
 | content | computed | peak of the process | above what it held before | estimate of that | time |
 | --- | --- | --- | --- | --- | --- |
