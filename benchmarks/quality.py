@@ -3,8 +3,9 @@
 python -m benchmarks.quality DATA --config configs/compact.yaml -o FOLDER
 
 DATA holds content/ and style/, of which the configuration keeps the share `prepare.held_out` from training. Makes pictures of
-the same pairs by every model, and a table of medians of the README's scores, with two rows that keep them honest: the content
-and the style as they are. Where there are styles enough, also the deception score: the share that a classifier takes for real.
+the same pairs by every model, and tables of medians of the README's scores and of their intervals, with two rows that keep them
+honest: the content and the style as they are. Where there are styles enough, also the deception score: the share that a
+classifier takes for real.
 """
 
 from collections.abc import Callable
@@ -39,12 +40,14 @@ from ieast.models.encoder_weights import build_encoder
 from ieast.models.references import released_or_folder
 from ieast.stylizer.base import Stylizer
 
+RESAMPLES = 2000
+"""Of the bootstrap."""
 Maker = Callable[[Tensor, Tensor, Path], Tensor]
 """Gives what is scored of a content and a style, (1, 3, H, W) in [0, 1], and the style's file."""
 
 
 def held_out_pairs(
-    prepared: PreparedDataset, count: int, match: str = "", min_side: int = 1, content_side: int = 1
+    prepared: PreparedDataset, count: int, match: str = "", min_side: int = 1, content_side: int = 1, skip: int = 0
 ) -> list[tuple[Path, Path]]:
     """The same `count` pairs of held-out contents and styles every time, drawn from all of them.
 
@@ -55,6 +58,8 @@ def held_out_pairs(
         min_side: And whose sources have at least so many pixels on their smallest side: larger pictures of smaller ones have
             no detail to copy.
         content_side: The same of contents.
+        skip: How many pairs to pass over, such as those that decisions were made on. As long as there are styles left, those
+            of the pairs after them are others.
 
     Raises:
         typer.BadParameter: There is no such style, or no such content.
@@ -72,7 +77,8 @@ def held_out_pairs(
         raise typer.BadParameter(f"no held-out style of {min_side} pixels and more has {match!r} in its name")
     # Shuffled, for names begin with the collection; and dealt, so that every style comes up as often, give or take one.
     order = random.permutation(len(styles))
-    return [(contents[random.integers(len(contents))], styles[order[number % len(styles)]]) for number in range(count)]
+    drawn = [(contents[random.integers(len(contents))], styles[order[number % len(styles)]]) for number in range(skip + count)]
+    return drawn[skip:]
 
 
 def scores_of(
@@ -185,6 +191,24 @@ def medians(table: pd.DataFrame) -> pd.DataFrame:
     return grouped.median().round(3).rename(columns=with_arrow)
 
 
+def intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Where 95 in 100 of the `medians` would lie had other styles been drawn, with the pairs that each is in.
+
+    The percentile bootstrap (Efron & Tibshirani 1993, chapter 13). Contents come up several times as well, so that intervals
+    are rather too narrow than too wide.
+    """
+    names = [name for name in table.columns if name not in ("model", "size", "content", "style")]
+    rows = {}
+    for key, scores in table.groupby(["model", "size"], sort=False):
+        of_styles = [values.to_numpy() for _, values in scores.groupby("style", sort=True)[names]]
+        random = np.random.default_rng(0)
+        draws = random.integers(len(of_styles), size=(RESAMPLES, len(of_styles)))
+        medians = np.array([np.median(np.concatenate([of_styles[style] for style in draw]), axis=0) for draw in draws])
+        low, high = np.quantile(medians, [0.025, 0.975], axis=0)
+        rows[key] = {with_arrow(name): f"{a:.3g} to {b:.3g}" for name, a, b in zip(names, low, high, strict=True)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "size"])
+
+
 def main(
     data: Annotated[Path, typer.Argument(help="Folder with content/ and style/.")],
     config: Annotated[Path, typer.Option(help="The configuration the models were trained with.")],
@@ -192,6 +216,7 @@ def main(
     model: Annotated[list[str] | None, typer.Option(help="Models; by default those shipped.")] = None,
     size: Annotated[list[int] | None, typer.Option(help="Smallest sides in pixels.")] = None,
     pairs: Annotated[int, typer.Option(min=1)] = 24,
+    skip: Annotated[int, typer.Option(min=0, help="Pairs to pass over, such as those that decisions were made on.")] = 0,
     match: Annotated[str, typer.Option(help="Only styles with this in their names.")] = "",
     min_side: Annotated[int, typer.Option(min=1, help="Only styles of at least so many pixels, before any resizing.")] = 1,
     content_side: Annotated[int, typer.Option(min=1, help="The same of contents.")] = 1,
@@ -210,7 +235,7 @@ def main(
     if perceptual is not None:
         require_weights(perceptual)
     prepared = prepare_dataset(data, output, settings, folder_digest(data))
-    chosen = held_out_pairs(prepared, pairs, match, min_side, content_side)
+    chosen = held_out_pairs(prepared, pairs, match, min_side, content_side, skip)
     encoder = build_encoder(EncoderConfig(name="vgg19-compact", weights=metric_weights))
     distance = None if perceptual is None else perceptual_distance(perceptual, encoder)
     makers: dict[str, Maker] = {}
@@ -226,6 +251,8 @@ def main(
     table = pd.DataFrame(rows)
     table.to_csv(output / "quality.csv", index=False)
     typer.echo(f"{medians(table).to_string()}\nmedians of {len(chosen)} pairs; pictures and quality.csv in {output}")
+    if len({style for _, style in chosen}) > 1:
+        typer.echo(f"{intervals(table).to_string()}\ntheir 95 % bootstrap intervals over styles")
     if len({style for _, style in chosen}) >= FEWEST:
         sides = prepared.source_sides("style")
         artworks = [path for path in prepared.scoring_paths("style") if sides[path] >= min_side]

@@ -1,7 +1,9 @@
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+import scipy
 import typer
 import yaml
 from helpers.configurations import QUICKSTART, SMALL, merge
@@ -10,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks import quality
-from benchmarks.quality import deceptions, held_out_pairs, main
+from benchmarks.quality import deceptions, held_out_pairs, intervals, main
 from ieast.data.prepare import prepare_dataset
 from ieast.evaluation.distances import content_distance, style_distance
 from ieast.evaluation.noise import fine_structure
@@ -37,6 +39,26 @@ def test_pairs_are_of_all_collections_and_the_same_every_time(collections):
     assert 5 <= sum("faces" in style.name for _, style in pairs) <= 15
     assert len({style for _, style in pairs}) == 20
     assert len({style for _, style in held_out_pairs(collections, 80)}) == 40  # every style as often as the others
+
+
+def test_pairs_after_those_that_are_passed_over_are_in_other_styles(collections):
+    first, after = held_out_pairs(collections, 20), held_out_pairs(collections, 20, skip=20)
+    assert first + after == held_out_pairs(collections, 40)
+    assert not {style for _, style in first} & {style for _, style in after}
+
+
+def test_intervals_are_those_of_the_median_over_styles():
+    """Beside scipy's bootstrap, where every style is in one pair."""
+    scores = np.random.default_rng(1).normal(size=64)
+    table = pd.DataFrame(
+        {"model": "mine", "size": 512, "content": "one", "style": [f"{n:02d}" for n in range(64)], "detail": scores}
+    )
+    low, high = (float(word) for word in intervals(table).loc[("mine", 512), "detail ↑"].split(" to "))
+    settings = {"method": "percentile", "n_resamples": 5000, "rng": np.random.default_rng(2)}
+    expected = scipy.stats.bootstrap((scores,), np.median, **settings).confidence_interval
+    assert [low, high] == pytest.approx(list(expected), abs=0.03)
+    twice = intervals(pd.concat([table, table]))  # the same styles twice say no more than once
+    assert twice.equals(intervals(table))
 
 
 def test_styles_can_be_asked_to_be_large_or_of_a_name(collections):
@@ -89,6 +111,7 @@ def test_the_table_has_medians_of_every_score_and_the_honest_rows(tmp_path, make
     expected = table[table["model"] == "mine"][names].median()
     assert [float(value) for value in shown] == pytest.approx(list(expected), abs=6e-4)
     assert "medians of 3 pairs" in result.output
+    assert "bootstrap intervals over styles" in result.output
     assert "deception" not in result.output  # of three styles it would say nothing
 
 
