@@ -69,11 +69,19 @@ def ensure_server_stack(name: str, servers: Servers) -> StackResponse:
             )
         elif known[0].configuration != configuration:
             client.update_stack_component(known[0].id, kind, configuration=configuration)
+    wanted = _secrets(servers)
     if not client.list_stacks(name=name).items:
-        client.create_stack(
-            name, dict.fromkeys(components, name) | {StackComponentType.ORCHESTRATOR: "default"}, secrets=_secrets(servers)
-        )
+        parts = dict.fromkeys(components, name) | {StackComponentType.ORCHESTRATOR: "default"}
+        client.create_stack(name, parts, secrets=wanted)
+    else:
+        others = [secret for secret in _had(client, name) if secret not in wanted]
+        client.update_stack(name, add_secrets=wanted, remove_secrets=others)
     return client.get_stack(name)
+
+
+def _had(client: Client, stack: str) -> list[str]:
+    """The secrets that the stack gives to its steps so far."""
+    return [client.get_secret(secret).name for secret in client.get_stack(stack).secrets or []]
 
 
 def check_servers(stack: Stack) -> None:

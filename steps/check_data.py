@@ -11,6 +11,7 @@ from ieast.data.profile import CHANGES, profile_dataset
 from ieast.experiment import ExperimentConfig
 from ieast.models.encoder_weights import build_encoder
 from ieast.registry.data_check import PROFILE, compare_with_champion, refuse_shift
+from ieast.registry.gate import plain
 from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_shown_table
 
@@ -25,7 +26,7 @@ def check_data(prepared: PreparedDataset, config: ExperimentConfig) -> Annotated
     if changes is None:
         return pd.DataFrame(columns=CHANGES)
     log_shown_table(changes, "data_changes.json")
-    log_metadata(metadata={"largest_shift": float(changes["shift"].abs().max())}, infer_artifact=True)
+    log_metadata(metadata=plain({"largest_shift": float(changes["shift"].abs().max())}), infer_artifact=True)
     if config.data.max_shift is not None:
         refuse_shift(changes, config.data.max_shift)
     return changes

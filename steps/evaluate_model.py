@@ -13,6 +13,7 @@ from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.evaluation.evaluate import evaluate
 from ieast.experiment import ExperimentConfig
+from ieast.registry.gate import plain
 from ieast.registry.register import log_model
 from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
@@ -38,5 +39,5 @@ def evaluate_model(
     report = log_evaluation(evaluation, card, logged, dataset_of(data, config.data.path), changes, step=iteration)
     mlflow.set_tag("model_uri", logged.model_uri)
     log_pictures(stylizer, prepared, config)
-    log_metadata(metadata=dict(evaluation.metrics), infer_artifact=True, artifact_name="scores")
+    log_metadata(metadata=plain(evaluation.metrics), infer_artifact=True, artifact_name="scores")
     return evaluation.metrics, HTMLString(report)

@@ -60,10 +60,10 @@ def _model(name: str) -> tuple[Path, dict[str, str]]:
     """The folder of the model called `name`, and what runs and manifests say of it."""
     if not is_uri(name):
         return released_or_folder(name), {"model": name}
-    folder = fetch_model(name)
     if not name.startswith("models:/"):
-        return folder, {"model": name}
+        return fetch_model(name), {"model": name}
     version = look_up(name)
+    folder = fetch_model(version.uri)  # not by its alias, which may have moved since
     return folder, {"model": version.uri, "model_asked_for": name, "model_aliases": ", ".join(version.aliases)}
 
 

@@ -1,6 +1,8 @@
 """Clips made of photographs: a camera that pans and zooms over a still scene, for measuring how stable a stylization is."""
 
 import hashlib
+import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -70,18 +72,23 @@ def make_pans(prepared: PreparedDataset, output: Path, count: int, frames: int) 
             f"{count} clips are asked for, but only {len(photographs)} photographs are held out from training; ask for fewer, "
             "or raise prepare.held_out"
         )
-    chosen = evenly(photographs, count)
-    return [_write(photograph, output, frames) for photograph in progress_bar(chosen, desc="clips")]
+    repeated = {stem for stem, times in Counter(photograph.stem for photograph in photographs).items() if times > 1}
+    folders = []
+    for photograph in progress_bar(evenly(photographs, count), desc="clips"):
+        place = photograph.relative_to(prepared.folder).as_posix()
+        mark = f"_{hashlib.sha256(place.encode()).hexdigest()[:6]}" if photograph.stem in repeated else ""
+        folders.append(_write(photograph, output / f"pan_{photograph.stem}{mark}", frames))
+    return folders
 
 
-def _write(photograph: Path, output: Path, frames: int) -> Path:
-    folder = output / f"pan_{photograph.stem}"
+def _write(photograph: Path, folder: Path, frames: int) -> Path:
     if folder.exists():
         return folder
     picture = read_image(photograph)
     seed = int.from_bytes(hashlib.sha256(photograph.name.encode()).digest()[:4])
-    unfinished = output / f".{folder.name}"  # hidden folders are no clips
-    unfinished.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}")  # hidden folders are no clips
+    shutil.rmtree(unfinished, ignore_errors=True)  # frames that a killed run left may be more than these
+    unfinished.mkdir(parents=True)
     with disk_full_explained(folder):
         for number, frame in enumerate(render(picture, pan_and_zoom(picture.size, frames, seed))):
             frame.save(unfinished / f"{number:04d}.jpg", quality=JPEG_QUALITY, subsampling=0)

@@ -68,8 +68,8 @@ def write_originals(pairs: pd.DataFrame, prepared: PreparedDataset, config: Show
     others = [path for path in prepared.scoring_paths("style") if str(path) not in shown]
     if len(others) < config.artworks:  # no person has seen the model, so pictures of training are as real
         others += [path for path in prepared.training_paths("style") if str(path) not in shown and path not in others]
-    for path in evenly(others, config.artworks):
-        _write(path, folder / "artworks" / f"{path.stem}.png", config.size)
+    for number, path in enumerate(evenly(others, config.artworks)):  # numbers, since two folders may have files of one name
+        _write(path, folder / "artworks" / f"{number:03d}_{path.stem}.png", config.size)
 
 
 def _picture(path: Path | str, size: int) -> Image.Image:

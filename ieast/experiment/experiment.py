@@ -131,6 +131,24 @@ class ExperimentConfig(Document):
             raise ValueError(f"training.crop is {self.training.crop}, larger than prepare.size {self.prepare.size}")
         return self
 
+    @model_validator(mode="after")
+    def _terms_fit_crop(self) -> Self:
+        objective, crop = self.objective, self.training.crop
+        for layer in objective.coherence.layers if objective.weights.coherence else ():
+            side = crop // 2 ** (int(layer[len("relu")]) - 1)
+            if side < 3:
+                raise ValueError(
+                    f"training.crop is {crop}, of which {layer} has {side} x {side} positions, none with eight neighbours for "
+                    f"the term coherence: enlarge the crop or remove {layer} from objective.coherence.layers"
+                )
+        farthest = objective.motion.shift + objective.motion.bend
+        if objective.weights.temporal and farthest >= crop:
+            raise ValueError(
+                f"objective.motion moves pictures by up to {farthest:g} pixels, out of a training.crop of {crop}: lower its "
+                "shift or bend"
+            )
+        return self
+
 
 def _find(name: Any) -> tuple[type[Stylizer], dict[str, bool]]:
     """The method called `name`, and the switches that its name turns on."""

@@ -129,7 +129,9 @@ def _resolve(name: str) -> list[Compared]:
     below = [each for each in MlflowClient().search_runs([run.info.experiment_id], query) if "variant" in each.data.tags]
     if "variant" not in run.data.tags and below:
         order = [name for key in ("variants", "methods") for name in run.data.tags.get(key, "").split(", ")]
-        below.sort(key=lambda each: (order.index(each.data.tags["variant"]), int(each.data.tags["seed"])))
+        # A comparison that was stopped before its report does not say their order.
+        place = {label: number for number, label in enumerate(order)}
+        below.sort(key=lambda each: (place.get(each.data.tags["variant"], len(place)), int(each.data.tags["seed"])))
         return [Compared(each.data.tags["variant"], each) for each in below]
     return [Compared(run.info.run_name, run)]
 

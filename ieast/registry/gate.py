@@ -88,8 +88,8 @@ class Verdict:
             "promoted": self.decision.promote,
             "reasons": list(self.decision.reasons),
             "compared_with": self.champion or "none",
-            "scores": _plain(self.scores),
-            "champion_scores": _plain(self.champion_scores or {}),
+            "scores": plain(self.scores),
+            "champion_scores": plain(self.champion_scores or {}),
             "thresholds": [threshold.model_dump(exclude_none=True) for threshold in self.thresholds],
             "data": {"md5": self.data_md5, "revision": self.data_revision},
             "encoder": self.encoder,
@@ -201,5 +201,6 @@ def whoami() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _plain(scores: Mapping[str, float]) -> dict[str, float | str]:
+def plain(scores: Mapping[str, float]) -> dict[str, Any]:
+    """`scores` for JSON, which knows neither infinity nor NaN: a ZenML server refuses metadata with them. They become words."""
     return {name: value if math.isfinite(value) else str(value) for name, value in scores.items()}

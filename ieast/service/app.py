@@ -27,7 +27,7 @@ from starlette.requests import ClientDisconnect
 
 from ieast import __version__
 from ieast.config.stylization import Precision
-from ieast.errors import ConfigError, ImageError, MemoryLimitError, TooManyPixelsError
+from ieast.errors import ConfigError, ImageError, MemoryLimitError, NumericsError, TooManyPixelsError
 from ieast.service.frame import GONE, RequestFrame
 from ieast.service.gate import ClientGoneError, Gate
 from ieast.service.limits import Limits, RefusalError
@@ -186,7 +186,7 @@ async def stylize(request: Request, service: Shared) -> Response:
             ) from None
         except TooManyPixelsError as error:
             raise RefusalError(413, _sentence(error)) from None
-        except (ImageError, ConfigError) as error:
+        except (ImageError, ConfigError, NumericsError) as error:
             raise RefusalError(422, _sentence(error)) from None
         except (MemoryLimitError, MemoryError):
             raise RefusalError(

@@ -143,7 +143,8 @@ def _content(order: Order, limits: Limits) -> tuple[Image.Image, tuple[int, int]
 
 
 def _mask(number: int, data: bytes, content: Image.Image, original: tuple[int, int], limits: Limits) -> Image.Image:
-    image = decode_bytes(data, name=f"mask {number + 1}", max_pixels=limits.decoded_pixels)
+    # Where a mask is transparent, its style does not apply.
+    image = decode_bytes(data, name=f"mask {number + 1}", max_pixels=limits.decoded_pixels, behind="black")
     check_mask(f"mask {number + 1}", image, "content", original)
     return image if image.size == content.size else image.resize(content.size, Image.Resampling.BILINEAR)
 

@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ def stylize_batch(
 
     Raises:
         ConfigError: An option does not fit, or the model has no such control.
-        ImageError: There are no contents or no styles.
+        ImageError: There are no contents or no styles, or two results would have the same name.
         DiskFullError: No space is left; the same call goes on.
     """
     check_batch(config)
@@ -126,6 +125,7 @@ def stylize_batch(
             if not (content.error or style.error or place.exists()):
                 job = Job(content.path, style.path, place, clip=key if content.is_clip else None)
                 jobs.append(job)
+    _check_apart(planned, config)
     jobs = list({job.target: job for job in jobs}.values())  # equal files are one content
     outcomes: dict[Path, Outcome] = {}
     processes = config.processes if config.engine == "ray" else 1
@@ -210,6 +210,29 @@ def _suffix(content: _Source, config: BatchConfig) -> str:
     return "" if content.path.is_dir() else ".mp4"
 
 
+def _result(content: _Source, style: _Source, config: BatchConfig) -> str:
+    """Where it lies in the version's folder."""
+    return f"{style.name}/{content.name}{_suffix(content, config)}"
+
+
+def _check_apart(planned: list[tuple[_Source, _Source, Path]], config: BatchConfig) -> None:
+    """Raise if folders in folders make two names one, as a content in b/ in the style a does of one in the style a/b.
+
+    Raises:
+        ImageError: They do.
+    """
+    places: dict[str, tuple[_Source, _Source]] = {}
+    for content, style, _ in planned:
+        name = _result(content, style, config)
+        if name in places:
+            others = places[name]
+            raise ImageError(
+                f"{content.path} in the style of {style.path} would be written under the same name as {others[0].path} in that "
+                f"of {others[1].path}, {name}. Rename a folder"
+            )
+        places[name] = (content, style)
+
+
 def _key(content: _Source, style: _Source, config: BatchConfig, model: str) -> str:
     """Changes with all that a result is made of, and with nothing else."""
     settings = config.settings.model_dump(mode="json")
@@ -225,7 +248,7 @@ def _row(
     return {
         "content": content.name,
         "style": style.name,
-        "result": None if error else f"{style.name}/{content.name}{_suffix(content, config)}",
+        "result": None if error else _result(content, style, config),
         "error": error,
         "seconds": round(outcome.seconds, 3) if outcome and not error else None,
         "content_digest": content.digest,
@@ -266,10 +289,12 @@ def _assemble(folder: Path, manifest: pd.DataFrame, planned: list[tuple[_Source,
 
 
 def _link(source: Path | str, target: Path | str) -> None:
-    with suppress(OSError):
+    try:
         os.link(source, target)
-        return
-    shutil.copy2(source, target)
+    except FileExistsError:  # what is there may be a link to another result, which a copy would be written into
+        raise
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def contact_sheet(manifest: pd.DataFrame, planned: list[tuple[_Source, _Source, Path]], cell: int = 160) -> Image.Image:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -146,8 +146,8 @@ def stylize_folder(
 
     Raises:
         ConfigError: An option does not fit, `output` holds results of other settings, or Ray is not installed.
-        ImageError: There are no pictures, two results would have the same name, the suffix is not a format, or `output` cannot
-            be written or lies in one of the others.
+        ImageError: There are no pictures, two results would have the same name or one that of an original, the suffix is not a
+            format, or `output` cannot be written or lies in one of the others.
     """
     if options.weights:
         raise ConfigError("weights blend the styles of one picture; with a folder of styles each is applied alone")
@@ -158,6 +158,7 @@ def stylize_folder(
     _check_outside(output, (contents, styles))
     (content_names, other_contents), (style_names, other_styles) = _names(contents), _names(styles)
     _check_apart(content_names, style_names)
+    _check_no_original(content_names, style_names, output, suffix)
     failed: dict[Path, str] = {}
     content_digests, style_digests = (_digests(names, failed) for names in (content_names, style_names))
     content_names, style_names = (
@@ -284,6 +285,18 @@ def _check_apart(contents: dict[Path, str], styles: dict[Path, str]) -> None:
                 f"{content} in the style of {style} would be written under the same name as {earlier[0]} in that of "
                 f"{earlier[1]}, {style_name}/{name}. Rename a folder"
             )
+
+
+def _check_no_original(contents: Mapping[Path, str], styles: Mapping[Path, str], output: Path, suffix: str) -> None:
+    """Raise if a result would lie where a content or style does, which would be taken for that result."""
+    place = output.resolve()
+    originals = {path.resolve() for path in (*contents, *styles)}
+    below = {path.relative_to(place).as_posix(): path for path in originals if place in path.parents}
+    if not below:
+        return
+    for name, style_name in product(contents.values(), styles.values()):
+        if (original := below.get(f"{style_name}/{name}{suffix}")) is not None:
+            raise ImageError(f"{original}: lies where a result is to lie. Give another folder for the results")
 
 
 def _check_outside(output: Path, inputs: Sequence[Path]) -> None:

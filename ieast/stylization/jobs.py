@@ -6,13 +6,15 @@ from pathlib import Path
 from time import monotonic
 
 from ieast.config.stylization import StylizeOptions
-from ieast.errors import ImageError, MemoryLimitError, OutputError, VideoError
+from ieast.errors import ImageError, MemoryLimitError, NumericsError, OutputError, VideoError
 from ieast.io.images import Behind, read_image, write_image
 from ieast.io.video import stylize_clip
 from ieast.stylization.engine import Engine, Session
 from ieast.stylization.in_order import in_order
 from ieast.stylization.inputs import read_style
 from ieast.stylization.loading import EngineSource
+
+_OF_ONE_PICTURE = (ImageError, MemoryLimitError, NumericsError)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Painter:
                 write_image(session.stylize(read_image(job.content, behind=self.behind)), job.target)
         except OutputError as failure:
             error, culprit = str(failure), job.target
-        except (ImageError, MemoryLimitError, VideoError) as failure:  # one bad file among thousands must not lose the rest
+        except (*_OF_ONE_PICTURE, VideoError) as failure:  # one bad file among thousands must not lose the rest
             error, culprit = about(job.content, failure), job.content
         return Outcome(job, monotonic() - started, error, culprit)
 
@@ -84,7 +86,7 @@ class Painter:
             try:
                 picture = read_style(style, self.options.style_size)
                 self._session = self.engine.open([picture], self.options, encode=True)
-            except (ImageError, MemoryLimitError) as error:
+            except _OF_ONE_PICTURE as error:
                 self._session = about(style, error)
             self._style = style
         return self._session

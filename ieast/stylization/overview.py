@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from ieast.errors import ConfigError, ImageError, MemoryLimitError
+from ieast.errors import ConfigError, ImageError, MemoryLimitError, NumericsError
 from ieast.io.contact_sheet import Cell, sheet
 from ieast.stylization.files import read_style
 from ieast.stylization.session import StyleSession, StylizeOptions
@@ -42,7 +42,7 @@ def stylize_sheet(
         try:
             session = StyleSession(stylizer, [read_style(path, options.style_size)], options)
             cells.append(Cell(session.stylize(photo), name[:_LONGEST_CAPTION]))
-        except (ImageError, MemoryLimitError) as error:  # one bad file must not lose the rest
+        except (ImageError, MemoryLimitError, NumericsError) as error:  # one bad file must not lose the rest
             failed[name] = str(error)
             cells.append(Cell(None, f"{name}: failed"[:_LONGEST_CAPTION]))
     columns = math.ceil(math.sqrt(len(cells)))

@@ -24,6 +24,7 @@ from ieast.io.files import evenly, sha256
 from ieast.io.images import read_size, to_tensor
 from ieast.io.listing import find_pictures
 from ieast.io.progress import progress_bar
+from ieast.methods import find
 from ieast.stylization.inputs import is_of_one_colour, read_style
 from ieast.training.fit import fit
 from ieast.training.guard import ContentGuard, Look
@@ -117,7 +118,7 @@ def adapt(
         before = guard.looks[0]
         facts = {
             "model": card.files[MODEL],  # the digest of its weights' file
-            "artworks": {path.name: sha256(path) for path in artworks},
+            "artworks": {name: sha256(path) for name, path in zip(_names(artworks), artworks, strict=True)},
             "settings": settings.model_dump(mode="json"),
             "iterations": best.iteration,
             "style_ratio": round(best.style_ratio(before), 4),
@@ -134,12 +135,23 @@ def adapt(
     return Adaptation(new_card, tuple(guard.looks), best, guard.lost)
 
 
+def _names(artworks: Sequence[Path]) -> list[str]:
+    """Without folders, which are nobody's business, and told apart by numbers where two are the same."""
+    names = [path.name for path in artworks]
+    return [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names, 1)]
+
+
 def experiment(card: ModelCard, model: Path, settings: AdaptationConfig) -> ExperimentConfig:
     """The training that an adaptation of the model in `model` is."""
     over = {
         "method": card.network,
         "encoder": {"name": card.encoder.name},
-        "model": {"start": str(model.absolute()), "attention_start": "random"},
+        "model": {
+            "start": str(model.absolute()),
+            "attention_start": "random",
+            # The model's own, which the preset's would replace.
+            "options": find(card.network).parse_options(card.options).model_dump(mode="json"),
+        },
         "prepare": {"size": settings.size, "min_side": SETTINGS["training"]["crop"], "held_out": 0, "max_bad_share": 0.5},
         "training": {
             "iterations": settings.iterations,

@@ -84,7 +84,10 @@ def close_dead_runs(work_folder: Path) -> None:
     run = active_run()
     folder = work_folder / "runs"
     for path in sorted(folder.glob("*.json")):
-        running = Running.model_validate_json(path.read_text())
+        try:
+            running = Running.model_validate_json(path.read_text())
+        except FileNotFoundError:  # another pipeline, which starts at the same time, has closed it
+            continue
         if not running.may_be_alive():
             _close_in_mlflow(running.mlflow_run)
             _close_in_zenml(running.zenml_run)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
 from pydantic import BaseModel, ConfigDict
@@ -73,8 +74,23 @@ def cell_key(config: ExperimentConfig, prepared: PreparedDataset, *also: BaseMod
 def run_cell(cell: Cell, work: Callable[[str], None]) -> Outcome:
     """Do `work`, which is given the id of an MLflow run below that of the pipeline; or take what an earlier run finished.
 
-    An error is part of the outcome, so that other variants and the report go on; only a stop that was asked for stops.
+    An error is part of the outcome, so that other variants and the report go on; only a stop that was asked for stops. One is
+    that another pipeline on this machine is at this cell: its run is left alone.
     """
+    locks = Path(cell.prepared.folder).parents[1] / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(locks / f"cell-{cell.key}.lock").acquire(timeout=0)
+    except Timeout:
+        parent = active_run()
+        there = next(iter(_runs(parent, cell.key)), parent).info.run_id
+        message = "another pipeline is at work on it; run this one again when that has ended"
+        return Outcome(variant=cell.variant, seed=cell.seed, run_id=there, error=message)
+    with held:
+        return _run_cell_alone(cell, work)
+
+
+def _run_cell_alone(cell: Cell, work: Callable[[str], None]) -> Outcome:
     parent = active_run()
     variant, seed = cell.variant, cell.seed
     if (done := finished_run(parent, cell.key)) is not None:

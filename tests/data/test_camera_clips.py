@@ -3,11 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.datasets import draw_dataset, draw_picture
 from PIL import Image
 from typer.testing import CliRunner
 
 from ieast.cli.main import app
 from ieast.data.camera_clips import make_pans, pan_and_zoom, render
+from ieast.data.prepare import prepare_dataset
 from ieast.errors import DataError
 from ieast.io.clips import list_clips, read_frames
 
@@ -65,6 +67,27 @@ def test_clips_that_are_there_stay_and_half_ones_are_made_again(prepared, tmp_pa
     make_pans(prepared, tmp_path, count=2, frames=2)
     assert [path.name for path in first.iterdir()] == ["0000.jpg"]
     assert len(list(read_frames(second, 24))) == 2
+
+
+def test_frames_of_a_longer_clip_that_was_never_finished_are_none_of_this_one(prepared, tmp_path):
+    (clip,) = make_pans(prepared, tmp_path / "whole", count=1, frames=2)
+    left = tmp_path / f".{clip.name}"
+    left.mkdir()
+    for number in range(5):
+        (left / f"{number:04d}.jpg").write_bytes(b"left")
+    (again,) = make_pans(prepared, tmp_path, count=1, frames=2)
+    assert [path.name for path in sorted(again.iterdir())] == ["0000.jpg", "0001.jpg"]
+
+
+def test_photographs_of_one_name_in_two_folders_become_two_clips(tmp_path, make_config):
+    source = draw_dataset(tmp_path / "source", 4, 3)
+    for name in ("a", "b"):
+        (source / "content" / name).mkdir()
+        draw_picture(20 + ord(name), 90, 70).save(source / "content" / name / "same.png")
+    prepared = prepare_dataset(source, tmp_path / "work", make_config().prepare, "of one name")
+    clips = make_pans(prepared, tmp_path / "clips", count=6, frames=2)
+    assert len(set(clips)) == len(list_clips(tmp_path / "clips")) == 6
+    assert sum(clip.name.startswith("pan_same") for clip in clips) == 2
 
 
 def test_more_clips_than_photographs_are_refused_before_any_is_made(prepared, tmp_path):

@@ -34,3 +34,13 @@ def test_a_size_that_would_take_too_long_is_not_measured_and_says_so(inputs):
     assert [math.isnan(seconds) for seconds in actual["seconds"]] == [False, True, True]
     assert "not measured: about" in actual["note"][1]
     assert "the limit is 1e-06 s" in actual["note"][2]
+
+
+def test_what_reading_large_pictures_takes_is_none_of_the_peak(inputs, tmp_path):
+    model, content, style = inputs
+    Image.effect_noise((4000, 3000), 40).convert("RGB").save(tmp_path / "large.jpg")
+    settings = SpeedConfig(sizes=(64,), repeats=1, limit=60)
+    of_small, of_large = (
+        measure_speed(model, path, style, settings)["peak_mb"][0] for path in (content, tmp_path / "large.jpg")
+    )
+    assert of_large < of_small + 12  # the picture at full size has 36 MiB

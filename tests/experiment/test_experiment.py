@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -446,3 +447,23 @@ def test_ablations_that_make_no_sense_are_refused(values, message):
     with pytest.raises(ConfigError) as caught:
         AblationConfig.parse(experiment | values)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (
+            {"weights": {"coherence": 1}, "coherence": {"layers": ["relu3_1", "relu5_1"]}},
+            "training.crop is 32, of which relu5_1 has 2 x 2 positions, none with eight neighbours for the term coherence",
+        ),
+        (
+            {"weights": {"temporal": 1}, "motion": {"shift": 30}},
+            "moves pictures by up to 32 pixels, out of a training.crop of 32",
+        ),
+    ],
+)
+def test_terms_that_a_crop_is_too_small_for_are_refused(objective, message):
+    values = {"training": {"crop": 32}, "objective": {"external_learning": False, **objective}}
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        parse(**values)
+    parse(**{**values, "training": {"crop": 48}})

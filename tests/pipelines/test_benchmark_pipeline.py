@@ -80,7 +80,7 @@ def test_the_pictures_lie_where_the_user_study_takes_them(project, runs):
                 with Image.open(path) as picture:
                     assert picture.size == content.size
         assert all(path.is_file() for path in originals)
-    artworks = {path.stem for path in (folder / "artworks").iterdir()}
+    artworks = {path.stem.split("_", 1)[1] for path in (folder / "artworks").iterdir()}
     assert len(artworks) == 3
     assert not artworks & set(pairs["style"])
 

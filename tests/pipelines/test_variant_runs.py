@@ -1,9 +1,16 @@
 """Runs of a comparison as a kill may leave them."""
 
+import os
+import platform
+from types import SimpleNamespace
+from uuid import uuid4
+
 import pytest
+from filelock import FileLock
 from mlflow import MlflowClient
 
-from steps.support.variant_runs import CELL, MODEL_URI, finished_run
+from steps.support import dead_runs, variant_runs
+from steps.support.variant_runs import CELL, MODEL_URI, Cell, finished_run, run_cell
 
 
 @pytest.fixture
@@ -59,3 +66,47 @@ def test_what_a_killed_command_has_logged_is_not_logged_twice(client, tmp_path):
     assert [point.step for point in client.get_metric_history(run.info.run_id, "detail")] == [4]
     known = {metric.key: metric.value for metric in client.get_logged_model(first.model_id).metrics}
     assert known == {"train/total": 3.0, "detail": 1.0}
+
+
+def test_a_cell_that_another_pipeline_is_at_is_left_to_it(client, tmp_path, monkeypatch):
+    parent = client.create_run(client.create_experiment("ablation", "unused"))
+    tags = {CELL: "a", "mlflow.parentRunId": "the other pipeline's"}
+    begun = client.create_run(parent.info.experiment_id, tags=tags)
+    monkeypatch.setattr(variant_runs, "active_run", lambda: parent)
+    prepared = SimpleNamespace(folder=str(tmp_path / "prepared" / "key"), key="key")
+    cell = Cell("a", "full", 0, data=None, prepared=prepared, data_path="data")
+    (tmp_path / ".locks").mkdir()
+    with FileLock(tmp_path / ".locks" / "cell-a.lock"):
+        outcome = run_cell(cell, work=pytest.fail)
+    assert outcome.run_id == begun.info.run_id
+    assert outcome.error == "another pipeline is at work on it; run this one again when that has ended"
+    after = client.get_run(begun.info.run_id)
+    assert (after.info.status, after.data.tags["mlflow.parentRunId"]) == ("RUNNING", "the other pipeline's")
+
+
+def test_a_dead_run_that_another_pipeline_closes_at_the_same_time_is_passed_over(tmp_path, monkeypatch):
+    notes = tmp_path / "runs"
+    notes.mkdir()
+    present = {"host": platform.node(), "process": os.getpid(), "started": 0.0}  # another process that had this number
+    for name in ("a", "b"):
+        dead = dead_runs.Running(**present, mlflow_run=name, zenml_run=uuid4())
+        (notes / f"{name}.json").write_text(dead.model_dump_json())
+    closed = []
+
+    def close(run_id):
+        closed.append(run_id)
+        (notes / "b.json").unlink()  # as the other pipeline does meanwhile
+
+    run = SimpleNamespace(info=SimpleNamespace(run_id="mine"))
+    context = SimpleNamespace(pipeline_run=SimpleNamespace(id=uuid4()))
+    for name, stand_in in {
+        "active_run": lambda: run,
+        "get_step_context": lambda: context,
+        "_close_in_mlflow": close,
+        "_close_in_zenml": lambda _: None,
+        "_close_unbegun_in_zenml": lambda: None,
+    }.items():
+        monkeypatch.setattr(dead_runs, name, stand_in)
+    dead_runs.close_dead_runs(tmp_path)
+    assert closed == ["a"]
+    assert [path.name for path in notes.iterdir()] == ["mine.json"]

@@ -7,6 +7,7 @@ import pytest
 from helpers.registries import Registry
 
 from ieast.errors import DataError
+from ieast.registry import comparing
 from ieast.registry.data_check import PROFILE, compare_with_champion, refuse_shift
 
 
@@ -46,3 +47,13 @@ def test_a_shift_is_measured_in_the_champions_deviations_and_refused_beyond_the_
     refuse_shift(changes, 1.5)  # not beyond
     with pytest.raises(DataError, match=r"data.max_shift is 1\): lightness of style from 50 to 35, -1.50 deviations. If that"):
         refuse_shift(changes, 1.0)
+
+
+def test_a_comparison_that_never_came_to_its_report_can_be_compared(registry, tmp_path):
+    experiment = registry.client.create_experiment("stopped", tmp_path.as_uri())
+    parent = registry.client.create_run(experiment).info.run_id
+    for variant, seed in (("neither", "1"), ("full", "0")):
+        tags = {"mlflow.parentRunId": parent, "variant": variant, "seed": seed}
+        child = registry.client.create_run(experiment, tags=tags)
+        registry.client.set_terminated(child.info.run_id, "FINISHED")
+    assert [each.label for each in comparing._resolve(parent)] == ["full", "neither"]  # by their seeds

@@ -1,5 +1,6 @@
 """Both sides scored on the same pictures by the same encoder, with real models from a real MLflow."""
 
+import json
 import math
 
 import mlflow
@@ -169,3 +170,8 @@ def test_a_user_without_a_name_is_unknown(monkeypatch):
     monkeypatch.setattr("getpass.getuser", nobody)
     monkeypatch.setattr("socket.gethostname", lambda: "container")
     assert gate.whoami() == "unknown@container"
+
+
+def test_scores_without_end_are_words_that_json_knows():
+    scores = {"a": math.inf, "b": -math.inf, "c": math.nan, "d": 0.5}
+    assert json.loads(json.dumps(gate.plain(scores), allow_nan=False)) == {"a": "inf", "b": "-inf", "c": "nan", "d": 0.5}

@@ -162,6 +162,25 @@ def test_the_registry_on_the_server_promotes_and_goes_back(cluster, team):
     assert str(MlflowClient(team.mlflow).get_registered_model("ieast").aliases["champion"]) == "1"
 
 
+def test_a_stack_that_is_there_gets_the_secret_that_is_named_now(cluster, team):
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.stack",
+        "--mlflow",
+        team.mlflow,
+        "--artifacts",
+        f"s3://{ZENML_BUCKET}/pipelines/",
+    ]
+    stack = "from zenml.client import Client; c = Client(); s = c.get_stack('ieast_servers'); "
+    secrets = f"{stack}print([c.get_secret(each).name for each in s.secrets])"
+    make = "from zenml.client import Client; c = Client(); c.create_secret('newer', c.get_secret('team-servers').secret_values)"
+    cluster.run(sys.executable, "-c", make)
+    for name in ("newer", "team-servers"):
+        cluster.run(*command, "--secret", name)
+        assert cluster.run(sys.executable, "-c", secrets).stdout.splitlines()[-1] == f"['{name}']"
+
+
 def test_a_dataset_goes_to_s3_and_comes_back_at_its_revision(team, clone_with_s3, tmp_path):
     data = load_dataset(DataConfig(repository=str(clone_with_s3), revision="data-v1"), tmp_path)
     assert files_under(data.folder) == expected(V1)

@@ -87,6 +87,17 @@ def test_several_styles_weights_masks_and_all_options(client, stylizer):
     np.testing.assert_array_equal(answer.pixels, expected(stylizer, styles, masks, **options))
 
 
+def test_where_a_mask_is_transparent_its_style_does_not_apply(client):
+    left = np.zeros((56, 72), np.uint8)
+    left[:, :36] = 255
+    opaque = Image.fromarray(left)
+    transparent = Image.merge("RGBA", [Image.new("L", opaque.size, 255)] * 3 + [opaque])
+    pictures = [
+        client.stylize(CONTENT, STYLE, ("mask", file_of(mask)), ("format", "png")).pixels for mask in (opaque, transparent)
+    ]
+    np.testing.assert_array_equal(*pictures)
+
+
 def test_the_answer_says_how_new_each_style_is(client, service, stylizer):
     assert "x-style-novelty" not in client.stylize(CONTENT, STYLE).headers  # the model does not know
     assert client.ask("/v1/model").json["training_styles"] is None

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from ieast.config import BatchConfig
-from ieast.errors import ConfigError, ImageError
+from ieast.errors import ConfigError, ImageError, NumericsError
 from ieast.io.images import read_image, write_image
 from ieast.models.pretrained import MODELS
 from ieast.stylization import ray_jobs
-from ieast.stylization.batch import MANIFEST, SHEET, check_batch, stylize_batch
+from ieast.stylization.batch import MANIFEST, SHEET, _link, check_batch, stylize_batch
 from ieast.stylization.files import stylize_picture
 from ieast.stylization.jobs import Job, Painter, carry_out
 from ieast.stylization.loading import EngineSource
@@ -199,3 +199,40 @@ def test_a_style_is_encoded_once_for_all_its_jobs(folders):
     assert all(outcome.error is None for outcome in carry_out(jobs, Counting(), options))
     assert len(opened) == 1
     assert Painter(engine, options).paint(jobs[0]).seconds > 0
+
+
+def test_two_results_of_one_name_are_refused_before_anything_is_made(tmp_path):
+    for place in ("contents/one.png", "contents/portrait/one.png", "styles/cubist.png", "styles/cubist/portrait.png"):
+        picture(tmp_path / place, len(place))
+    with pytest.raises(ImageError, match=r"under the same name as .*, cubist/portrait/one\.png\. Rename a folder$"):
+        run(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_result_is_never_written_into_another(tmp_path):
+    for name in ("a", "b", "version"):
+        (tmp_path / name).write_text(name)
+    _link(tmp_path / "a", tmp_path / "first")
+    with pytest.raises(FileExistsError):
+        _link(tmp_path / "b", tmp_path / "first")
+    assert (tmp_path / "a").read_text() == "a"
+
+
+def test_features_that_do_not_converge_lose_one_result_alone(folders, monkeypatch):
+    open_ = Painter._opened
+
+    def opened(painter, style):
+        session = open_(painter, style)
+        if style.stem == "s0":
+            session.stylize = not_converging
+        return session
+
+    def not_converging(_):
+        raise NumericsError("a 6x6 covariance does not converge. Crop or scale the picture a little")
+
+    monkeypatch.setattr(Painter, "_opened", opened)
+    batch = run(folders)
+    assert (batch.made, batch.failed) == (2, 2)
+    failed = batch.manifest[batch.manifest["error"].notna()]
+    assert set(failed["style"]) == {"s0"}
+    assert failed["error"].str.endswith("Crop or scale the picture a little").all()

@@ -524,3 +524,14 @@ def test_settings_are_written_as_json(engine, folders):
 
 def test_is_video():
     assert [is_video(Path(name)) for name in ("a.mp4", "a.MOV", "a.webm", "a.gif", "a.png", "mp4")] == [True] * 3 + [False] * 3
+
+
+def test_an_original_is_not_taken_for_a_result(engine, tmp_path):
+    content, style = tmp_path / "results" / "monet" / "x.png", tmp_path / "monet.png"
+    content.parent.mkdir(parents=True)
+    for number, path in enumerate((content, style)):
+        draw_picture(number, 40, 40).save(path)
+    before = content.read_bytes()
+    with pytest.raises(ImageError, match=rf"^{content}: lies where a result is to lie"):
+        stylize_folder(engine, content.parent, style, tmp_path / "results", StylizeOptions())
+    assert content.read_bytes() == before

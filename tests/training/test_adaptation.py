@@ -162,3 +162,20 @@ def test_the_same_seed_gives_the_same_model(contents, artwork, tmp_path):
     cards = [adapt(MODELS["ieast"], [artwork], tmp_path / name, short, contents).card for name in ("a", "b")]
     assert cards[0].files == cards[1].files
     assert torch.isfinite(load_model(tmp_path / "a")[0].decoder.conv1_1.weight).all()
+
+
+def test_a_model_goes_on_with_its_own_options():
+    """Not with those that the preset gives to new models."""
+    card = read_card(MODELS["ieast"])
+    assert card.options["match_statistics"]
+    plain = card.model_copy(update={"options": card.options | {"match_statistics": False, "bound_palette": False}})
+    for each in (card, plain):
+        options = ieast.training.adaptation.experiment(each, MODELS["ieast"], SHORT).model.options
+        assert {name: options[name] for name in ("match_statistics", "bound_palette")} == {
+            name: each.options[name] for name in ("match_statistics", "bound_palette")
+        }
+
+
+def test_artworks_of_one_name_are_both_noted():
+    paths = [Path("a/one.png"), Path("two.png"), Path("b/one.png")]
+    assert ieast.training.adaptation._names(paths) == ["one.png (1)", "two.png", "one.png (3)"]
