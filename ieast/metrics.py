@@ -76,8 +76,8 @@ METRICS = (
         "detail",
         "higher",
         "L of CIELAB, 0 to 100",
-        "root mean square of lightness minus its Gaussian blur of one pixel; artworks have 4 to 5 at 512 pixels, 2 to 3.5 if smaller "
-        "or enlarged",
+        "root mean square of lightness minus its Gaussian blur of one pixel; artworks have 4 to 5 at 512 pixels, 2 to 3.5 if "
+        "smaller or enlarged",
     ),
     Metric(
         "colour_noise",
