@@ -37,8 +37,13 @@ function ready({ provider, threads, method }) {
 }
 
 function done({ number, picture, seconds }) {
-  if (number !== state.number) return;
   state.busy = false;
+  if (number !== state.number) {
+    // Of a photograph that is not the one shown any more.
+    find("progress").hidden = true;
+    say("Ready.");
+    return refresh();
+  }
   show(find("after"), picture);
   find("compare-row").hidden = false;
   find("progress").hidden = true;
@@ -111,6 +116,7 @@ async function takePhoto(file) {
 
 function drawPhoto() {
   if (!state.photo) return;
+  state.number++; // what is being painted is of what was shown before
   show(find("before"), pixels(state.photo, Number(find("size").value)));
   find("after").width = find("after").height = 0;
   find("compare-row").hidden = find("handle").hidden = find("download").hidden = true;

@@ -27,6 +27,7 @@ from ieast.data.dvc_repository import (
 )
 from ieast.errors import DataError
 from ieast.io.files import atomic_write
+from ieast.io.video import VIDEO_SUFFIXES
 
 MIN_FILES = 3  # fewer than three styles cannot be contrasted
 MAX_COMMITTED_BYTES = 100_000_000  # beyond this a remote that is committed to git makes every clone suffer
@@ -57,7 +58,7 @@ def add_dataset(repository: Path, content: Path, style: Path, clips: Path | None
         repository: Folder of a DVC repository.
         content: Pictures, in subfolders or not.
         style: Pictures, in subfolders or not.
-        clips: One subfolder of frames per clip, or the frames of a single clip.
+        clips: One subfolder of frames per clip, the frames of a single clip, or videos.
 
     Raises:
         DataError: A folder is unfit, data/ holds changes that would be lost, another process adds a dataset, or DVC failed;
@@ -111,9 +112,16 @@ def _source_files(role: str, folder: Path) -> dict[tuple[str, ...], Path]:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}, given as {role}")
     files = {path.relative_to(folder).parts: path for path in _walk(folder)}
+    videos = [path.name for path in files.values() if path.suffix.lower() in VIDEO_SUFFIXES] if role == CLIPS else []
+    if videos and len(videos) == len(files) and all(len(key) == 1 for key in files):
+        return {(role, *key): path for key, path in files.items()}  # each is a clip
     if len(files) < MIN_FILES:
         raise DataError(f"{folder}, given as {role}, holds {len(files)} files; at least {MIN_FILES} are needed")
     if role == CLIPS:
+        if videos:
+            raise DataError(
+                f"{folder}, given as clips, holds {videos[0]} and other videos or frames; give videos alone, or frames"
+            )
         depths = {len(key) for key in files}
         if depths == {1}:
             return {(role, folder.name, *key): path for key, path in files.items()}
@@ -132,6 +140,10 @@ def _walk(folder: Path) -> Iterator[Path]:
             if path.is_symlink():  # may lead round in a circle
                 raise DataError(f"{path} is a link to a folder, which is not followed; put the folder itself in its place")
         for path in (Path(root, name) for name in sorted(names) if not name.startswith(".")):
+            try:
+                path.name.encode()
+            except UnicodeEncodeError:
+                raise DataError(f"{os.fsencode(path)!r} is not named in UTF-8, as DVC needs it; rename it") from None
             if path.is_file():
                 yield path
             elif path.is_symlink():

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict
@@ -18,10 +19,13 @@ from ieast.errors import DataError
 from ieast.installation import install_with
 from ieast.io.files import DiskFullError
 from ieast.io.progress import progress_bar, refresh_seconds
+from ieast.io.video import VIDEO_SUFFIXES
 
 WORKSPACE = "workspace"
 CLIPS = "clips"
 REQUIRED = ("content", "style")
+_DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
+"""What DVC knows files and lists of files by: MD5."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TRANSFERRING = ("dvc_data.hashfile.transfer", "dvc_data.index.fetch", "dvc_objects.fs.generic")
 """Loggers of what copies files in DVC."""
@@ -80,6 +84,7 @@ def explained(action: str) -> Iterator[None]:
 def opened(config: DataConfig, work_folder: Path) -> Iterator[Version]:
     """The version that `config` names, open for reading."""
     with ExitStack() as stack:
+        stack.enter_context(_listings_checked())
         commit = None
         if "://" in config.repository or re.match(r"[\w.-]+@[\w.-]+:", config.repository):
             if config.revision == WORKSPACE:
@@ -100,6 +105,23 @@ def opened(config: DataConfig, work_folder: Path) -> Iterator[Version]:
         if commit is None:
             _refuse_unrecorded(output, config)
         yield Version(workspace, repo, commit, output)
+
+
+@contextmanager
+def _listings_checked() -> Iterator[None]:
+    """Refuse lists of files in which digests are none, or names lead elsewhere: DVC makes paths in its cache of both."""
+    from dvc_data.hashfile.tree import Tree
+
+    add = Tree.add
+
+    def add_checked(self: Any, key: tuple[str, ...], meta: Any, oid: Any) -> None:
+        value = oid.value if oid is not None else None
+        if any(part in ("", ".", "..") or "/" in part for part in key) or (value is not None and not _DIGEST.fullmatch(value)):
+            raise DataError(f"a list of files in DVC has {'/'.join(key)!r} with the digest {value!r}: it was tampered with")
+        add(self, key, meta, oid)
+
+    with patch.object(Tree, "add", add_checked):
+        yield
 
 
 @contextmanager
@@ -185,6 +207,8 @@ def tracked_folder(repo: Any, config: DataConfig) -> Any:
     output = repo.stage.load_one(file).outs[0]
     if not (output.hash_info and output.hash_info.isdir):
         raise DataError(f"{config.path}.dvc at {config.revision} does not record a folder; type `dvc add {config.path}`")
+    if not _DIGEST.fullmatch(output.hash_info.value):  # of which paths are made
+        raise DataError(f"{config.path}.dvc at {config.revision} records {output.hash_info.value!r}, which is no digest")
     return output
 
 
@@ -294,7 +318,9 @@ def count(keys: Iterable[tuple[str, ...]]) -> DataCounts:
     """Pictures and clips among `keys`, the files' paths in the dataset as tuples."""
     shown = [key for key in keys if len(key) > 1 and not key[-1].startswith(".")]
     content, style = (sum(key[0] == role for key in shown) for role in REQUIRED)
-    return DataCounts(content=content, style=style, clips=len({key[1] for key in shown if key[0] == CLIPS and key[2:]}))
+    # A clip is a folder of frames, or a video.
+    clips = {key[1] for key in shown if key[0] == CLIPS and (key[2:] or Path(key[1]).suffix.lower() in VIDEO_SUFFIXES)}
+    return DataCounts(content=content, style=style, clips=len(clips))
 
 
 def without_credentials(url: str) -> str:

@@ -29,7 +29,7 @@ from ieast.data.dvc_repository import (
     require_dvc,
     without_credentials,
 )
-from ieast.errors import DataError
+from ieast.errors import DataError, IeastError
 
 STALE_SECONDS = 24 * 3600
 
@@ -166,6 +166,8 @@ def _pull(repo: Any, file: str, remote: str) -> None:
         if full:
             raise full[0] from None
         logger.warning("not every file of %s could be fetched from %s", file, remote)  # DVC has logged each with its reason
+    except IeastError:
+        raise
     except Exception as error:  # each kind of storage has its own
         raise DataError(
             f"fetching {file} from the remote {remote} failed: {error}. Check that it is reachable and that you may read it, "

@@ -15,7 +15,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, get_model_info
 from mlflow.models.model import ModelInfo
 from PIL import Image
-from sqlalchemy.exc import SQLAlchemyError
 
 from ieast.checkpoint import ModelCard, load_model, read_card
 from ieast.errors import RegistryError
@@ -218,7 +217,7 @@ def fetch_model(uri: str, into: Path | None = None) -> Path:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=None if into is None else str(into)))
         artifacts = Model.load(folder).flavors["python_function"]["artifacts"]
         return folder / artifacts["model"]["path"]
-    except (MlflowException, SQLAlchemyError, OSError, KeyError) as error:
+    except Exception as error:  # each kind of storage has its own
         raise RegistryError(
             f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {redacted(str(error))}. Set "
             "MLFLOW_TRACKING_URI to the store that holds it; the Models page of its UI lists names, versions and aliases"

@@ -7,11 +7,11 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from ieast.errors import RegistryError
@@ -102,12 +102,18 @@ def set_experiment(name: str) -> None:
 
 def _refuse_silence(uri: str) -> None:
     """Raise if nothing listens where a database should, which MLflow would ask again for minutes."""
-    address = urlsplit(uri)
-    port = address.port or next((port for name, port in _DATABASE_PORTS.items() if address.scheme.startswith(name)), None)
-    if address.hostname is None or port is None or address.scheme.startswith("http"):
+    scheme = uri.partition(":")[0]
+    usual = next((port for name, port in _DATABASE_PORTS.items() if scheme.startswith(name)), None)
+    if usual is None:
         return
     try:
-        socket.create_connection((address.hostname, port), _SECONDS).close()
+        address = make_url(uri)
+    except (SQLAlchemyError, ValueError):
+        raise RegistryError(f"{redacted(uri)} is no address of a database. {_ADVICE}") from None
+    if address.host is None:
+        return
+    try:
+        socket.create_connection((address.host, address.port or usual), _SECONDS).close()
     except OSError as error:
         where = redacted(uri)
         raise RegistryError(f"reaching the database failed in MLflow at {where}: {error}. {_ADVICE}") from None
@@ -147,4 +153,5 @@ def explained(action: str) -> Iterator[None]:
 
 def redacted(text: str) -> str:
     """`text` with the passwords of addresses in it left out, for messages."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    text = re.sub(r"(://)[^\s@]*(?:@[^\s@/?#]*)*@", r"\1", text)  # passwords may hold / and @ themselves
+    return re.sub(r"([?&](?:\w*password|passwd|pwd|token|secret)=)[^&\s]*", r"\1...", text, flags=re.IGNORECASE)

@@ -321,8 +321,9 @@ async def _gone(request: Request) -> None:
 
 def _novelty_header(styles: Sequence[Novelty | None]) -> dict[str, str]:
     """One number a style, as `/v1/model` speaks of; absent where the model does not know its training styles."""
-    known = [style for style in styles if style is not None]
-    return {"X-Style-Novelty": ", ".join(f"{style.distance:.2f}" for style in known)} if known else {}
+    if all(style is None for style in styles):
+        return {}
+    return {"X-Style-Novelty": ", ".join("-" if style is None else f"{style.distance:.2f}" for style in styles)}
 
 
 @cache

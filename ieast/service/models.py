@@ -123,9 +123,17 @@ def _scores(tags: dict[str, str]) -> dict[str, float]:
     """What registration recorded, or in its place the gate, which scores with one encoder for all versions."""
     recorded: dict[str, float] = {}
     for prefix in ("score.", "gate.score."):
-        scores = {key.removeprefix(prefix): float(value) for key, value in tags.items() if key.startswith(prefix)}
+        scores = {key.removeprefix(prefix): _number(value) for key, value in tags.items() if key.startswith(prefix)}
         recorded |= {name: value for name, value in scores.items() if math.isfinite(value)}  # JSON knows no others
     return recorded
+
+
+def _number(text: str) -> float:
+    """NaN for what is none: people may set tags by hand."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 class Follower:

@@ -72,8 +72,8 @@ async def read_order(request: Request, limits: Limits, precision: Precision) -> 
     )
     try:
         form = await parser.parse()
-    except MultiPartException as error:
-        reason = error.message.removesuffix(".")
+    except (MultiPartException, UnicodeError) as error:  # the latter where the charset that is named is none for text
+        reason = getattr(error, "message", str(error)).removesuffix(".")
         raise RefusalError(422, f"The form cannot be read: {reason}. See /docs for what it may hold.") from None
     try:
         return await _order(form.multi_items(), limits, precision)

@@ -177,7 +177,8 @@ def _style(
         assert isinstance(encoded, EncodedStyle)
         return KnownStyle(encoded, _novelty(image, model))
 
-    key = (model.digest, hashlib.sha256(data).digest(), options.style_size, options.precision)
+    # Of another version with these weights, the card may know other training styles.
+    key = (model.digest, model.version, id(model.styles), hashlib.sha256(data).digest(), options.style_size, options.precision)
     return cache.get(key, encode)
 
 

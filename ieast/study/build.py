@@ -1,5 +1,6 @@
 """From a benchmark folder to a study: pictures under opaque names, and a database of questions."""
 
+import hashlib
 import math
 import random
 import sqlite3
@@ -83,8 +84,10 @@ def _write_pictures(
         image = read_image(benchmark.path(source))
         if source.kind != "stylized":
             image = _no_larger(image, benchmark.area)
-        file = f"{draw.getrandbits(64):016x}.jpg"
-        (folder / file).write_bytes(encode_jpeg(image))
+        data = encode_jpeg(image)
+        # By what is in it as well: browsers keep pictures for days, and a study that is built again may have others.
+        file = hashlib.sha256(draw.getrandbits(64).to_bytes(8, "big") + data).hexdigest()[:16] + ".jpg"
+        (folder / file).write_bytes(data)
         written[source] = number, PictureFile(file, *image.size)
     return written
 

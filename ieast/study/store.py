@@ -158,8 +158,9 @@ class Store:
             now = time.time()
             # Not again after a hasty answer: who clicks on and on would never be heard.
             db.execute(
-                "UPDATE participant SET shown = ?, shown_at = ? WHERE id = ? AND (shown IS NOT ? OR shown_at < ?)",
-                (number, now, participant, number, now - self.haste),
+                "UPDATE participant SET shown = ?, shown_at = ? "
+                "WHERE id = ? AND (shown IS NOT ? OR shown_at < ? OR shown_at > ?)",
+                (number, now, participant, number, now - self.haste, now),
             )
             total = db.execute("SELECT count(*) FROM question WHERE participant = ?", (participant,)).fetchone()[0]
             kind, content, style = db.execute(
@@ -199,7 +200,8 @@ class Store:
                 raise AnswerError(f"{answer} is none of the answers to question {number}")
             shown, shown_at = db.execute("SELECT shown, shown_at FROM participant WHERE id = ?", (participant,)).fetchone()
             now = time.time()
-            seconds = max(0.0, now - shown_at) if shown == number else None
+            # Unknown where the clock was put back meanwhile.
+            seconds = now - shown_at if shown == number and now >= shown_at else None
             if seconds is not None and seconds < self.haste:
                 return False
             db.execute("INSERT INTO vote VALUES (?, ?, ?, ?, ?)", (participant, number, answer, seconds, now))

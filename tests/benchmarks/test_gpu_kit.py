@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,9 @@ import torch
 import yaml
 from helpers.configurations import QUICKSTART, SMALL, merge
 from helpers.datasets import draw_dataset
+from typer.testing import CliRunner
+
+from benchmarks import gpu
 
 ROOT = Path(__file__).parents[2]
 MISSING_ELSEWHERE = ("av", "zenml", "mlflow", "dvc", "alembic", "sqlmodel")
@@ -80,3 +84,19 @@ def test_checkpoints_come_back_in_parts_that_joined_are_whole(brought):
     before = SMALL["training"]["reconstruction_iterations"]
     assert iterations("first") == {"full/last.ckpt": before + 3}
     assert iterations("second") == {f"{name}/last.ckpt": before + 5 for name in ("full", "plain")}
+
+
+def test_what_is_no_number_is_not_equal(monkeypatch):
+    terms = {"cpu": [{"a": 1.0, "b": 2.0}], "cuda:0": [{"a": 1.0, "b": float("nan")}]}
+    monkeypatch.setattr(gpu, "_first_terms", lambda device, _: terms[device])
+    result = CliRunner().invoke(gpu.app, ["equality", "--device", "cuda:0"])
+    assert result.exit_code == 1
+    assert "not equal" in result.output
+
+
+def test_two_configurations_of_one_name_are_refused(tmp_path):
+    paths = [tmp_path / folder / "full.yaml" for folder in ("a", "b")]
+    words = ["train", str(tmp_path), "-o", str(tmp_path / "out"), "--seconds", "9", *(f"--config={path}" for path in paths)]
+    result = CliRunner().invoke(gpu.app, words)
+    assert result.exit_code == 2
+    assert "would train in one folder" in re.sub(r"\W+", " ", result.output)

@@ -1,4 +1,5 @@
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from ieast.data import additions
 from ieast.data.additions import add_dataset
 from ieast.data.versions import load_dataset
 from ieast.errors import DataError
+from ieast.io.clips import list_clips
 from ieast.io.files import DiskFullError
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -81,6 +83,26 @@ def test_folder_of_frames_is_one_clip(copy: Path, pictures: Path) -> None:
     added = add_dataset(copy, pictures / "coco", pictures / "wikiart", pictures / "films/walk")
     assert added.counts.clips == 1
     assert sorted(path.name for path in (copy / "data/clips/walk").iterdir()) == ["frame_1.jpg", "frame_2.jpg", "frame_3.jpg"]
+
+
+def test_each_video_is_a_clip(copy: Path, pictures: Path, tmp_path: Path) -> None:
+    films = tmp_path / "videos"
+    write(films, "a.mp4", "b.MOV")
+    added = add_dataset(copy, pictures / "coco", pictures / "wikiart", films)
+    assert added.counts.clips == 2
+    assert sorted(path.name for path in list_clips(copy / "data/clips")) == ["a.mp4", "b.MOV"]
+    git(copy, "commit", "-qam", "videos")
+    assert load_dataset(config(copy, "HEAD"), tmp_path / "work").counts.clips == 2
+
+
+def test_videos_among_frames_and_names_that_are_not_utf_8_are_refused(copy: Path, pictures: Path, tmp_path: Path) -> None:
+    mixed, old = tmp_path / "mixed_films", tmp_path / "old"
+    write(mixed, "a.mp4", "b.mp4", "frame_1.jpg")
+    write(old, "1.jpg", "2.jpg", "3.jpg")
+    Path(os.fsdecode(os.fsencode(old) + b"/\xff.jpg")).write_text("of an old archive")
+    coco, wikiart = pictures / "coco", pictures / "wikiart"
+    unchanged(copy, lambda: add_dataset(copy, coco, wikiart, mixed), DataError, "holds a.mp4 and other videos or frames")
+    unchanged(copy, lambda: add_dataset(copy, old, wikiart), DataError, r"\\xff.jpg' is not named in UTF-8")
 
 
 def test_adding_says_nothing_on_its_own(

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import shutil
@@ -389,3 +390,31 @@ def test_waits_for_another_dvc_command(clone: Path, tmp_path: Path) -> None:
             assert done.is_alive()
         done.join(30)
     assert len(list((tmp_path / "work/datasets").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("relpath", "digest"),
+    [("content/1.jpg", "../../../../victim"), ("../../victim", "0" * 32), ("content/1.jpg", "")],
+    ids=["a path for a digest", "a path out of the folder", "no digest"],
+)
+def test_a_list_of_files_that_leads_elsewhere_is_refused_before_anything_is_fetched(copy, tmp_path, relpath, digest):
+    for victim in (tmp_path / "victim", copy / "victim", copy / ".dvc" / "victim"):
+        victim.write_text("untouched")
+    listing = [{"md5": digest, "relpath": relpath}, {"md5": "1" * 32, "relpath": "style/a.jpg"}]
+    data = json.dumps(listing, sort_keys=True)
+    name = hashlib.md5(data.encode(), usedforsecurity=False).hexdigest()
+    (place := copy / "datastore/files/md5" / name[:2]).mkdir(parents=True, exist_ok=True)
+    (place / f"{name[2:]}.dir").write_text(data)
+    (copy / "data.dvc").write_text(f"outs:\n- md5: {name}.dir\n  size: 9\n  nfiles: 2\n  hash: md5\n  path: data\n")
+    git(copy, "commit", "-qam", "a trap")
+    with pytest.raises(DataError, match=r"it was tampered with$"):
+        load_dataset(config(copy, "HEAD"), tmp_path / "work")
+    assert {path.read_text() for path in tmp_path.rglob("victim")} == {"untouched"}
+    assert len(list(tmp_path.rglob("victim"))) == 3
+
+
+def test_a_digest_of_a_folder_that_is_a_path_is_refused(copy, tmp_path):
+    (copy / "data.dvc").write_text("outs:\n- md5: ../../x.dir\n  nfiles: 2\n  hash: md5\n  path: data\n")
+    git(copy, "commit", "-qam", "a trap")
+    with pytest.raises(DataError, match="which is no digest"):
+        load_dataset(config(copy, "HEAD"), tmp_path / "work")

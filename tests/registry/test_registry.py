@@ -32,6 +32,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402 - needs mlflow
 from mlflow.pyfunc import scoring_server  # noqa: E402
 
 from ieast.registry import pyfunc, register  # noqa: E402 - needs mlflow
+from ieast.registry.store import connect  # noqa: E402
 
 NAME = "ieast"
 
@@ -187,10 +188,37 @@ def test_a_model_that_is_not_there_is_an_error_that_says_where_it_was_looked_for
         ("postgresql://user:secret@host/db", "postgresql://host/db"),
         ("https://host:5000", "https://host:5000"),
         ("sqlite:////tmp/a.db", "sqlite:////tmp/a.db"),
+        ("postgresql://user:s3/cr@et@host/db", "postgresql://host/db"),
+        (
+            "postgresql://host/db?user=u&password=secret&sslmode=require",
+            "postgresql://host/db?user=u&password=...&sslmode=require",
+        ),
+        ("see https://a:b@one and https://two/x", "see https://one and https://two/x"),
     ],
 )
 def test_messages_show_no_password(uri, shown):
     assert register.redacted(uri) == shown
+
+
+def test_an_address_that_is_none_of_a_database_is_said_without_its_password(monkeypatch):
+    monkeypatch.setattr(mlflow, "get_registry_uri", lambda: "postgresql://mlflow:s3cret@host:port/db")
+    with pytest.raises(RegistryError, match=r"^postgresql://host:port/db is no address of a database") as caught:
+        connect(Path("nowhere"))
+    assert "s3cret" not in str(caught.value)
+
+
+def test_storage_that_refuses_is_an_error_like_any_other(history, monkeypatch):
+    """Such as botocore's NoCredentialsError, which is none of MLflow's."""
+
+    class NoCredentialsError(Exception):
+        pass
+
+    def refuse(**_):
+        raise NoCredentialsError("Unable to locate credentials")
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", refuse)
+    with pytest.raises(RegistryError, match=r"cannot be fetched from .*: Unable to locate credentials"):
+        register.fetch_model("models:/ieast/1")
 
 
 SERVE = """

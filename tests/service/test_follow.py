@@ -17,7 +17,7 @@ from ieast.models.pretrained import MODELS
 from ieast.registry.champions import force, roll_back
 from ieast.registry.lookup import look_up
 from ieast.service.app import Service
-from ieast.service.models import Follower, ServedModel, load_registered, load_served
+from ieast.service.models import Follower, ServedModel, _scores, load_registered, load_served
 
 URI = "models:/painter@champion"
 CPU = torch.device("cpu")
@@ -147,3 +147,8 @@ def test_a_shipped_model_knows_its_version_and_licence():
 
     model = load_served(MODELS["sanet"], CPU)
     assert (model.title, model.licence) == (f"sanet {__version__}", "MIT")
+
+
+def test_a_tag_that_people_wrote_by_hand_is_no_score():
+    tags = {"score.detail": "3.5", "score.note": "very good", "gate.score.detail": "3.6", "score.warping": "nan"}
+    assert _scores(tags) == {"detail": 3.6}

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import shlex
+import socket
 import tempfile
 import threading
 import time
@@ -24,6 +25,7 @@ import ieast.stylizer.base
 from benchmarks.bad_requests import encode_form
 from ieast.config.stylization import StylizeOptions
 from ieast.errors import MemoryLimitError
+from ieast.io.deadlines import PunctualProtocol
 from ieast.io.images import to_tensor
 from ieast.service.app import Service
 from ieast.service.frame import GONE
@@ -111,10 +113,35 @@ def test_the_answer_says_how_new_each_style_is(client, service, stylizer):
         for options in ([], [], [("preserve_colour", "coral")]):  # at once, from the cache, and where nothing is kept
             answer = client.stylize(CONTENT, *[("style", style) for style in two], *options)
             assert answer.headers["x-style-novelty"] == expected
+        both = [("style", style) for style in two]
+        service.use(replace(model_of(stylizer, "4"), styles=None))  # the same weights, and a card that does not know
+        assert "x-style-novelty" not in client.stylize(CONTENT, *both).headers
+        service.use(replace(model_of(stylizer, "4"), styles=known))
+        assert client.stylize(CONTENT, *both).headers["x-style-novelty"] == expected
         said = client.ask("/v1/model").json["training_styles"]
         assert said == {"count": 8, "median": known.quantile(0.5), "most": known.quantile(0.95)}
     finally:
         service.use(model_of(stylizer))
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode"])
+def test_a_charset_that_is_none_for_text_is_refused(client, charset):
+    body, headers = encode_form((CONTENT, STYLE, ("alpha", "0.5")))
+    kind = headers["Content-Type"]
+    answer = client.ask("/v1/stylize", body, **{"Content-Type": f"{kind}; charset={charset}"})
+    assert answer.status == 422, answer.body
+    assert answer.detail.startswith("The form cannot be read: ")
+
+
+def test_connections_that_ask_for_nothing_end_and_others_are_answered(stylizer, monkeypatch):
+    monkeypatch.setattr(PunctualProtocol, "seconds", 0.5)
+    with served(Service(model_of(stylizer), SMALL)) as client:
+        silent = [socket.create_connection(("127.0.0.1", client.port), timeout=10) for _ in range(2)]
+        silent[1].sendall(b"POST /v1/stylize HTTP/1.1\r\nHost:")
+        for connection in silent:
+            assert connection.recv(100) == b""
+            connection.close()
+        assert client.stylize(CONTENT, STYLE).status == 200
 
 
 def test_coral_recolours_the_style_for_each_content(client, stylizer):

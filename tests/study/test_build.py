@@ -1,11 +1,12 @@
 import re
+import shutil
 import sqlite3
 from itertools import pairwise
 
 import pytest
 from helpers.datasets import draw_picture
 from helpers.studies import METHODS, draw_benchmark, flat, save, who
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ieast.errors import ImageError, StudyError
 from ieast.study.build import build_study
@@ -82,6 +83,19 @@ def test_the_same_seed_gives_the_same_study(benchmark_folder, tmp_path):
     assert files(one) == files(same)
     assert tables(one)["choice"] != tables(other)["choice"]
     assert not files(one).keys() & files(other).keys()
+
+
+def test_pictures_that_are_others_have_other_names(benchmark_folder, tmp_path):
+    """Browsers keep them for days."""
+    build_study(benchmark_folder, tmp_path / "one", Plan(4, 3, 2, 2, 1))
+    changed = shutil.copytree(benchmark_folder, tmp_path / "benchmark")
+    retrained = sorted((changed / "methods" / "ieast").iterdir())
+    for path in retrained:
+        save(ImageOps.invert(Image.open(path).convert("RGB")), path)
+    build_study(changed, tmp_path / "two", Plan(4, 3, 2, 2, 1))
+    one, two = files(tmp_path / "one"), files(tmp_path / "two")
+    assert 0 < len(one.keys() - two.keys()) <= len(retrained)
+    assert all(one[name] == two[name] for name in one.keys() & two.keys() if name.endswith(".jpg"))
 
 
 def test_questions_are_those_of_the_layout(study):

@@ -129,6 +129,25 @@ def test_what_is_answered_sooner_than_anybody_can_look_is_no_answer(study, monke
     assert votes(study) == [(1, 1, 0)]
 
 
+def test_a_clock_that_is_put_back_loses_no_answer(study, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "time", lambda: now[0])
+    store = Store(study)
+    token = store.claim(visit(0))
+    store.show(token)
+    now[0] -= 600
+    assert store.vote(token, 1, 1)
+    store.show(token)
+    now[0] -= 600
+    store.show(token)  # whose clock starts again
+    now[0] += 0.2
+    assert not store.vote(token, 2, 1)
+    now[0] += 1
+    assert store.vote(token, 2, 1)
+    with store.reading() as db:
+        assert db.execute("SELECT seconds FROM vote ORDER BY number").fetchall() == [(None,), (pytest.approx(1.2),)]
+
+
 def test_the_tables_themselves_refuse_a_second_vote_and_one_on_no_question(study):
     store = Store(study, haste=0)
     store.vote(store.claim(visit(0)), 1, 1)

@@ -128,6 +128,19 @@ def test_a_photo_is_scaled_down_to_the_chosen_size(page, tmp_path):
     assert painted(page).shape == (384, 256, 3)
 
 
+def test_what_is_painted_of_a_photo_that_is_shown_no_more_is_dropped(page, photo, tmp_path):
+    choose(page, "#photo", photo)
+    until(lambda: not run(page, "document.getElementById('run').disabled"), "painting can begin")
+    page.click("#run")
+    Image.fromarray(draw_photograph(2, seed=0, size=(300, 200))).save(tmp_path / "next.jpg")
+    choose(page, "#photo", tmp_path / "next.jpg")
+    until(lambda: status(page) == "Ready.", "the first is through")
+    assert run(page, "document.getElementById('before').width") == 200
+    assert run(page, "document.getElementById('after').width") == 0
+    assert run(page, "document.getElementById('download').hidden")
+    assert painted(page).shape == (300, 200, 3)
+
+
 def test_what_is_no_picture_is_said(page, tmp_path):
     (tmp_path / "words.png").write_text("no picture")
     choose(page, "#photo", tmp_path / "words.png")
