@@ -34,6 +34,8 @@ from ieast.stylizer.novelty import StyleRange
 
 FORMAT = 3
 CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"
+FILES = frozenset({CONFIG, MODEL, ENCODER})
+"""All that a model's folder may hold."""
 
 # Index of each convolution in the published decoder's Sequential, in the order they are applied.
 _DECODER_INDICES = {1: "4_1", 5: "3_4", 8: "3_3", 11: "3_2", 14: "3_1", 18: "2_2", 21: "2_1", 25: "1_2", 28: "1_1"}

@@ -13,6 +13,10 @@ class ImageError(IeastError):
     """A picture cannot be read, or is not fit for the use at hand."""
 
 
+class UnknownStyleError(ImageError, ValueError):
+    """A model that knows the styles it was trained on is given another."""
+
+
 class TooManyPixelsError(ImageError):
     """A picture has more pixels than are read or stylized."""
 

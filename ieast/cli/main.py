@@ -196,7 +196,8 @@ def stylize(
 
 def _fraction(text: str | None) -> Fraction | None:
     try:
-        rate = None if text is None else Fraction(text)
+        # Containers hold numerators and denominators of few digits; of 23.976023976... this is 24000/1001.
+        rate = None if text is None else Fraction(text).limit_denominator(1001)
     except (ValueError, ZeroDivisionError):
         raise ConfigError(f"--frame-rate is {text!r}; give a number such as 25, 23.976 or 30000/1001") from None
     if rate is not None and not 0 < rate <= 1000:
@@ -255,8 +256,10 @@ def import_checkpoint(
     output: Output,
 ) -> None:
     """Turn the published .pth files into a model folder that every other command takes."""
-    from ieast.checkpoint import import_published
+    from ieast.checkpoint import FILES, import_published
+    from ieast.io.files import replaceable
 
+    output = replaceable(output, FILES)
     card = import_published(vgg, transform, decoder, output)
     typer.echo(f"{output}  {card.method} on {card.encoder.name} {card.encoder.digest[:12]}")
 
@@ -267,8 +270,10 @@ def export_model(
     output: Output,
 ) -> None:
     """Copy a model in half precision, for shipping; without the encoder if it is the one this package ships."""
-    from ieast.checkpoint import export_compact
+    from ieast.checkpoint import FILES, export_compact
+    from ieast.io.files import replaceable
 
+    output = replaceable(output, FILES)
     card = export_compact(model_folder(model), output)
     size = sum(path.stat().st_size for path in output.iterdir())
     typer.echo(f"{output}  {card.method}, {size / 1e6:.1f} MB: {', '.join(sorted(card.files))}")
@@ -281,8 +286,11 @@ def export_onnx(
 ) -> None:
     """Write a model as ONNX graphs of any picture size, checked against PyTorch; `ieast stylize` runs them without PyTorch."""
     from ieast.checkpoint import load_model
+    from ieast.io.files import replaceable
+    from ieast.onnx.export import FILES
     from ieast.onnx.export import export_onnx as export
 
+    output = replaceable(output, FILES)
     stylizer, card = load_model(model_folder(model))
     exported = export(stylizer, output, card.method)
     size = sum(path.stat().st_size for path in output.iterdir())

@@ -31,14 +31,18 @@ def sheet(
     from ieast.io.images import check_writable_image_path, read_image, write_image
     from ieast.io.listing import find_pictures
     from ieast.styles import shipped_styles
+    from ieast.stylization.files import check_not_an_input, names_of
     from ieast.stylization.inputs import scaled_down
     from ieast.stylization.overview import stylize_sheet
     from ieast.stylizer.allocator import keep_freed_memory
 
     check_writable_image_path(output)
-    named = shipped_styles() if styles is None else {path.stem: path for path in find_pictures(styles).pictures}
+    if styles is not None and not styles.exists():
+        raise ImageError(f"{styles}: there is no such folder. Check the path")
+    named = shipped_styles() if styles is None else names_of(find_pictures(styles).pictures, styles)
     if not named:
         raise ImageError(f"{styles}: holds no pictures. Give a folder of artworks")
+    check_not_an_input(output, (photo, *named.values()))
     picture = scaled_down(read_image(photo), size)
     keep_freed_memory()
     stylizer, card = load_model(model_folder(model))

@@ -56,6 +56,7 @@ def webcam(
     from ieast.io.camera import Camera
     from ieast.io.video.recording import check_recordable, record
     from ieast.io.window import Window
+    from ieast.stylization.files import check_not_an_input
     from ieast.stylization.in_order import in_order
     from ieast.stylization.inputs import read_style
 
@@ -68,6 +69,8 @@ def webcam(
     for path in style:
         if not path.exists():
             raise ImageError(f"{path}: there is no such file. Check the path")
+    if output is not None:
+        check_not_an_input(output, (*([Path(camera)] if Path(camera).is_file() else []), *style))
     # What is wrong with camera or display is said before seconds go by in which the model is loaded.
     with Camera(camera) as opened, closing(Window("ieast webcam")) if output is None else nullcontext() as window:
         loaded, method = EngineSource(model_folder(model), engine, device).load()

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +30,23 @@ class Settings(BaseModel):
             raise ConfigError(describe(error, source)) from None
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """PyYAML takes the last of two equal keys, and what stood under the first is lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping, whose keys are all different."""
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            name = self.construct_object(key, deep=True)
+            if isinstance(name, Hashable):
+                if name in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{name} stands there twice", key.start_mark)
+                seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
 class Document(Settings):
     """A whole configuration: what `parameters: config:` of a pipeline's YAML file holds."""
 
@@ -47,7 +64,7 @@ class Document(Settings):
         """
         path = Path(path)
         try:
-            document = yaml.safe_load(path.read_text())
+            document = yaml.load(path.read_text(), _OnceLoader)  # noqa: S506 - a SafeLoader
         except FileNotFoundError:
             raise ConfigError(f"there is no configuration file {path}") from None
         except OSError as error:

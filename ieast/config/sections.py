@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -17,6 +17,9 @@ SMALLEST_ARTFID_SIDE = 75
 
 OptimizerName = Literal["adam", "soap"]
 StyleLayer = Literal["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+"""Of Adam."""
 
 
 class DataConfig(Settings):
@@ -245,7 +248,7 @@ class TrainingConfig(Settings):
         16, description="iterations between those with the gradient penalty, which weighs as many times as much"
     )
     discriminator_learning_rate: PositiveFloat | None = Field(None, description="of the discriminator, where it differs")
-    discriminator_betas: tuple[float, float] = (0.5, 0.999)  # the paper is silent: the released code's choice
+    discriminator_betas: tuple[Beta, Beta] = (0.5, 0.999)  # the paper is silent: the released code's choice
     gradient_clip: PositiveFloat | None = Field(None, description="largest gradient norm of the generator")
     ema_decay: float | None = Field(
         None,

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -216,6 +216,25 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(handle)
+
+
+def replaceable(folder: Path, own: Set[str]) -> Path:
+    """Where a model's folder is to be put: at `folder`, or where it leads if it is a link.
+
+    Args:
+        folder: The place that was asked for.
+        own: Names of what an earlier one at that place may hold, and nothing else.
+
+    Raises:
+        OutputError: There is something that would be lost.
+    """
+    place = folder.resolve() if folder.is_symlink() else folder
+    if place.exists():
+        others = sorted({path.name for path in place.iterdir()} - own) if place.is_dir() else [place.name]
+        if others:
+            held = f"holds {others[0]}" if place.is_dir() else "is a file"
+            raise OutputError(f"{folder}: {held}, which would be lost. Give a folder that is empty or not there yet")
+    return place
 
 
 def replace_folder(new: Path, old: Path) -> None:

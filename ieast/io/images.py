@@ -201,11 +201,8 @@ def write_image(image: Image.Image, path: Path, *, quality: int = 95) -> None:
     name = _format_for(path)
     try:
         data = _encode(image, name, quality)
-    except (OSError, ValueError) as error:
-        raise ImageError(
-            f"{path}: {name} cannot hold this picture of {image.width}x{image.height} pixels ({error}). "
-            "Use another format, or make the picture smaller"
-        ) from error
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
     # Pillow's encoders lose the reason when they write to a full disk themselves; write_bytes reports it.
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
@@ -220,7 +217,7 @@ def encode_image(image: Image.Image, suffix: str, quality: int = 95) -> bytes:
         quality: 1 to 100, for JPEG and WebP.
 
     Raises:
-        ImageError: The suffix is not that of a format we write.
+        ImageError: The suffix is not that of a format we write, or the format cannot hold a picture of this size.
     """
     return _encode(image, _format_for(Path(f"picture{suffix}")), quality)
 
@@ -261,7 +258,13 @@ def central_square(images: "torch.Tensor") -> "torch.Tensor":
 def _encode(image: Image.Image, name: str, quality: int) -> bytes:
     options = {"JPEG": {"quality": quality, "subsampling": 0}, "WEBP": {"quality": quality}}.get(name, {})
     buffer = io.BytesIO()
-    image.save(buffer, name, **options)
+    try:
+        image.save(buffer, name, **options)
+    except (OSError, ValueError) as error:
+        raise ImageError(
+            f"{name} cannot hold this picture of {image.width}x{image.height} pixels ({error}). "
+            "Use another format, or make the picture smaller"
+        ) from error
     return buffer.getvalue()
 
 

@@ -62,7 +62,17 @@ def opened(source: Path | io.BytesIO) -> Iterator[Image.Image]:
                 raise ImageError("is damaged or truncated (it has no end). Fetch it again from where it came, or remove it")
             if profile is not None:
                 image.info["icc_profile"] = profile
+            if image.format == "PNG":
+                _scale_transparent_grey(image)
             yield image
+
+
+def _scale_transparent_grey(image: Image.Image) -> None:
+    """Pillow spreads greys of 2 and 4 bits over 8, but leaves the one that is transparent as it is stored."""
+    tiles = getattr(image, "tile", None)
+    factor = {"L;2": 85, "L;4": 17}.get(str(tiles[0].args)) if tiles else None
+    if factor is not None and isinstance(image.info.get("transparency"), int):
+        image.info["transparency"] *= factor
 
 
 def _file(path: Path) -> BinaryIO:

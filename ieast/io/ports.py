@@ -14,5 +14,5 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=512)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # the last of names that no address can have
         raise ConfigError(f"cannot listen on {host}, port {port}: {error}. Choose others with --host and --port") from None

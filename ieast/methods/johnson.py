@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ieast.config import Settings
 from ieast.config.stylization import PreserveColour
-from ieast.errors import ConfigError
+from ieast.errors import ConfigError, UnknownStyleError
 from ieast.io.files import evenly
 from ieast.io.images import central_square, read_image, to_tensor
 from ieast.layers.convolution import ReflectedConvolution
@@ -93,6 +93,7 @@ class Johnson(Stylizer):
     any_style = False
     has_alpha = False
     has_masks = False
+    has_coral = False
     blends = False
     recipe = {
         "objective": {
@@ -205,14 +206,16 @@ class Johnson(Stylizer):
         """Numbers (B,) of the networks of the styles with these signatures (B, D).
 
         Raises:
-            ValueError: There is no network for one of them.
+            UnknownStyleError: There is no network for one of them.
         """
         if isinstance(self.styles, int):
-            raise ValueError("this johnson model knows no style yet: train it, which gives it one for each of its networks")
+            raise UnknownStyleError(
+                "this johnson model knows no style yet: train it, which gives it one for each of its networks"
+            )
         nearest, numbers = self.distances(signatures).min(dim=1)
         if (nearest > TOLERANCE).any():
             which = "the style" if len(signatures) == 1 else f"style {int((nearest > TOLERANCE).nonzero()[0])} of the batch"
-            raise ValueError(
+            raise UnknownStyleError(
                 f"{which} is none that this johnson model was trained on; it knows {some_of(self.styles)}. Give the whole "
                 "picture of one of them, in any size, or take a method that knows every style"
             )
@@ -242,11 +245,6 @@ class Johnson(Stylizer):
         below, beyond = (-(-max(side, SMALLEST) // 4) * 4 - side for side in (height, width))
         pictures = self._through(F.pad(content, (0, beyond, 0, below), mode="replicate"), numbers)
         return recoloured(pictures[..., :height, :width], content, preserve_colour)
-
-    def _check(self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile) -> None:
-        super()._check(content, styles, alpha, preserve_colour, tile)
-        if preserve_colour == "coral":
-            raise ValueError("a johnson model has learnt its styles' colours; preserve_colour can be luminance or none")
 
     # -- memory ---------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ieast.errors import ConfigError, WeightsError
-from ieast.io.files import replace_folder, sha256, temporary_folder
+from ieast.io.files import disk_full_explained, replace_folder, sha256, temporary_folder
 from ieast.layers.attention import MEAN, STD
 from ieast.layers.colour import with_colours_of
 from ieast.layers.palette import mixed, palette_of, within
@@ -18,8 +18,11 @@ from ieast.methods.sanet import Sanet
 from ieast.models.encoder import Encoder
 from ieast.models.vgg19 import REDUCTION, SMALLEST_SIDE
 from ieast.onnx.engine import OnnxEngine
-from ieast.onnx.folder import BOUND, CARD, PALETTE, STATISTICS, OnnxCard
+from ieast.onnx.folder import BOUND, CARD, GRAPHS, PALETTE, STATISTICS, OnnxCard
 from ieast.stylizer.base import Stylizer
+
+FILES = frozenset({CARD, *(f"{name}.onnx" for name in (*GRAPHS, STATISTICS, PALETTE, BOUND))})
+"""What a folder may hold that an export replaces."""
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -138,7 +141,7 @@ def export_onnx(stylizer: Stylizer, folder: Path, method: str) -> OnnxCard:
             ["bounded"],
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_folder(beside=folder) as temporary:
+    with disk_full_explained(folder), temporary_folder(beside=folder) as temporary:
         for name, plan in plans.items():
             onnx.save(_graph(*plan), temporary / f"{name}.onnx")
         card = OnnxCard(

@@ -193,6 +193,7 @@ def _names(paths: list[Path], place: Path) -> list[str]:
 
 
 def _source(path: Path, name: str, is_clip: bool = False) -> _Source:
+    name = _printable(name)
     try:
         with explained(str(path)):
             if path.is_dir():
@@ -201,6 +202,11 @@ def _source(path: Path, name: str, is_clip: bool = False) -> _Source:
             return _Source(path, name, sha256(path), None, is_clip)
     except (ImageError, VideoError) as error:
         return _Source(path, name, "", str(error), is_clip)
+
+
+def _printable(text: str) -> str:
+    """With escapes for bytes that are not UTF-8, which no table can hold."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def _suffix(content: _Source, config: BatchConfig) -> str:
@@ -245,6 +251,7 @@ def _row(
     content: _Source, style: _Source, place: Path, outcome: Outcome | None, config: BatchConfig, facts: Mapping[str, str]
 ) -> dict[str, Any]:
     error = style.error or content.error or (outcome.error if outcome else None)
+    error = None if error is None else _printable(error)
     return {
         "content": content.name,
         "style": style.name,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -80,7 +81,7 @@ def stylize_picture(
     if keep_alpha:
         check_keeps_alpha(named)
     if output != STANDARD:
-        _check_not_an_input(output, (content, *styles, *masks))
+        check_not_an_input(output, (content, *styles, *masks))
     options.check(len(styles), len(masks))
     behind: Behind | None = None if keep_alpha else "white"
     if content == STANDARD:
@@ -92,11 +93,32 @@ def stylize_picture(
     session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures)
     stylized = session.stylize(picture)
     if output == STANDARD:
-        sys.stdout.buffer.write(encode_image(stylized, suffix))
-        sys.stdout.buffer.flush()
+        _print(encode_image(stylized, suffix))
     else:
         write_image(stylized, output)
     return picture.size
+
+
+def _print(data: bytes) -> None:
+    """Write to standard output, past what lets messages get lost there.
+
+    Raises:
+        OutputError: It is full, or closed otherwise than by a reader that has seen enough.
+    """
+    sys.stdout.flush()
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # somebody has put a stream of memory in its place
+        sys.stdout.buffer.write(data)
+        return
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[os.write(descriptor, left) :]
+    except BrokenPipeError:
+        return
+    except OSError as error:
+        raise OutputError(f"standard output cannot be written ({error.strerror}). Name a file by -o") from error
 
 
 @dataclass(frozen=True)
@@ -218,7 +240,7 @@ def stylize_video(
         VideoError: The video cannot be read or written.
         MemoryLimitError: There is not enough memory for a frame.
     """
-    _check_not_an_input(output, (*styles, *masks))
+    check_not_an_input(output, (*styles, *masks))
     options.check(len(styles), len(masks))
     mask_pictures = [read_mask(mask) for mask in masks]
     session = engine.open([read_style(style, options.style_size) for style in styles], options, mask_pictures, encode=True)
@@ -245,13 +267,7 @@ def _names(place: Path) -> tuple[dict[Path, str], list[Path]]:
     paths = listing.pictures
     if not paths:
         raise ImageError(f"{place}: holds no pictures. Give a folder of pictures, or one picture")
-    names = {path: path.relative_to(place).with_suffix("").as_posix() for path in paths}
-    count = Counter(names.values())
-    files = {path.relative_to(place).as_posix() for path in paths}
-    # a.png and a.jpg side by side keep their suffixes, or one would overwrite the other; and so does a.png.gif beside them.
-    shared = {name for name in names.values() if count[name] > 1 or name in files}
-    kept = {path: path.relative_to(place).as_posix() if name in shared else name for path, name in names.items()}
-    return kept, listing.others
+    return {path: name for name, path in names_of(paths, place).items()}, listing.others
 
 
 def _is_made(target: Path) -> bool:
@@ -259,6 +275,16 @@ def _is_made(target: Path) -> bool:
         return target.is_file()
     except OSError:  # such as a name that is too long, which writing will say
         return False
+
+
+def names_of(paths: Sequence[Path], place: Path) -> dict[str, Path]:
+    """Pictures below `place` by their paths without suffixes, or with them where two would be called the same."""
+    names = {path: path.relative_to(place).with_suffix("").as_posix() for path in paths}
+    count = Counter(names.values())
+    files = {path.relative_to(place).as_posix() for path in paths}
+    # a.png and a.jpg side by side keep their suffixes, or one would overwrite the other; and so does a.png.gif beside them.
+    shared = {name for name in names.values() if count[name] > 1 or name in files}
+    return {path.relative_to(place).as_posix() if name in shared else name: path for path, name in names.items()}
 
 
 def _digests(names: dict[Path, str], failed: dict[Path, str]) -> dict[str, str]:
@@ -400,7 +426,12 @@ def _check_masks(masks: Sequence[Path], pictures: Sequence[Image.Image], content
         check_mask(str(path), picture, str(content), size)
 
 
-def _check_not_an_input(output: Path, inputs: Sequence[Path]) -> None:
+def check_not_an_input(output: Path, inputs: Sequence[Path]) -> None:
+    """Raise if `output` is one of `inputs`, which would be overwritten.
+
+    Raises:
+        ImageError: It is.
+    """
     for path in inputs:
         if output.resolve() == path.resolve():
             raise ImageError(f"{output}: is one of the inputs and would be overwritten. Give the result another name")

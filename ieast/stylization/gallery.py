@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ieast.config import StylizeOptions
 from ieast.data.sample import draw_artwork, draw_photograph
-from ieast.errors import DataError
+from ieast.errors import ConfigError, DataError
 from ieast.installation import install_with
 from ieast.io.contact_sheet import Cell, sheet
 from ieast.io.content_noise import with_noise
@@ -43,7 +43,12 @@ def make_gallery(models: dict[str, Stylizer], folder: Path) -> list[Path]:
 
     Raises:
         DataError: scikit-image is not installed.
+        ConfigError: A model has not all that is shown.
     """
+    for name, model in models.items():
+        lacking = model.lacks(0.5, 2, 2, "coral") if model.any_style else "it knows the styles that it learnt and no others"
+        if lacking is not None:
+            raise ConfigError(f"the gallery shows any style, blends, masks and colours, which {name} has not all: {lacking}")
     styles = [Image.fromarray(draw_artwork(number, seed=0)) for number in ARTWORKS]
     contents = photographs() + [Image.fromarray(draw_photograph(number, seed=0)) for number in DRAWN]
     pages = {

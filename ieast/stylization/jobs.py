@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 from ieast.config.stylization import StylizeOptions
-from ieast.errors import ImageError, MemoryLimitError, NumericsError, OutputError, VideoError
+from ieast.errors import ImageError, MemoryLimitError, NumericsError, OutputError, UnknownStyleError, VideoError
 from ieast.io.images import Behind, read_image, write_image
 from ieast.io.video import stylize_clip
 from ieast.stylization.engine import Engine, Session
@@ -76,6 +76,8 @@ class Painter:
                 write_image(session.stylize(read_image(job.content, behind=self.behind)), job.target)
         except OutputError as failure:
             error, culprit = str(failure), job.target
+        except UnknownStyleError as failure:
+            error, culprit = about(job.style, failure), job.style
         except (*_OF_ONE_PICTURE, VideoError) as failure:  # one bad file among thousands must not lose the rest
             error, culprit = about(job.content, failure), job.content
         return Outcome(job, monotonic() - started, error, culprit)
@@ -116,6 +118,8 @@ def carry_out(
         ConfigError: Ray is not installed.
         DiskFullError: No space is left for a result.
     """
+    if not jobs:
+        return
     if processes > 1 and source is not None:
         from ieast.stylization.ray_jobs import carry_out_by_ray
 

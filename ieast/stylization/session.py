@@ -45,7 +45,7 @@ class StyleSession:
             MemoryLimitError: There is not enough memory to encode a style.
         """
         options.check(len(styles), len(masks))
-        if (lacking := stylizer.lacks(options.alpha, len(styles), len(masks))) is not None:
+        if (lacking := stylizer.lacks(options.alpha, len(styles), len(masks), options.preserve_colour)) is not None:
             raise ConfigError(lacking)
         self.stylizer, self.options = stylizer, options
         self.device = next(stylizer.parameters()).device

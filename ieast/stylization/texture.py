@@ -18,6 +18,7 @@ from ieast.errors import ConfigError
 from ieast.methods import build
 from ieast.models.vgg19 import REDUCTION
 from ieast.stylizer.base import Stylizer
+from ieast.stylizer.memory import check_memory
 from ieast.stylizer.tiling import CELL, DECODER_HALO, ENCODER_HALO
 
 Start = Literal["crops", "noise"]
@@ -55,6 +56,8 @@ def make_texture(
         MemoryLimitError: There is not enough memory; nothing was stylized yet.
     """
     check_tileable(size, tileable)
+    # A sum and weights of patches, and what dividing them by each other takes.
+    check_memory(4 * 17 * size[0] * size[1], style.device, f"drawing {size[1]}x{size[0]} pixels to stylize")
     draw = collage if start == "crops" else clouds
     content = draw(style, size, seed, periodic=tileable)
     return stylize_periodic(stylizer, content, style) if tileable else stylizer.stylize(content, style)
@@ -120,14 +123,14 @@ def collage(style: Tensor, size: tuple[int, int], seed: int, *, periodic: bool =
         periodic: What leaves at one edge comes in at the opposite one.
     """
     random = np.random.default_rng(seed)
-    largest = min(PATCH, min(style.shape[-2:]) // 2)
+    largest = max(1, min(PATCH, min(style.shape[-2:]) // 2))
     counts = [max(1, math.ceil(3 * length / largest)) for length in size]  # so that even the smallest overlap
     around = 0 if periodic else 1
     mean = style.mean(dim=(2, 3), keepdim=True)
     total, energy = style.new_zeros(1, 3, *size), style.new_full((1, 1, *size), 1e-6)
     for row in range(-around, counts[0] + around):
         for column in range(-around, counts[1] + around):
-            side = int(largest * random.uniform(0.5, 1))
+            side = max(1, int(largest * random.uniform(0.5, 1)))
             # Middles evenly over the style, then moved inside: corners evenly would leave the style's edges out.
             middles = (random.integers(0, extent) - side // 2 for extent in style.shape[-2:])
             y, x = (min(max(0, int(m)), extent - side) for m, extent in zip(middles, style.shape[-2:], strict=True))

@@ -66,6 +66,7 @@ class Stylizer(nn.Module, ABC):
     """Whether `model.attention_start` says something."""
     has_alpha: ClassVar[bool] = True
     has_masks: ClassVar[bool] = True
+    has_coral: ClassVar[bool] = True
     blends: ClassVar[bool] = True
 
     class Options(Settings):
@@ -180,7 +181,7 @@ class Stylizer(nn.Module, ABC):
         check_memory(needed, content.device, f"stylizing {len(content)} x {content.shape[-1]}x{content.shape[-2]} pixels")
         return self._paint(content, chosen, alpha, preserve_colour, tile)
 
-    def lacks(self, alpha: float, styles: int, masks: int) -> str | None:
+    def lacks(self, alpha: float, styles: int, masks: int, preserve_colour: PreserveColour = "none") -> str | None:
         """What is asked of this method that it does not have, in words; None if it can do all of it."""
         if alpha != 1 and not self.has_alpha:
             return f"{self.name} has no alpha: its strength is set by training or optimization; leave alpha at 1"
@@ -188,6 +189,8 @@ class Stylizer(nn.Module, ABC):
             return f"{self.name} does not blend styles; give one"
         if masks and not self.has_masks:
             return f"{self.name} takes no masks; leave them out"
+        if preserve_colour == "coral" and not self.has_coral:
+            return f"a {self.name} model has learnt its styles' colours; preserve_colour can be luminance or none"
         return None
 
     @abstractmethod
@@ -235,7 +238,7 @@ class Stylizer(nn.Module, ABC):
             raise ValueError(f"preserve_colour is {preserve_colour!r}; it must be one of {', '.join(PRESERVE_COLOUR)}")
         check_tile(tile)
         masks = sum(style.mask is not None for style in styles)
-        if (lacking := self.lacks(alpha, len(styles), masks)) is not None:
+        if (lacking := self.lacks(alpha, len(styles), masks, preserve_colour)) is not None:
             raise ValueError(lacking)
 
     def _check_encoded(self, name: str, style: EncodedStyle, preserve_colour: PreserveColour) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -17,9 +18,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ieast.checkpoint import load_model, save_model
-from ieast.cli.main import app, main
+from ieast.cli.main import _fraction, app, main
 from ieast.config import EncoderConfig, ModelConfig, StylizeOptions
-from ieast.errors import IeastError
+from ieast.errors import IeastError, OutputError
 from ieast.io.images import read_image, to_tensor
 from ieast.io.listing import list_frames
 from ieast.io.video import probe, read_video_frames
@@ -136,6 +137,38 @@ def test_onnx_runtime_gives_the_same_picture(model, pictures, tmp_path):
     )
     message = refusal(content, style, "-o", tmp_path / "x.png", "--model", model, "--engine", "onnx")
     assert message.startswith(f"{model} has no form for ONNX Runtime. Install ieast with its extra `torch`")
+
+
+@pytest.mark.parametrize("command", ["export", "export-onnx"])
+def test_an_export_replaces_nothing_but_an_earlier_one(model, tmp_path, command):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("precious")
+    (tmp_path / "note.txt").write_text("precious")
+    for name, held in (("mine", "holds diary.txt"), ("note.txt", "is a file")):
+        result = runner.invoke(app, [command, str(model), "-o", str(tmp_path / name)])
+        assert isinstance(result.exception, OutputError)
+        assert str(result.exception) == (
+            f"{tmp_path / name}: {held}, which would be lost. Give a folder that is empty or not there yet"
+        )
+    assert (tmp_path / "mine" / "diary.txt").read_text() == (tmp_path / "note.txt").read_text() == "precious"
+
+
+def test_an_export_follows_a_link_and_replaces_an_earlier_export(model, tmp_path):
+    (tmp_path / "place").mkdir()
+    (tmp_path / "link").symlink_to("place")
+    for _ in range(2):
+        result = runner.invoke(app, ["export", str(model), "-o", str(tmp_path / "link")])
+        assert result.exception is None, result.output
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "place" / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("23.976023976023978", Fraction(24000, 1001)), ("29.97", Fraction(2997, 100)), ("25", 25)]
+)
+def test_frame_rates_are_fractions_that_containers_hold(text, rate):
+    assert _fraction(text) == rate
+    assert max(_fraction("0.333333333333").as_integer_ratio()) == 3
 
 
 def test_shells_can_complete_the_command(tmp_path):

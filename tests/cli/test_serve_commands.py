@@ -91,6 +91,24 @@ def test_one_photo_in_every_style_of_a_folder(tmp_path):
     assert "s2.png" in str(error)
 
 
+def test_a_sheet_has_every_style_and_replaces_none_of_its_pictures(tmp_path):
+    photo = tmp_path / "photo.png"
+    draw_picture(1, 64, 64).save(photo)
+    for number, name in enumerate(("a/wave.png", "b/wave.png", "c.png", "c.jpg")):
+        path = tmp_path / "styles" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_picture(number, 50, 60).save(path)
+    words = ["sheet", photo, "--styles", tmp_path / "styles", "--cell", 32, "--style-size", 32]
+    assert "4 styles, ieast" in run(*words, "-o", tmp_path / "out.png").output
+    before = photo.read_bytes()
+    for output in (photo, tmp_path / "styles" / "c.png"):
+        assert "is one of the inputs and would be overwritten" in str(run(*words, "-o", output).exception)
+    assert photo.read_bytes() == before
+    error = run("sheet", photo, "--styles", tmp_path / "nowhere", "-o", tmp_path / "new.png").exception
+    assert str(error).endswith("nowhere: there is no such folder. Check the path")
+    assert not (tmp_path / "new.png").exists()
+
+
 def test_by_default_the_shipped_styles(tmp_path):
     draw_picture(1, 64, 64).save(tmp_path / "photo.png")
     result = run("sheet", tmp_path / "photo.png", "-o", tmp_path / "out.jpg", "--size", 64, "--style-size", 32, "--cell", 32)

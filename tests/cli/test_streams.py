@@ -72,3 +72,14 @@ def test_a_folder_is_stylized_when_nothing_can_be_said(tmp_path):
     shell(tmp_path, ">/dev/full 2>&-", COMMAND, "stylize", "photos", "painting.png", "-o", "out")
     assert (tmp_path / "code").read_text() == "0\n"
     assert sorted(path.name for path in (tmp_path / "out" / "painting").iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_picture_that_standard_output_does_not_take_is_an_error(tmp_path):
+    for number, name in enumerate(("photo", "painting")):
+        draw_picture(number, 32, 24).save(tmp_path / f"{name}.png")
+    words = ["stylize", "photo.png", "painting.png", "-o", "-"]
+    done = shell(tmp_path, ">/dev/full", COMMAND, *words)
+    assert (tmp_path / "code").read_text() == "2\n"
+    assert b"standard output cannot be written (No space left on device)" in done.stderr
+    shell(tmp_path, "| head -c 10 >/dev/null", COMMAND, *words)
+    assert (tmp_path / "code").read_text() == "0\n"  # whose reader has seen enough

@@ -53,6 +53,13 @@ def test_what_the_camera_sees_becomes_a_stylized_video(folder, engine):
         assert np.abs(np.asarray(frame_out).astype(int) - np.asarray(expected)).mean() < 12 < np.asarray(expected).std()
 
 
+def test_the_clip_that_is_the_camera_is_not_overwritten(folder):
+    before = (folder / "clip.mp4").read_bytes()
+    error = webcam("painting.jpg", "--camera", "clip.mp4", "-o", "clip.mp4").exception
+    assert str(error).startswith("clip.mp4: is one of the inputs and would be overwritten")
+    assert (folder / "clip.mp4").read_bytes() == before
+
+
 def test_what_the_camera_sees_holds_still(folder):
     still = draw_picture(3, 160, 128)
     for number in range(3):

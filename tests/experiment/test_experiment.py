@@ -467,3 +467,16 @@ def test_terms_that_a_crop_is_too_small_for_are_refused(objective, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         parse(**values)
     parse(**{**values, "training": {"crop": 48}})
+
+
+def test_a_section_that_stands_there_twice_is_refused(tmp_path):
+    """PyYAML would take the second, and what the first says would be lost."""
+    path = tmp_path / "config.yaml"
+    path.write_text("parameters:\n  config:\n    training: {iterations: 7}\n    training: {batch_size: 8}\n")
+    with pytest.raises(ConfigError, match=r"(?s)is not valid YAML: training stands there twice.*line 4"):
+        ExperimentConfig.load(path)
+    path.write_text("base: &base {iterations: 7}\nparameters:\n  config:\n    training: {<<: *base, batch_size: 8}\n")
+    assert ExperimentConfig.load(path).training.iterations == 7
+    path.write_text("parameters: {config: {training: {discriminator_betas: [0.5, 1.5]}}}")
+    with pytest.raises(ConfigError, match="less than 1"):
+        ExperimentConfig.load(path)

@@ -1,5 +1,8 @@
 """Transparency is kept, and what it hides shows nowhere."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
@@ -75,3 +78,24 @@ def test_formats_that_do_not_keep_it_are_refused(tmp_path, name):
     with pytest.raises(ImageError, match=r"does not keep transparency here. Write .png or .webp"):
         check_keeps_alpha(tmp_path / name)
     check_keeps_alpha(tmp_path / "x.WEBP")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_the_grey_that_is_transparent_is_found_at_every_depth(bits, tmp_path):
+    """Written by hand, since Pillow writes no greys of 2 and 4 bits."""
+    width, most = 8, 2**bits - 1
+    row = bytes(np.packbits([[value >> bit & 1 for bit in reversed(range(bits))] for value in [0, most] * (width // 2)]))
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, 1, bits, 0, 0, 0, 0)
+    parts = [(b"IHDR", head), (b"tRNS", struct.pack(">H", most)), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    (tmp_path / "grey.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    alpha = np.asarray(read_image(tmp_path / "grey.png", behind=None).getchannel("A"))
+    assert alpha.tolist() == [[255, 0] * (width // 2)]
+
+
+def test_what_a_format_cannot_hold_is_an_error_of_the_picture():
+    with pytest.raises(ImageError, match=r"^WEBP cannot hold this picture of 16400x1 pixels"):
+        encode_image(Image.new("RGB", (16400, 1)), ".webp")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -23,6 +24,7 @@ from ieast.io.clips import list_clips, read_frames
 from ieast.io.files import DiskFullError
 from ieast.io.listing import list_frames
 from ieast.io.video import ClipInfo, probe, read_video_frames, stylize_clip
+from ieast.io.video.audio import _encoder
 from ieast.io.video.folders import MARK
 
 LOSS = 3
@@ -222,6 +224,14 @@ def test_sound_that_does_not_fit_is_encoded(clip, tmp_path):
     assert seconds == pytest.approx(before, abs=0.03)
 
 
+@pytest.mark.parametrize(("channels", "kept"), [(1, 1), (2, 2), (6, 6), (7, 2), (8, 8), (9, 2), (16, 2)])
+def test_sound_of_channels_that_a_webm_does_not_take_is_mixed_down(tmp_path, channels, kept):
+    with av.open(str(tmp_path / "new.webm"), "w") as output:
+        track = _encoder(output, SimpleNamespace(channels=channels, rate=48_000), "libopus")
+        track.codec_context.open()
+        assert track.codec_context.layout.nb_channels == kept
+
+
 def test_every_audio_track_is_carried_over_with_its_language(clip, tmp_path):
     with av.open(str(clip)) as source, av.open(str(tmp_path / "two.mkv"), "w") as output:
         streams = [source.streams.video[0], source.streams.audio[0]]
@@ -251,6 +261,21 @@ def test_avi_without_time_stamps_is_evenly_timed(tmp_path):
     convert(source, tmp_path / "new.mp4")
     assert stamps_of(tmp_path / "new.mp4") == [index / NTSC for index in range(30)]
     assert difference(pictures(tmp_path / "new.mp4"), [draw_frame(index, 64, 48).astype(int) for index in range(30)]) < LOSS
+
+
+def test_what_somebody_puts_into_the_folder_meanwhile_stays(tmp_path):
+    source = make_frames(tmp_path / "source", 2)
+    convert(source, tmp_path / "out")
+
+    def stylize(frame):
+        (tmp_path / "out" / "notes.txt").write_text("precious")
+        return frame
+
+    with pytest.raises(VideoError, match=r"holds notes\.txt, which is not a frame of an earlier result"):
+        convert(source, tmp_path / "out", stylize, identity="another")
+    assert (tmp_path / "out" / "notes.txt").read_text() == "precious"
+    (tmp_path / "out" / "notes.txt").unlink()
+    assert convert(source, tmp_path / "out", lambda frame: frame, identity="another").frames == 2
 
 
 def test_folders_of_frames(clip, tmp_path):

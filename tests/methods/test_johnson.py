@@ -10,12 +10,15 @@ from helpers.trainings import Training, draw, small_config
 from PIL import Image
 from torch import nn
 
+from ieast.config import StylizeOptions
 from ieast.errors import ConfigError, DataError
 from ieast.evaluation.evaluate import evaluate
 from ieast.evaluation.pairs import scoring_styles
-from ieast.io.images import resize_smallest_side, to_tensor
+from ieast.io.images import resize_smallest_side, to_image, to_tensor
 from ieast.methods import build
 from ieast.methods.johnson import StyleNetwork, some_of
+from ieast.stylization.files import stylize_folder
+from ieast.stylization.session import StyleSession, TorchEngine
 from ieast.stylizer.base import Originals
 from ieast.training.fit import fit
 
@@ -203,6 +206,22 @@ def test_changing_a_styles_colours_is_refused(johnson, pictures):
     style = picture_of(pictures[1])
     with pytest.raises(ValueError, match=r"^a johnson model has learnt its styles' colours"):
         johnson.stylize(CONTENT, style, preserve_colour="coral")
+    with pytest.raises(ConfigError, match=r"^a johnson model has learnt its styles' colours"):
+        StyleSession(johnson, [to_image(style)], StylizeOptions(preserve_colour="coral"))
+
+
+def test_a_style_that_it_does_not_know_loses_no_other_of_a_folder(johnson, pictures, tmp_path):
+    (tmp_path / "styles").mkdir()
+    to_image(picture_of(pictures[1])).save(tmp_path / "styles" / "known.png")
+    draw_picture(77, 64, 64).save(tmp_path / "styles" / "other.png")
+    draw_picture(1, 48, 48).save(tmp_path / "photo.png")
+    engine = TorchEngine(johnson)
+    result = stylize_folder(
+        engine, tmp_path / "photo.png", tmp_path / "styles", tmp_path / "out", StylizeOptions(content_noise=0)
+    )
+    assert result.made == 1
+    assert [path.name for path in result.failed] == ["other.png"]
+    assert "is none that this johnson model was trained on" in str(result.failed)
 
 
 # -- training ---------------------------------------------------------------------------------------------------------------

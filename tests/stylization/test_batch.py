@@ -1,5 +1,6 @@
 """Batches: what is made, what is kept, what fails, and that processes change nothing."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ieast.config import BatchConfig
+from ieast.config import BatchConfig, StylizeOptions
 from ieast.errors import ConfigError, ImageError, NumericsError
 from ieast.io.images import read_image, write_image
 from ieast.models.pretrained import MODELS
@@ -236,3 +237,18 @@ def test_features_that_do_not_converge_lose_one_result_alone(folders, monkeypatc
     failed = batch.manifest[batch.manifest["error"].notna()]
     assert set(failed["style"]) == {"s0"}
     assert failed["error"].str.endswith("Crop or scale the picture a little").all()
+
+
+def test_with_nothing_left_to_do_no_processes_are_started(monkeypatch):
+    monkeypatch.setattr(ray_jobs, "carry_out_by_ray", pytest.fail)
+    engine, _ = SOURCE.load()
+    assert list(carry_out([], engine, StylizeOptions(), source=SOURCE, processes=4)) == []
+
+
+def test_a_name_that_is_not_utf_8_is_written_with_escapes(folders):
+    name = os.fsdecode(os.fsencode(folders / "contents") + b"/caf\xe9.png")
+    shutil.copy(folders / "contents" / "0.png", name)
+    Path(os.fsdecode(os.fsencode(folders / "contents") + b"/bad\xe9.png")).write_text("damaged")
+    batch = run(folders)
+    assert (batch.made + batch.kept, batch.failed) == (6, 2)
+    assert r"caf\xe9" in set(pd.read_csv(batch.folder / MANIFEST)["content"])

@@ -6,7 +6,7 @@ from helpers.datasets import draw_picture
 from PIL import Image
 
 import ieast.stylization.gallery as gallery
-from ieast.errors import DataError
+from ieast.errors import ConfigError, DataError
 from ieast.io.contact_sheet import CAPTION, CELL, GAP, Cell, sheet
 from ieast.stylization.gallery import make_gallery, photographs
 
@@ -46,3 +46,10 @@ def test_the_gallery_shows_every_model_and_option(stylizer, tmp_path, monkeypatc
     rows = 2 * 2
     assert Image.open(paths[0]).size == (7 * (CELL + GAP) + GAP, (CELL + GAP) * (rows + 1) + rows * CAPTION + GAP)
     assert Image.open(paths[1]).width == 6 * (CELL + GAP) + GAP
+
+
+def test_a_model_that_has_not_all_is_refused_at_once(stylizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(stylizer), "has_masks", False)
+    with pytest.raises(ConfigError, match=r"which one has not all: ieast takes no masks"):
+        make_gallery({"one": stylizer}, tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -3,14 +3,16 @@ import pytest
 import torch
 
 from ieast.checkpoint import load_model
-from ieast.errors import ConfigError
+from ieast.errors import ConfigError, MemoryLimitError
 from ieast.evaluation.textures import seam_ratio
 from ieast.io.images import to_tensor
 from ieast.layers.statistics import gram_matrix
 from ieast.models.pretrained import MODELS
 from ieast.styles import shipped_styles
+from ieast.stylization import texture
 from ieast.stylization.inputs import read_style
 from ieast.stylization.texture import MARGIN, clouds, collage, make_texture, optimize_texture, stylize_periodic
+from ieast.stylizer import memory
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +112,18 @@ def test_sides_between_the_encoders_positions_cannot_tile(model, style, size):
         make_texture(model, style, size, tileable=True)
     assert make_texture(model, style, (52, 50)).shape == (1, 3, 52, 50)
     assert np.isfinite(make_texture(model, style[..., :40, :33], (48, 64), tileable=True).numpy()).all()
+
+
+def test_what_is_too_large_is_refused_before_it_is_drawn(model, style, monkeypatch):
+    monkeypatch.setattr(texture, "collage", pytest.fail)
+    monkeypatch.setattr(memory, "available_bytes", lambda _: 1_000_000)
+    with pytest.raises(MemoryLimitError, match=r"drawing 512x256 pixels to stylize"):
+        make_texture(model, style, (256, 512))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_a_collage_of_a_thin_artwork_is_of_its_colours(width):
+    thin = torch.rand(1, 3, 64, width, generator=torch.Generator().manual_seed(0))
+    content = collage(thin, (48, 48), 0)
+    assert content.isfinite().all()
+    assert content.std() > 0.1

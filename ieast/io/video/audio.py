@@ -120,8 +120,9 @@ def _encoder(output: OutputContainer, template: AudioStream, codec: str) -> Audi
     rates = av.Codec(codec, "w").audio_rates or [template.rate]
     track = output.add_stream(codec, rate=template.rate if template.rate in rates else 48_000)
     assert isinstance(track, AudioStream)
-    track.codec_context.layout = _LAYOUTS.get(template.channels, "stereo")
-    track.codec_context.bit_rate = 96_000 * template.channels
+    mixed_down = template.channels not in _LAYOUTS
+    track.codec_context.layout = "stereo" if mixed_down else _LAYOUTS[template.channels]
+    track.codec_context.bit_rate = 96_000 * (2 if mixed_down else template.channels)
     return track
 
 

@@ -126,7 +126,7 @@ def stylize_clip(
             check_replaceable(place, names)
         with disk_full_explained(destination), _work_folder(work, kept):
             frames, stylized = _stylize_to_folder(clip, work, names, stylize, memory, segment_frames, progress)
-            _put_in_place(work, place)
+            _put_in_place(work, place, names)
     else:
         if target.container == "webm" and clip.pixel_aspect not in (None, 1):
             raise VideoError(
@@ -260,9 +260,10 @@ def _stylize_to_folder(
     return frames, stylized
 
 
-def _put_in_place(work: Path, place: Path) -> None:
+def _put_in_place(work: Path, place: Path, names: list[str] | None) -> None:
     (work / "frames" / MARK).touch()
     if place.exists():
+        check_replaceable(place, names)  # once more: somebody may have put files there meanwhile
         # Of a process that was killed after it had put its frames in place, which are what is replaced now.
         shutil.rmtree(work / "replaced", ignore_errors=True)
         place.rename(work / "replaced")
