@@ -33,6 +33,7 @@ ROOMS = {
     "ieast.stylization.texture": "torch",
     "ieast.stylizer": "torch",
     "ieast.io.clips": "torch",
+    "ieast.io.deadlines": "serve",  # and `study`, which has it too
     "ieast.io.weights": "torch",
     "ieast.data": "train",
     "ieast.evaluation": "train",

@@ -6,7 +6,7 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 
-from ieast.io.deadlines import punctual_protocol
+from ieast.io.deadlines import PunctualProtocol
 
 _HEADER_BYTES = 16384
 
@@ -23,7 +23,7 @@ def server_of(app: FastAPI, seconds: float) -> uvicorn.Server:
         log_config=None,
         log_level="warning",
         access_log=False,  # our own lines say more, and no addresses
-        http=punctual_protocol(),  # of the implementation whose limit on headers can be set
+        http=PunctualProtocol,  # of the implementation whose limit on headers can be set
         h11_max_incomplete_event_size=_HEADER_BYTES,
         limit_concurrency=512,
         server_header=False,

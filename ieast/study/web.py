@@ -24,7 +24,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ieast.io.deadlines import punctual_protocol
+from ieast.io.deadlines import PunctualProtocol
 from ieast.study.store import PICTURES, AnswerError, Store, UnknownLinkError
 
 LARGEST_FORM = 2048
@@ -87,7 +87,7 @@ def serve(store: Store, listener: socket.socket) -> None:
         make_app(store),
         access_log=False,  # it would hold personal links and addresses
         log_level="warning",
-        http=punctual_protocol(),  # of the implementation whose limit on headers can be set
+        http=PunctualProtocol,  # of the implementation whose limit on headers can be set
         h11_max_incomplete_event_size=16384,
         limit_concurrency=512,
         server_header=False,

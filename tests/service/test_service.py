@@ -25,7 +25,7 @@ import ieast.stylizer.base
 from benchmarks.bad_requests import encode_form
 from ieast.config.stylization import StylizeOptions
 from ieast.errors import MemoryLimitError
-from ieast.io import deadlines
+from ieast.io.deadlines import PunctualProtocol
 from ieast.io.images import to_tensor
 from ieast.service.app import Service
 from ieast.service.frame import GONE
@@ -134,7 +134,7 @@ def test_a_charset_that_is_none_for_text_is_refused(client, charset):
 
 
 def test_connections_that_ask_for_nothing_end_and_others_are_answered(stylizer, monkeypatch):
-    monkeypatch.setattr(deadlines, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(PunctualProtocol, "seconds", 0.5)
     with served(Service(model_of(stylizer), SMALL)) as client:
         silent = [socket.create_connection(("127.0.0.1", client.port), timeout=10) for _ in range(2)]
         silent[1].sendall(b"POST /v1/stylize HTTP/1.1\r\nHost:")
