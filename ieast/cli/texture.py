@@ -13,8 +13,6 @@ from ieast.stylization.loading import device_called
 
 SMALLEST, LARGEST = 64, 16384
 """Pixels a side of a texture."""
-SMALLEST_STYLE = 32
-"""Pixels of the smallest side of an artwork."""
 
 
 def texture(
@@ -49,8 +47,6 @@ def texture(
     if method == "gatys" and (tileable or start != "crops"):
         raise ConfigError("--method gatys begins with noise and takes neither --tileable nor --start; leave them out")
     picture = read_style(style, style_size)
-    if min(picture.size) < SMALLEST_STYLE:
-        raise ImageError(f"{style}: is {picture.width}x{picture.height} pixels, too small for a texture. Give a larger copy")
     if is_of_one_colour(picture):
         raise ImageError(f"{style}: is of one colour, and has no texture. Give another artwork")
     keep_freed_memory()

@@ -88,8 +88,9 @@ def test_styles_without_a_texture_are_refused(small, tmp_path):
     refused(ImageError, "would be overwritten", "texture", small, "-o", small)
 
 
-def test_a_tiny_style_makes_a_texture(tmp_path):
-    draw_picture(3, 9, 7).save(tmp_path / "tiny.png")
+@pytest.mark.parametrize("size", [(9, 7), (1, 200)])
+def test_a_tiny_style_makes_a_texture(tmp_path, size):
+    draw_picture(3, *size).save(tmp_path / "tiny.png")
     done("texture", tmp_path / "tiny.png", "-o", tmp_path / "out.png", "--size", "64x64")
     assert np.asarray(Image.open(tmp_path / "out.png")).shape == (64, 64, 3)
 
