@@ -18,9 +18,10 @@ from benchmarks.subjects import draw_batch, draw_stylizer, drive
 from ieast.data.prepare import folder_digest, prepare_dataset
 from ieast.errors import InterruptedTrainingError
 from ieast.experiment import ExperimentConfig
+from ieast.models.encoder_weights import build_encoder
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, fit
-from ieast.training.loop import checkpoint_iterations
+from ieast.training.loop import checkpoint_iterations, chosen_precision
 from ieast.training.module import StyleTransferModule
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
@@ -73,12 +74,15 @@ def rates(
     for optimizer, compile in (("adam", False), ("soap", False), ("adam", True), ("adam", "reduce-overhead")):
         torch.compiler.reset()
         chosen = _with(settings, {"optimizer": optimizer, "compile": compile})
-        module = StyleTransferModule(draw_stylizer("vgg19-compact", chosen), chosen)
+        judge = chosen.objective.loss_network
+        network = None if judge is None else build_encoder(judge)
+        module = StyleTransferModule(draw_stylizer("vgg19-compact", chosen), chosen, network)
         module.to(device, memory_format=torch.channels_last)
         module.compile_networks()
         torch.backends.cudnn.benchmark = True
         started = time.perf_counter()
-        step, batch = drive(module, training.precision), draw_batch(training.batch_size, training.crop, device)
+        precision = chosen_precision(training.precision, "gpu" if torch.device(device).type == "cuda" else "cpu")
+        step, batch = drive(module, precision), draw_batch(training.batch_size, training.crop, device)
         for _ in range(12):
             step(batch)
         _wait(device)
@@ -183,8 +187,11 @@ def one(
     except InterruptedTrainingError as error:
         typer.echo(f"{config.stem}: {error}")
         finished = int(AtomicCheckpointIO().load_checkpoint(folder / CHECKPOINT)["state_dict"]["iteration"])
-        enough = max(1, finished - settings.training.reconstruction_iterations)
-        fit(_with(settings, {"iterations": enough}), prepared, folder)  # which finds it done, and exports it
+        enough = finished - settings.training.reconstruction_iterations
+        if enough > 0:
+            fit(_with(settings, {"iterations": enough}), prepared, folder)  # which finds it done, and exports it
+        else:
+            typer.echo(f"{config.stem}: it has yet to learn to stylize, so there is a checkpoint and no model")
     (folder / "rate").write_text(str(_rate(folder, settings)))
 
 
@@ -208,7 +215,8 @@ def _pack(folder: Path, configs: list[Path], output: Path) -> None:
         for path in configs:
             trained = folder / path.stem
             pictures = sorted((trained / "pictures").glob("*.jpg"))[-2:]
-            for part in [trained / "model", *trained.glob("curves/**/metrics.csv"), *pictures]:
+            models = [trained / "model"] if (trained / "model").exists() else []
+            for part in [*models, *trained.glob("curves/**/metrics.csv"), *pictures]:
                 results.add(part, part.relative_to(folder))
     files = [folder / path.stem / CHECKPOINT for path in configs]
     if (size := sum(file.stat().st_size for file in files)) > LARGEST_CHECKPOINTS:

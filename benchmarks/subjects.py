@@ -31,7 +31,9 @@ def draw_encoder(name: str) -> Encoder:
 def draw_stylizer(name: str, config: ExperimentConfig | None = None) -> Stylizer:
     """The paper's model on `draw_encoder(name)`, whose decoder keeps the features' scale."""
     torch.manual_seed(0)
-    stylizer = new_model("ieast", draw_encoder(name), (config or ExperimentConfig()).model)
+    # Another start of attention is fitted to pictures, and computes the same.
+    model = (config or ExperimentConfig()).model.model_copy(update={"attention_start": "random"})
+    stylizer = new_model("ieast", draw_encoder(name), model)
     parts = stylizer.parts()
     reference.draw(parts["decoder"], seed=2, bias=0.01)
     return stylizer

@@ -7,7 +7,7 @@ from zenml.enums import ExecutionMode
 
 from ieast.experiment import BenchmarkConfig
 from pipelines.quiet import quieten
-from pipelines.refusal import check_data, refused_plainly
+from pipelines.refusal import check_data, check_model, check_weights, refused_plainly
 from steps.benchmark_method import benchmark_method
 from steps.conclude_benchmark import conclude_benchmark
 from steps.load_data import load_data
@@ -36,6 +36,11 @@ def benchmark_pipeline(config: dict[str, Any]) -> None:
         settings = BenchmarkConfig.parse(config, "parameters.config")
         shared = settings.cell(settings.methods[0])
         check_data(shared.data, settings.work_folder)
+        for entry in settings.methods:
+            if entry.model is None:
+                check_weights(settings.cell(entry))
+            else:
+                check_model(entry.model)
     data = load_data(shared.data, settings.work_folder)
     prepared = prepare_images(data, shared.prepare, settings.work_folder)
     for entry in settings.methods:

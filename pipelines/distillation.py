@@ -6,7 +6,7 @@ from zenml import pipeline
 
 from ieast.config import DistillationConfig
 from pipelines.quiet import quieten
-from pipelines.refusal import check_data, refused_plainly
+from pipelines.refusal import check_data, check_teacher, refused_plainly
 from steps.distill_encoder import distill_encoder
 from steps.load_data import load_data
 from steps.prepare_images import prepare_images
@@ -28,6 +28,7 @@ def distillation_pipeline(config: dict[str, Any]) -> None:
     with refused_plainly():
         settings = DistillationConfig.parse(config, "parameters.config")
         check_data(settings.data, settings.work_folder)
+        check_teacher(settings.teacher)
     data = load_data(settings.data, settings.work_folder)
     prepared = prepare_images(data, settings.prepare, settings.work_folder)
     distill_encoder(prepared, data, settings)

@@ -69,13 +69,13 @@ def ensure_server_stack(name: str, servers: Servers) -> StackResponse:
             )
         elif known[0].configuration != configuration:
             client.update_stack_component(known[0].id, kind, configuration=configuration)
-    wanted = _secrets(servers)
+    wanted, parts = _secrets(servers), dict.fromkeys(components, name)
     if not client.list_stacks(name=name).items:
-        parts = dict.fromkeys(components, name) | {StackComponentType.ORCHESTRATOR: "default"}
-        client.create_stack(name, parts, secrets=wanted)
+        client.create_stack(name, parts | {StackComponentType.ORCHESTRATOR: "default"}, secrets=wanted)
     else:
         others = [secret for secret in _had(client, name) if secret not in wanted]
-        client.update_stack(name, add_secrets=wanted, remove_secrets=others)
+        # The orchestrator stays: somebody may have put a cluster's in the place of the default.
+        client.update_stack(name, component_updates=parts, add_secrets=wanted, remove_secrets=others)
     return client.get_stack(name)
 
 

@@ -104,6 +104,7 @@ def parse(words: list[str]) -> tuple[Servers | None, str, list[str]]:
 
     Raises:
         ConfigError: One of --mlflow and --artifacts is given without the other.
+        SystemExit: What belongs to servers is given without them, or an option is unknown.
     """
     parser = argparse.ArgumentParser(
         "python -m pipelines.stack", description="make a ZenML stack; with a command, run it there"
@@ -112,14 +113,16 @@ def parse(words: list[str]) -> tuple[Servers | None, str, list[str]]:
     parser.add_argument("--artifacts", metavar="URL", help="s3://BUCKET/FOLDER, in the place of files")
     parser.add_argument("--endpoint", metavar="URL", help="of an S3 that is not Amazon's")
     parser.add_argument("--secret", metavar="NAME", help="a ZenML secret with the credentials; else they are the environment's")
-    parser.add_argument("--name", default=SERVER_STACK, help=f"of the stack on servers, {SERVER_STACK} by default")
+    parser.add_argument("--name", help=f"of the stack on servers, {SERVER_STACK} by default")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run on the stack")
     given = parser.parse_args(words)
     if (given.mlflow is None) != (given.artifacts is None):
         raise ConfigError("--mlflow and --artifacts go together: ZenML on several machines needs both")
-    if given.mlflow is None:
-        return None, STACK, given.command
-    return Servers(given.mlflow, given.artifacts, given.endpoint, given.secret), given.name, given.command
+    if given.mlflow is not None:
+        return Servers(given.mlflow, given.artifacts, given.endpoint, given.secret), given.name or SERVER_STACK, given.command
+    if idle := [f"--{name}" for name in ("endpoint", "secret", "name") if getattr(given, name) is not None]:
+        parser.error(f"{', '.join(idle)}: of a stack on servers, which --mlflow and --artifacts make")
+    return None, STACK, given.command
 
 
 def main(words: list[str]) -> int:

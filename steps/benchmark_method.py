@@ -1,6 +1,5 @@
 """Step: one row of the benchmark, trained or fetched, scored, timed and shown in an MLflow run of its own."""
 
-import hashlib
 import logging
 import tempfile
 from pathlib import Path
@@ -9,24 +8,24 @@ from typing import Annotated
 import mlflow
 from zenml import step
 
-from ieast.checkpoint import load_model, read_card
-from ieast.config import MethodEntry
+from ieast.checkpoint import load_model
+from ieast.config import EncoderConfig, MethodEntry
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
+from ieast.errors import IeastError
 from ieast.evaluation.evaluate import evaluate, require_evaluation_weights
 from ieast.evaluation.showcase import showcase_pairs, stylize_pairs
 from ieast.evaluation.speed import measure_speed
 from ieast.experiment import BenchmarkConfig
 from ieast.io.images import write_image
 from ieast.models.encoder_weights import build_encoder
-from ieast.models.references import is_uri, released_or_folder
-from ieast.registry.register import fetch_model
+from ieast.registry.register import named_model
 from ieast.training.folders import retire
 from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_evaluation, log_once, log_pictures, score_on_the_way, step_of
 from steps.support.tracking import log_document, log_settings
-from steps.support.variant_runs import MODEL_URI, Cell, Outcome, cell_key, run_cell, train_cell
+from steps.support.variant_runs import MODEL_URI, Cell, Outcome, cell_key, fail_cell, model_digest, run_cell, train_cell
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +37,11 @@ def benchmark_method(
     """Make one row; what an earlier run of the same benchmark finished is taken as it is."""
     cell = config.cell(entry)
     prepared = prepared_at_hand(prepared, cell.work_folder)
-    taken = None if entry.model is None else _fetch(entry.model)
-    key = cell_key(cell, prepared, config.speed, config.showcase)
-    if taken is not None:
-        key = f"{_digest(taken)}-{key}"
+    try:
+        taken = None if entry.model is None else named_model(entry.model)
+        key = _key(config, entry, prepared, taken)
+    except IeastError as error:
+        return fail_cell(entry.name, cell.training.seed, str(error))
 
     def work(run_id: str) -> None:
         require_evaluation_weights(cell.evaluation)  # now, not after days of training
@@ -76,9 +76,11 @@ def benchmark_method(
     return run_cell(Cell(key, entry.name, cell.training.seed, data, prepared, cell.data.path), work)
 
 
-def _fetch(model: str) -> Path:
-    return fetch_model(model) if is_uri(model) else released_or_folder(model)
-
-
-def _digest(model: Path) -> str:
-    return hashlib.sha256(read_card(model).model_dump_json().encode()).hexdigest()[:16]
+def _key(config: BenchmarkConfig, entry: MethodEntry, prepared: PreparedDataset, taken: Path | None) -> str:
+    cell = config.cell(entry)
+    judge = cell.promotion.encoder
+    # The shipped encoder is left out so that rows keep the keys that they had before others could judge.
+    judges = () if judge == EncoderConfig(name="vgg19-compact") else (judge,)
+    key = cell_key(cell, prepared, config.speed, config.showcase, *judges)
+    # Nothing is trained of a model that is taken as it is, and two rows may be of one model.
+    return key if taken is None else f"{model_digest(taken)}-{entry.name}-{key}"

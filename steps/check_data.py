@@ -22,7 +22,7 @@ def check_data(prepared: PreparedDataset, config: ExperimentConfig) -> Annotated
     prepared = prepared_at_hand(prepared, config.work_folder)
     profile = profile_dataset(prepared, build_encoder(config.promotion.encoder))
     mlflow.log_text(profile.to_csv(index=False), PROFILE)
-    changes = compare_with_champion(config.registry.name, profile)
+    changes = compare_with_champion(config.registry.name, profile, config.data.max_shift)
     if changes is None:
         return pd.DataFrame(columns=CHANGES)
     log_shown_table(changes, "data_changes.json")

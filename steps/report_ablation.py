@@ -17,11 +17,10 @@ from ieast.evaluation.figures import difference_figures, pairs_sheet
 from ieast.evaluation.pairs import spread
 from ieast.experiment import AblationConfig
 from ieast.io.clips import list_clips
-from ieast.registry.comparing import read_table, runs_table, scored_of
+from ieast.registry.comparing import read_table, runs_below, runs_table, scored_of
 from ieast.registry.register import fetch_model
 from ieast.stylizer.base import Stylizer
 from steps.support.comparison_runs import (
-    children_of,
     in_order,
     log_report,
     outcome_of,
@@ -45,7 +44,7 @@ def report_ablation(
     log_document(config)
     parent = active_run()
     mlflow.set_tags({"kind": "ablation", "variants": ", ".join(config.variants), "seeds": ", ".join(map(str, config.seeds))})
-    runs = in_order(children_of(parent), config.variants)
+    runs = in_order(runs_below(parent), config.variants)
     outcomes = [outcome_of(run) for run in runs]
     finished = [run for run in runs if run.info.status == "FINISHED"]
     scored = [scored_of(run) for run in finished]

@@ -24,10 +24,9 @@ from ieast.experiment import BenchmarkConfig
 from ieast.io.clips import list_clips
 from ieast.io.files import evenly
 from ieast.io.images import read_image
-from ieast.registry.comparing import read_table, runs_table, scored_of
+from ieast.registry.comparing import read_table, runs_below, runs_table, scored_of
 from ieast.registry.register import fetch_model
 from steps.support.comparison_runs import (
-    children_of,
     in_order,
     log_report,
     outcome_of,
@@ -52,7 +51,7 @@ def report_benchmark(
     parent = active_run()
     order = [entry.name for entry in config.methods]
     mlflow.set_tags({"kind": "benchmark", "methods": ", ".join(order)})
-    runs = in_order(children_of(parent), order)
+    runs = in_order(runs_below(parent), order)
     outcomes = [outcome_of(run) for run in runs]
     finished = [run for run in runs if run.info.status == "FINISHED"]
     scored = [scored_of(run) for run in finished]

@@ -71,7 +71,7 @@ def _say(config: BatchConfig, folder: Path, counts: dict[str, int], passed_over:
     run, store = active_run(), mlflow.get_tracking_uri()
     lines = ["", "Stylizations", *(f"  {name:19} {count}" for name, count in counts.items())]
     if passed_over:
-        lines.append(f"  passed over         {passed_over} files that are neither pictures nor videos")
+        lines.append(f"  passed over         {passed_over} files that are neither contents, clips nor styles")
     lines += [
         "Where to look",
         f"  pictures            {folder}",

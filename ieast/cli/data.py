@@ -26,7 +26,7 @@ def sample(
 def add(
     content: Annotated[Path, typer.Option(help="Folder of photographs, such as COCO's train2014.")],
     style: Annotated[Path, typer.Option(help="Folder of artworks, such as WikiArt.")],
-    clips: Annotated[Path | None, typer.Option(help="Folder of clips, each a folder of frames.")] = None,
+    clips: Annotated[Path | None, typer.Option(help="Folder of clips, each a folder of frames or a video.")] = None,
     repository: Annotated[Path, typer.Option(help="The repository whose data/ they become.")] = Path(),
 ) -> None:
     """Put your own pictures under DVC as this repository's dataset, in the place of the sample."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from ieast.data.prepare import PreparedDataset
 from ieast.errors import DataError
 from ieast.io.files import disk_full_explained, evenly
 from ieast.io.images import read_image
+from ieast.io.listing import distinct_stems, list_frames, some
 from ieast.io.progress import progress_bar
 
 JPEG_QUALITY = 95
@@ -58,12 +58,13 @@ def make_pans(prepared: PreparedDataset, output: Path, count: int, frames: int) 
 
     Args:
         prepared: Where photographs come from; with nothing held out, from all contents.
-        output: Gets a folder of numbered JPEG files for each clip. A folder that is there is left as it is, and counts.
+        output: Gets a folder of numbered JPEG files for each clip. One that is there is left as it is, and counts.
         count: Clips.
         frames: Frames of each, two or more.
 
     Raises:
-        DataError: There are fewer photographs than `count`.
+        DataError: There are fewer photographs than `count`, or a clip that is there has not `frames` frames.
+        ImageError: In the folder of a clip that is there, folders hold pictures, too.
         DiskFullError: The disk filled up; no half clip is left.
     """
     photographs = prepared.scoring_paths("content")
@@ -72,13 +73,20 @@ def make_pans(prepared: PreparedDataset, output: Path, count: int, frames: int) 
             f"{count} clips are asked for, but only {len(photographs)} photographs are held out from training; ask for fewer, "
             "or raise prepare.held_out"
         )
-    repeated = {stem for stem, times in Counter(photograph.stem for photograph in photographs).items() if times > 1}
-    folders = []
-    for photograph in progress_bar(evenly(photographs, count), desc="clips"):
-        place = photograph.relative_to(prepared.folder).as_posix()
-        mark = f"_{hashlib.sha256(place.encode()).hexdigest()[:6]}" if photograph.stem in repeated else ""
-        folders.append(_write(photograph, output / f"pan_{photograph.stem}{mark}", frames))
-    return folders
+    names = distinct_stems(photographs, Path(prepared.folder))
+    folders = {photograph: output / f"pan_{names[photograph]}" for photograph in evenly(photographs, count)}
+    _check_lengths(output, list(folders.values()), frames)
+    return [_write(photograph, folder, frames) for photograph, folder in progress_bar(folders.items(), desc="clips")]
+
+
+def _check_lengths(output: Path, folders: Sequence[Path], frames: int) -> None:
+    lengths = {folder.name: len(list_frames(folder)) for folder in folders if folder.exists()}
+    others = [f"{name} ({length})" for name, length in lengths.items() if length != frames]
+    if others:
+        raise DataError(
+            f"{output}: holds clips of other lengths than the {frames} frames that are asked for, {some(others)}; delete them, "
+            "or ask for as many frames as they have"
+        )
 
 
 def _write(photograph: Path, folder: Path, frames: int) -> Path:

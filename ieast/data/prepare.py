@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
@@ -186,6 +187,8 @@ def preparation_key(config: PrepareConfig, data_digest: str) -> str:
 def folder_digest(source: Path) -> str:
     """A digest of a dataset that is not under DVC: names, sizes and times of its pictures, so that a change is noticed.
 
+    Of links, size and time are those of what they lead to.
+
     Raises:
         DataError: There is no such folder.
     """
@@ -194,11 +197,18 @@ def folder_digest(source: Path) -> str:
     digest = hashlib.sha256()
     for side in SIDES:
         for path in list_files(source / side):
-            facts = path.lstat()
+            facts = _state(path)
             digest.update(
                 f"{path.relative_to(source)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="surrogateescape")
             )
     return digest.hexdigest()
+
+
+def _state(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError:  # a link that leads nowhere
+        return path.lstat()
 
 
 def _prepare_pictures(source: Path, folder: Path, config: PrepareConfig) -> list[Record]:

@@ -36,6 +36,7 @@ class Evaluation:
     clips: pd.DataFrame  # a row a clip; empty without clips
     grid: Image.Image
     skipped: str | None  # what was not scored and why, if anything was not
+    encoder: str  # name and digest of the one whose features gave the style, content and structural distances
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     """95 % bootstrap intervals of `metrics` over pairs or clips; NaN where there is but one."""
     flicker: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -84,7 +85,8 @@ def evaluate(
     distance = perceptual_distance(config.perceptual_distance, encoder).to(device)
     art_fid = ArtFid(load_art_inception(Path(config.artfid_weights)).to(device)) if config.artfid_weights else None
     scorer = read_scorer(Path(config.preference)) if config.preference else None
-    misfit = scorer.misfit(encoder.digest()) if scorer else None
+    digest = encoder.digest()
+    misfit = scorer.misfit(digest) if scorer else None
     if misfit is not None:  # not an error: a pipeline scores by the model's encoder and by the gate's, and a scorer fits one
         scorer = None
     scored = score_pairs(stylizer, encoder, distance, prepared, config, art_fid.add if art_fid else None, scorer)
@@ -128,6 +130,7 @@ def evaluate(
         clips=clip_scores.clips if clip_scores else pd.DataFrame(),
         grid=grid,
         skipped="; ".join(skipped) or None,
+        encoder=f"{encoder.name} {digest}",
         intervals={name: (scores.low, scores.high) for name, scores in intervals.items()},
         flicker=clip_scores.flicker if clip_scores else pd.DataFrame(),
         heatmaps={clip: clip_heat_map(scores, limit) for clip, scores in differences.items()},

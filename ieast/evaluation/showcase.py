@@ -18,32 +18,33 @@ from torch import Tensor
 
 from ieast.config import ShowcaseConfig
 from ieast.data.prepare import PreparedDataset
-from ieast.errors import DataError
 from ieast.io.files import evenly
 from ieast.io.images import read_image, resize_smallest_side, to_image, to_tensor, write_image
+from ieast.io.listing import distinct_stems
 from ieast.io.progress import progress_bar
 from ieast.stylizer.base import Stylizer
 
 
 def showcase_pairs(prepared: PreparedDataset, config: ShowcaseConfig, scored_styles: int | None = None) -> pd.DataFrame:
-    """A row a pair: `pair` (an id), `content` and `style` (file names' stems), and the paths of both.
+    """A row a pair: `pair` (an id), `content` and `style` (file names' stems, made distinct), and the paths of both.
 
     Args:
         prepared: The pictures.
         config: How many.
         scored_styles: `EvaluationConfig.styles`: the styles come from among these.
-
-    Raises:
-        DataError: Two pictures of a side have the same stem.
     """
     contents = evenly(prepared.scoring_paths("content"), config.contents)
     styles = evenly(evenly(prepared.scoring_paths("style"), scored_styles), config.styles)
-    for side in (contents, styles):
-        if len({path.stem for path in side}) < len(side):
-            raise DataError(f"pictures of the showcase have the same name but for their suffix: {sorted(p.name for p in side)}")
+    content_names, style_names = (distinct_stems(side, Path(prepared.folder)) for side in (contents, styles))
     rows = [
-        {"pair": f"{number:03d}", "content": c.stem, "style": s.stem, "content_path": str(c), "style_path": str(s)}
-        for number, (c, s) in enumerate(product(contents, styles))
+        {
+            "pair": f"{number:03d}",
+            "content": content_names[content],
+            "style": style_names[style],
+            "content_path": str(content),
+            "style_path": str(style),
+        }
+        for number, (content, style) in enumerate(product(contents, styles))
     ]
     return pd.DataFrame(rows)
 
@@ -62,8 +63,8 @@ def write_originals(pairs: pd.DataFrame, prepared: PreparedDataset, config: Show
     folder.mkdir(parents=True, exist_ok=True)
     pairs[["pair", "content", "style"]].to_csv(folder / "pairs.csv", index=False)
     for side in ("content", "style"):
-        for path in map(Path, pairs[f"{side}_path"].unique()):
-            _write(path, folder / f"{side}s" / f"{path.stem}.png", config.size)
+        for name, path in pairs[[side, f"{side}_path"]].drop_duplicates().itertuples(index=False, name=None):
+            _write(Path(path), folder / f"{side}s" / f"{name}.png", config.size)
     shown = set(pairs["style_path"])
     others = [path for path in prepared.scoring_paths("style") if str(path) not in shown]
     if len(others) < config.artworks:  # no person has seen the model, so pictures of training are as real

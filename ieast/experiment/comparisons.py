@@ -42,6 +42,16 @@ class AblationConfig(Document):
             raise ValueError(f"seeds {list(self.seeds)} holds a negative one")
         return self
 
+    @model_validator(mode="after")
+    def _every_variant_fits(self) -> Self:
+        # What the experiment switches off is not checked in it, but variants switch it on.
+        try:
+            for variant in self.variants:
+                self.cell(variant, self.seeds[0])
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
     def cell(self, variant: VariantName, seed: int) -> ExperimentConfig:
         """The experiment of one variant and seed. Batches depend on the seed alone: every variant of a seed sees the same."""
         values = self.experiment.model_dump(mode="json")
@@ -70,11 +80,14 @@ class BenchmarkConfig(Document):
             raise ValueError(f"baseline is {self.baseline}, which is none of the methods {', '.join(names)}")
         if "method" in self.experiment:
             raise ValueError("experiment.method: the methods stand under `methods`")
+        trained: dict[str, str] = {}
         for entry in self.methods:
             try:
                 cell = self.cell(entry)
             except ConfigError as error:
                 raise ValueError(str(error)) from None
+            if entry.method is not None and (twin := trained.setdefault(cell.model_dump_json(), entry.name)) != entry.name:
+                raise ValueError(f"{twin} and {entry.name} are one training: give one of them other settings, or remove it")
             own, shared = cell.model.options.get("styles"), cell.evaluation.styles
             if not cell.any_style and (own is None or own != shared):
                 raise ValueError(

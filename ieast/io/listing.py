@@ -1,6 +1,9 @@
 """Which files of a folder are pictures: by their content, whatever they are called, and nothing passed over unsaid."""
 
+import hashlib
+import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,10 +95,20 @@ def is_picture(path: Path) -> bool:
         return True
 
 
+def distinct_stems(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
+    """The stem of each of `paths`, followed where several have the same by six hex digits drawn from its path in `folder`."""
+    times = Counter(path.stem for path in paths)
+    return {path: path.stem if times[path.stem] == 1 else f"{path.stem}_{_mark(path, folder)}" for path in paths}
+
+
 def some(names: Sequence[str | Path]) -> str:
     """The first of many names, for a sentence."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(map(str, names[:_NAMED])) + more
+
+
+def _mark(path: Path, folder: Path) -> str:
+    return hashlib.sha256(os.fsencode(path.relative_to(folder).as_posix())).hexdigest()[:6]
 
 
 def _sorted_out(paths: list[Path], closed: Set[Path] = frozenset()) -> Found:

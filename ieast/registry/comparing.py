@@ -19,7 +19,11 @@ from ieast.evaluation.figures import difference_figures
 from ieast.registry.lookup import look_up
 from ieast.registry.store import explained
 
-_SAME = ("size", "pairs", "max_frames", "warping_intervals", "seed")
+SCORED_BY = "evaluation.encoder"
+"""The tag by which a run names the encoder that scored its model, with its digest."""
+SHARED = "comparison.shared_with."
+"""With the id of a pipeline's run behind it, a tag of a cell's run that it reports on, below the run of another pipeline."""
+_SAME = ("size", "pairs", "max_frames", "warping_intervals", "steady", "preference", "seed")
 """Settings of the evaluation that decide what scores are of."""
 
 
@@ -60,8 +64,6 @@ def compare_runs(names: Sequence[str], baseline: str | None = None) -> Report:
         raise DataError(f"there is no {chosen} to compare with; there are {', '.join(labels)}")
     comparison = compare_scored(scored, chosen)
     tags = compared[0].run.data.tags
-    encoders = sorted({_encoder(each.run) for each in compared})
-    apart = f"Scored by features of different encoders, so that distances are not comparable: {', '.join(encoders)}"
     return Report(
         title=f"{' and '.join(labels) if len(labels) == 2 else f'{len(labels)} models'} compared",
         facts={
@@ -72,7 +74,7 @@ def compare_runs(names: Sequence[str], baseline: str | None = None) -> Report:
         baseline=chosen,
         runs=runs_table([each.run for each in compared]),
         figures=difference_figures(comparison, chosen),
-        warnings=[apart] if len(encoders) > 1 else [],
+        warnings=_warnings([each.run for each in compared]),
     )
 
 
@@ -117,6 +119,14 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "seed", "status", "minutes", "code", "MLflow run"])
 
 
+def runs_below(parent: Run) -> list[Run]:
+    """The runs that the pipeline of `parent` compares, the oldest first: its own, and those that it shares with another."""
+    queries = (f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'", f"tags.`{SHARED}{parent.info.run_id}` = 'yes'")
+    found = [run for query in queries for run in MlflowClient().search_runs([parent.info.experiment_id], query)]
+    alone = {run.info.run_id: run for run in found if "variant" in run.data.tags}
+    return sorted(alone.values(), key=lambda run: run.info.start_time)
+
+
 def _resolve(name: str) -> list[Compared]:
     if not re.fullmatch("[0-9a-f]{32}", name):
         version = look_up(name if name.startswith("models:/") else f"models:/{name}")
@@ -125,8 +135,7 @@ def _resolve(name: str) -> list[Compared]:
             raise DataError(f"version {version.version} of {version.name} names no run, so that its scores are not at hand")
         return [Compared(f"{version.name} {version.version}", _run(run_id))]
     run = _run(name)
-    query = f"tags.`mlflow.parentRunId` = '{name}' and attributes.status = 'FINISHED'"
-    below = [each for each in MlflowClient().search_runs([run.info.experiment_id], query) if "variant" in each.data.tags]
+    below = [each for each in runs_below(run) if each.info.status == "FINISHED"]
     if "variant" not in run.data.tags and below:
         order = [name for key in ("variants", "methods") for name in run.data.tags.get(key, "").split(", ")]
         # A comparison that was stopped before its report does not say their order.
@@ -165,10 +174,12 @@ def _refuse_other_data(compared: Sequence[Compared]) -> None:
             )
         settings = _evaluation(each.run)
         for name in _SAME:
-            if settings.get(name) != scored_by.get(name):
+            own, other = settings.get(name), scored_by.get(name)
+            # Where one has no preference score at all, `_shared` leaves it out.
+            if own != other and not (name == "preference" and None in (own, other)):
                 raise DataError(
-                    f"{each.label} was scored with evaluation.{name} {settings.get(name)}, {first.label} with "
-                    f"{scored_by.get(name)}: only scores made alike can be compared"
+                    f"{each.label} was scored with evaluation.{name} {own}, {first.label} with {other}: only scores made "
+                    "alike can be compared"
                 )
 
 
@@ -177,11 +188,39 @@ def _evaluation(run: Run) -> dict[str, object]:
     for name in ("config.yaml", "config.json"):
         if any(entry.path == name for entry in MlflowClient().list_artifacts(run.info.run_id)):
             values = yaml.safe_load(mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/{name}"))
-            return dict(values.get("evaluation") or {})
+            # Runs from before there was `steady` had each frame of a clip by itself.
+            return {"steady": False, **(values.get("evaluation") or {})}
     return {}
 
 
-def _encoder(run: Run) -> str:
+def _warnings(runs: Sequence[Run]) -> list[str]:
+    """What keeps scores of `runs` from being comparable, if anything does."""
+    encoders = _encoders(runs)
+    prepared = sorted({run.data.tags["prepared.key"] for run in runs if "prepared.key" in run.data.tags})
+    messages = []
+    if len(encoders) > 1:
+        messages.append(
+            f"Scored by features of different encoders, so that distances are not comparable: {', '.join(encoders)}"
+        )
+    if len(prepared) > 1:
+        messages.append(
+            "Scored on pictures that were prepared differently, so that scores are not comparable: prepared.key "
+            f"{', '.join(prepared)}; `prepare` in each run's config.yaml says how"
+        )
+    return messages
+
+
+def _encoders(runs: Sequence[Run]) -> list[str]:
+    """The encoders that scored `runs`; runs from before that was noted are told apart by the name alone."""
+    noted = {run.data.tags[SCORED_BY] for run in runs if SCORED_BY in run.data.tags}
+    older = {_trained_on(run) for run in runs if SCORED_BY not in run.data.tags}
+    if older and len(noted) < 2:
+        return sorted(older | {each.split()[0] for each in noted})
+    return sorted(f"{name} {digest[:12]}" for name, digest in map(str.split, noted))
+
+
+def _trained_on(run: Run) -> str:
+    """The name of the encoder that the model of `run` was trained on."""
     return str(run.data.params.get("encoder") or run.data.params.get("encoder.name") or run.data.tags.get("encoder", "unknown"))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from ieast.checkpoint import load_model
+from ieast.checkpoint import ModelCard, load_model
 from ieast.config import Threshold
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import IeastError
@@ -147,6 +147,8 @@ def compare(
     else:
         scores = evaluate(stylizer, prepared, config.evaluation, encoder).metrics
     champion_scores, unusable = None, None
+    if (seen := _seen(card, prepared)) is not None:
+        unusable = f"version {version} {seen}, so its scores say nothing; score it by the configuration it was trained with"
     if champion is not None:
         try:
             champion_scores = _score_champion(name, champion, prepared, config, encoder)
@@ -154,7 +156,7 @@ def compare(
         except (IeastError, RuntimeError, ValueError, OSError) as error:
             own = isinstance(error, IeastError)  # says all there is to say
             log.error("the champion, version %s of %s, cannot be scored: %s", champion, name, error, exc_info=not own)
-            unusable = (
+            unusable = unusable or (
                 f"the champion, version {champion}, cannot be scored, so it stays: {error}. Once it can, type `ieast promote "
                 f"{name} {version} -c CONFIG`; to go on without it, `ieast promote {name} {version} --force --reason TEXT`"
             )
@@ -178,8 +180,24 @@ def compare(
 def _score_champion(
     name: str, champion: str, prepared: PreparedDataset, config: ExperimentConfig, encoder: Encoder
 ) -> dict[str, float]:
-    stylizer, _ = load_model(fetch_model(f"models:/{name}/{champion}"))
+    stylizer, card = load_model(fetch_model(f"models:/{name}/{champion}"))
+    if (seen := _seen(card, prepared)) is not None:
+        log.warning("the champion, version %s, %s: it is the harder to beat", champion, seen)
     return evaluate(stylizer, prepared, config.evaluation, encoder).metrics
+
+
+def _seen(card: ModelCard, prepared: PreparedDataset) -> str | None:
+    """That the model of `card` was trained on pictures which `prepared` holds out, in words; None if it was not.
+
+    A larger share that is held out contains the smaller ones, so shares of the same data can be compared.
+    """
+    trained = card.provenance.get("prepared", {})
+    if trained.get("data_digest") != prepared.data_digest or trained.get("held_out", 0) >= prepared.held_out:
+        return None
+    return (
+        f"was trained on pictures that it would be scored on (prepare.held_out was {trained.get('held_out', 0)}, here it is "
+        f"{prepared.held_out})"
+    )
 
 
 def _changed(verdict: Verdict, *, promote: bool, reason: str) -> Verdict:

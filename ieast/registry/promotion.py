@@ -44,7 +44,7 @@ def decide(
         candidate: Scores by name.
         champion: The champion's scores; None when there is no champion, or no scores of it.
         thresholds: What is asked.
-        unusable: Why there is a champion but no scores of it.
+        unusable: Why the scores of either side cannot be had, or say nothing.
     """
     reasons, holds, gains = [], [], []
     for threshold in thresholds:

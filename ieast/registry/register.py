@@ -19,6 +19,7 @@ from PIL import Image
 from ieast.checkpoint import ModelCard, load_model, read_card
 from ieast.errors import RegistryError
 from ieast.io.images import encode_png
+from ieast.models.references import is_uri, released_or_folder
 from ieast.registry.inventory import INVENTORY, file_digests, inventory
 from ieast.registry.lookup import CHALLENGER, CHAMPION
 from ieast.registry.pyfunc import SIGNATURE
@@ -222,6 +223,15 @@ def fetch_model(uri: str, into: Path | None = None) -> Path:
             f"model {uri} cannot be fetched from {redacted(mlflow.get_tracking_uri())}: {redacted(str(error))}. Set "
             "MLFLOW_TRACKING_URI to the store that holds it; the Models page of its UI lists names, versions and aliases"
         ) from error
+
+
+def named_model(model: str) -> Path:
+    """A local folder with the model that a person calls `model`, see `ieast.models.references`.
+
+    Raises:
+        RegistryError: There is no such model, or the tracking server cannot be reached.
+    """
+    return fetch_model(model) if is_uri(model) else released_or_folder(model)
 
 
 def _tags_of(run: Run) -> dict[str, str]:

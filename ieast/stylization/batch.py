@@ -18,7 +18,7 @@ from ieast.errors import ConfigError, ImageError, VideoError
 from ieast.io.contact_sheet import Cell, sheet
 from ieast.io.files import evenly, place_for, replace_folder, sha256, temporary_folder
 from ieast.io.images import check_writable_image_path, explained, read_image
-from ieast.io.listing import find_pictures, list_frames
+from ieast.io.listing import find_frames, find_pictures, list_frames
 from ieast.io.progress import progress_bar
 from ieast.stylization.files import is_video
 from ieast.stylization.in_order import require_opencv
@@ -43,7 +43,7 @@ class Batch:
         made: Results that this call computed.
         kept: Results that were there from earlier calls, whatever version they were made for.
         failed: Rows without a result.
-        passed_over: Files in the folders that are neither pictures nor videos.
+        passed_over: Files in the folders that are neither pictures nor videos, and pictures that lie beside clips.
     """
 
     folder: Path
@@ -156,10 +156,25 @@ def _contents(config: BatchConfig, dataset: Path | None) -> tuple[list[_Source],
     named = dict(zip((path for path, _ in pairs), _names([path for path, _ in pairs], place), strict=True))
     chosen = evenly(sorted(pairs), config.most_contents)
     sources = [_source(path, named[path], is_clip) for path, is_clip in progress_bar(chosen, desc="contents", unit="file")]
+    others = [path for path in others if path not in set(videos)]
     if config.contents is None and config.clips and dataset is not None and (dataset / "clips").is_dir():
-        folders = sorted(path for path in (dataset / "clips").iterdir() if path.is_dir() and not path.name.startswith("."))
-        sources += [_source(path, f"clips/{path.name}", True) for path in evenly(folders, config.most_contents)]
-    return sources, [path for path in others if path not in set(videos)]
+        clips, strays = _clips(dataset / "clips")
+        named = dict(zip(clips, _names(clips, dataset), strict=True))
+        sources += [_source(path, named[path], True) for path in evenly(clips, config.most_contents)]
+        others += strays
+    return sources, others
+
+
+def _clips(place: Path) -> tuple[list[Path], list[Path]]:
+    """The clips in `place` that `list_clips` would find, and files that are none.
+
+    Every folder is taken: one that `list_clips` would stop at or pass over is to be a row that says what is wrong.
+    """
+    found = find_frames(place)
+    clips = sorted(path for path in found.others if path.is_dir() or is_video(path))
+    if found.pictures and not clips:
+        return [place], found.others
+    return clips, [*found.pictures, *(path for path in found.others if path not in clips)]
 
 
 def _styles(config: BatchConfig, dataset: Path | None) -> tuple[list[_Source], list[Path]]:
@@ -181,11 +196,11 @@ def _files(place: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _names(paths: list[Path], place: Path) -> list[str]:
-    """Paths below `place` without suffixes; with them where two would be the same."""
+    """Paths below `place`, those of files without suffixes; with them where two would be the same."""
     if not place.is_dir():
         return [path.stem for path in paths]
     relative = [path.relative_to(place) for path in paths]
-    bare = [path.with_suffix("").as_posix() for path in relative]
+    bare = [(short if path.is_dir() else short.with_suffix("")).as_posix() for path, short in zip(paths, relative, strict=True)]
     taken = {path.as_posix() for path in relative}
     return [
         path.as_posix() if bare.count(name) > 1 or name in taken else name for path, name in zip(relative, bare, strict=True)

@@ -159,6 +159,20 @@ class ModelsOnTheWay(Callback):
                 self.export(model_on_the_way(self.folder, module.finished))
 
 
+class StylesMeasured(Callback):
+    """Measures at the end where the training styles lie, while the model is on its device: Lightning then takes it to the CPU.
+
+    It stands behind `Checkpoints`, so that what it may fail at does not lose the training.
+    """
+
+    def __init__(self, measure: Callable[[], object]):
+        self.measure = measure
+
+    def on_train_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.is_global_zero:
+            self.measure()
+
+
 class Progress(Callback):
     """A progress bar over iterations with the loss, and images per second there and for the logger."""
 

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from ieast.checkpoint import load_model, save_model
+from ieast.checkpoint import ModelCard, load_model, save_model
 from ieast.config import EncoderConfig
 from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
@@ -30,7 +30,16 @@ from ieast.models.references import released_or_folder
 from ieast.stylization.novelty import measure_styles
 from ieast.stylizer.allocator import keep_freed_memory
 from ieast.stylizer.base import Stylizer
-from ieast.training.callbacks import AtomicCheckpointIO, Checkpoints, ModelsOnTheWay, OrderlyStop, Progress, StylizationGrids
+from ieast.stylizer.novelty import StyleRange
+from ieast.training.callbacks import (
+    AtomicCheckpointIO,
+    Checkpoints,
+    ModelsOnTheWay,
+    OrderlyStop,
+    Progress,
+    StylesMeasured,
+    StylizationGrids,
+)
 from ieast.training.folders import CHECKPOINT, DECISIVE, FREE_SETTINGS, PICTURES
 from ieast.training.loop import check_resumable, chosen_precision, make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
@@ -106,9 +115,13 @@ def fit(
         resumed = check_resumable(checkpoint, config, total, DECISIVE, FREE_SETTINGS)
         started_at, module.schedules = resumed.finished, resumed.schedules
     hardware = _hardware(config)
-    style_range = cache(
-        lambda: measure_styles(stylizer.encoder, evenly(styles, MEASURED_STYLES)) if stylizer.any_style else None
-    )
+
+    @cache
+    def style_range() -> StyleRange | None:
+        if not stylizer.any_style:
+            return None
+        with torch.compiler.set_stance("force_eager"):  # else every size of picture is compiled for
+            return measure_styles(stylizer.encoder, evenly(styles, MEASURED_STYLES))
 
     def export(target: Path) -> None:
         save_model(
@@ -120,9 +133,10 @@ def fit(
             styles=style_range(),
         )
 
+    usual = _callbacks(config, prepared, folder, total, export, None if stylizer.any_style else styles)
     trainer = make_trainer(
         folder,
-        [*callbacks, *_callbacks(config, prepared, folder, total, export, None if stylizer.any_style else styles)],
+        [*callbacks, *usual, StylesMeasured(style_range)],
         logger or CSVLogger(folder, name="curves", flush_logs_every_n_steps=1),
         **hardware,
     )
@@ -202,15 +216,14 @@ def _loader(
     return iteration_loader(batches, module.finished, total, workers=training.loader_workers, pin_memory=on_gpu)
 
 
-def _stylizer(config: ExperimentConfig, prepared: PreparedDataset) -> tuple[Stylizer, str]:
-    """The model to train, and where its encoder came from."""
-    method = find(split_name(config.method)[0])
-    if config.model.start is None:
-        stylizer = new_model(method.name, _encoder(config, prepared), config.model, lambda: _pairs(config, prepared))
-        return stylizer, config.encoder.source
-    # With the encoder it was trained on as it is: scaled to other pictures, it would be another.
-    stylizer, card = load_model(released_or_folder(config.model.start), options=config.model.options)
-    if not (isinstance(stylizer, method) or issubclass(method, type(stylizer))):
+def check_start(config: ExperimentConfig, card: ModelCard) -> None:
+    """Raise unless a training by `config` can start from the model of `card`.
+
+    Raises:
+        ConfigError: It is of another network, or on another encoder.
+    """
+    method, its = find(split_name(config.method)[0]), find(card.network)
+    if not (issubclass(its, method) or issubclass(method, its)):
         raise ConfigError(
             f"model.start is {config.model.start}, a model of {card.network}, but method is {config.method}: another network"
         )
@@ -219,6 +232,17 @@ def _stylizer(config: ExperimentConfig, prepared: PreparedDataset) -> tuple[Styl
             f"model.start is {config.model.start}, a model on the encoder {card.encoder.name}, but encoder.name is "
             f"{config.encoder.name}; set it to {card.encoder.name}"
         )
+
+
+def _stylizer(config: ExperimentConfig, prepared: PreparedDataset) -> tuple[Stylizer, str]:
+    """The model to train, and where its encoder came from."""
+    method = find(split_name(config.method)[0])
+    if config.model.start is None:
+        stylizer = new_model(method.name, _encoder(config, prepared), config.model, lambda: _pairs(config, prepared))
+        return stylizer, config.encoder.source
+    # With the encoder it was trained on as it is: scaled to other pictures, it would be another.
+    stylizer, card = load_model(released_or_folder(config.model.start), options=config.model.options)
+    check_start(config, card)
     return stylizer.train(), card.encoder.source  # in training mode, as a new one would be
 
 

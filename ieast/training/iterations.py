@@ -65,8 +65,13 @@ class IterationModule(L.LightningModule):
         if due or self.device.type == "cpu":
             self.stop_if_not_finite()
         if due or self.finished == 1:
-            self.loss = values["total"] if "total" in values else torch.stack([*values.values()]).sum()
+            values = self.shown(values)
+            self.loss = values["total"] if "total" in values else values["reconstruction"]
             self.log_terms(values)
+
+    def shown(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the logger gets for an iteration whose terms were `values`, one of them `total` or `reconstruction`."""
+        return values
 
     def length(self) -> dict[str, Any]:
         """How long training has lasted, for the record; with `schedules` if it was made longer or shorter on the way."""

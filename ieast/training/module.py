@@ -30,6 +30,9 @@ from ieast.training.optimizers import make_optimizer
 ANCHORS, MOTION = 2, 3
 HEADS = ("style_head", "content_head", "coherence_heads")
 """Projection heads, those of them that the objective asks for; they learn with the generator."""
+IDENTITY = ("identity_pixels", "identity_taps")
+RARE = (*IDENTITY, "gradient_penalty")
+"""Terms that `training` may ask for every few iterations only, which need not be those that are logged."""
 
 
 class StyleTransferModule(IterationModule):
@@ -62,12 +65,19 @@ class StyleTransferModule(IterationModule):
         if decay is not None:
             parts = nn.ModuleDict(stylizer.parts())
             self.average = AveragedModel(parts, multi_avg_fn=get_ema_multi_avg_fn(decay)).requires_grad_(False)
+        self._rare: dict[str, Tensor] = {}
 
     def networks(self) -> list[nn.Module]:
         """All that compute in an iteration: the encoder, the method's parts, the discriminator and the heads."""
         names = ("loss_network", "discriminator", *HEADS)
         others = [network for name in names if (network := getattr(self, name, None)) is not None]
-        return [self.stylizer.encoder, *self.stylizer.parts().values(), *others]
+        # A container of networks computes nothing itself.
+        parts = [
+            network
+            for part in self.stylizer.parts().values()
+            for network in (part.children() if isinstance(part, (nn.ModuleDict, nn.ModuleList)) else [part])
+        ]
+        return [self.stylizer.encoder, *parts, *others]
 
     def compile_networks(self) -> None:
         """Have `torch.compile` make each of `networks` as `training.compile` says; weights and results stay what they are."""
@@ -125,6 +135,19 @@ class StyleTransferModule(IterationModule):
         before = self.finished < self.config.training.reconstruction_iterations
         return before or self.stylizer.learns == "reconstruction"
 
+    # -- checkpoints ----------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep also what the next iteration that is logged shows of earlier ones."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["ieast_rare_terms"] = {name: float(value) for name, value in self._rare.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the position, and what was kept."""
+        super().on_load_checkpoint(checkpoint)
+        kept = checkpoint.get("ieast_rare_terms", {})  # older checkpoints have none
+        self._rare = {name: torch.tensor(value) for name, value in kept.items()}
+
     # -- one iteration --------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: dict[str, Tensor], _batch_index: int) -> None:
@@ -141,7 +164,15 @@ class StyleTransferModule(IterationModule):
             terms = self._stylize(content, style, batch["style_index"])
         if self.config.training.ema_decay is not None:
             self.average.update_parameters(nn.ModuleDict(self.stylizer.parts()))
+        self._rare |= {name: terms[name].detach() for name in RARE if name in terms}
         self.count(terms)
+
+    def shown(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`values` with the latest of the terms that are computed more rarely, and a total in which each term counts once."""
+        if "total" not in values:
+            return values
+        values = values | {name: value.to(self.device) for name, value in self._rare.items()}
+        return values | {"total": self.objective.total(values, int(IDENTITY[0] in values))}
 
     @torch.no_grad()
     def take_average(self) -> None:
@@ -264,7 +295,8 @@ class StyleTransferModule(IterationModule):
     def _gradient_penalty(self, real: Tensor) -> Tensor:
         with torch.autocast(real.device.type, enabled=False):  # squares of small gradients of gradients
             images = real.detach().float().requires_grad_(True)
-            return functional.gradient_penalty(self.discriminator(images), images)
+            # Not as compiled: torch.compile cannot differentiate twice.
+            return functional.gradient_penalty(self.discriminator.forward(images), images)
 
     def _reconstruct(self, images: Tensor) -> dict[str, Tensor]:
         """D(E(x)) = x: the decoders alone, with the identity terms of Eq. 4 on the encoder's own features."""

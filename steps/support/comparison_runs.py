@@ -145,13 +145,6 @@ def stability_figures(
     return [*shown, Figure("Flicker over time", note, as_picture(plot_flicker(flicker, SHOWN_CLIPS)))]
 
 
-def children_of(parent: Run) -> list[Run]:
-    """The compared runs below `parent`, the oldest first."""
-    query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
-    runs = MlflowClient().search_runs([parent.info.experiment_id], query, order_by=["attributes.start_time ASC"])
-    return [run for run in runs if "variant" in run.data.tags]
-
-
 def in_order(runs: Sequence[Run], order: Sequence[str]) -> list[Run]:
     """`runs` by their variants' places in `order`, then by seed, whichever was trained first."""
     return sorted(runs, key=lambda run: (order.index(run.data.tags["variant"]), int(run.data.tags["seed"])))

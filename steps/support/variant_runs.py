@@ -11,13 +11,18 @@ import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
+from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 from zenml import log_metadata
 
+from ieast.checkpoint import read_card
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.errors import InterruptedTrainingError
 from ieast.experiment import ExperimentConfig
+from ieast.io.files import sha256
+from ieast.models.references import released_or_folder
+from ieast.registry.comparing import SHARED
 from ieast.training.folders import take_up, training_folder, training_key
 from ieast.training.launch import Tracking, TrainingJob, train
 from steps.support.notes import linked_run
@@ -65,39 +70,61 @@ class Cell:
 
 
 def cell_key(config: ExperimentConfig, prepared: PreparedDataset, *also: BaseModel) -> str:
-    """Equal for equal training and scoring, and whatever else is measured, of the same prepared pictures."""
+    """Equal for equal training and scoring, and whatever else is measured, of the same prepared pictures.
+
+    Of files and models that are named, what is in them counts: a scorer may have been fitted anew, or weights replaced.
+    """
     scoring = "".join(part.model_dump_json() for part in (config.evaluation, *also))
-    digest = hashlib.sha256(f"{SCORING}{scoring}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{SCORING}{scoring}{''.join(_named_digests(config))}".encode()).hexdigest()[:8]
     return f"{training_key(config, prepared.key)}-{digest}"
+
+
+def model_digest(model: Path) -> str:
+    """Changes with the model in the folder `model`.
+
+    Raises:
+        WeightsError: There is none.
+    """
+    return hashlib.sha256(read_card(model).model_dump_json().encode()).hexdigest()[:16]
 
 
 def run_cell(cell: Cell, work: Callable[[str], None]) -> Outcome:
     """Do `work`, which is given the id of an MLflow run below that of the pipeline; or take what an earlier run finished.
 
     An error is part of the outcome, so that other variants and the report go on; only a stop that was asked for stops. One is
-    that another pipeline on this machine is at this cell: its run is left alone.
+    that another pipeline on this machine is at this cell: its run is left alone, and one that failed says so below this one.
     """
     locks = Path(cell.prepared.folder).parents[1] / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     try:
         held = FileLock(locks / f"cell-{cell.key}.lock").acquire(timeout=0)
     except Timeout:
-        parent = active_run()
-        there = next(iter(_runs(parent, cell.key)), parent).info.run_id
-        message = "another pipeline is at work on it; run this one again when that has ended"
-        return Outcome(variant=cell.variant, seed=cell.seed, run_id=there, error=message)
+        return fail_cell(cell.variant, cell.seed, "another pipeline is at work on it; run this one again when that has ended")
     with held:
         return _run_cell_alone(cell, work)
+
+
+def fail_cell(variant: str, seed: int, error: str) -> Outcome:
+    """Note below the pipeline's run, for the report, that nothing could be done for `variant` and `seed`, and why."""
+    log.error("%s seed %d: %s", variant, seed, error)
+    client, parent = MlflowClient(), active_run()
+    tags = {"variant": variant, "seed": str(seed), "error": error[:4000], "mlflow.parentRunId": parent.info.run_id}
+    run = client.create_run(parent.info.experiment_id, run_name=_name(variant, seed), tags=tags)
+    client.set_terminated(run.info.run_id, "FAILED")
+    return Outcome(variant=variant, seed=seed, run_id=run.info.run_id, error=error)
 
 
 def _run_cell_alone(cell: Cell, work: Callable[[str], None]) -> Outcome:
     parent = active_run()
     variant, seed = cell.variant, cell.seed
     if (done := finished_run(parent, cell.key)) is not None:
-        MlflowClient().set_tag(done.info.run_id, "mlflow.parentRunId", parent.info.run_id)
+        _put_below(parent, done)
+        # A row of a benchmark may have been given another label since.
+        for tag, value in (("variant", variant), ("mlflow.runName", _name(variant, seed))):
+            MlflowClient().set_tag(done.info.run_id, tag, value)
         log.info("%s seed %d was finished by an earlier run: %s", variant, seed, done.info.run_id)
         return Outcome(variant=variant, seed=seed, run_id=done.info.run_id)
-    with child_run(parent, cell.key, f"{variant} seed {seed}") as run_id:
+    with child_run(parent, cell.key, _name(variant, seed)) as run_id:
         mlflow.set_tags({"variant": variant, "seed": str(seed), "prepared.key": cell.prepared.key})
         record_data(cell.data, cell.data_path)
         try:
@@ -142,12 +169,12 @@ def child_run(parent: Run, cell: str, name: str) -> Iterator[str]:
     It ends as what happened in it says, unless it has been ended inside.
     """
     begun = next(iter(_runs(parent, cell)), None)
-    tags = {CELL: cell, "mlflow.parentRunId": parent.info.run_id}
     if begun is None:
+        tags = {CELL: cell, "mlflow.parentRunId": parent.info.run_id}
         active = mlflow.start_run(run_name=name, nested=True, tags=tags)
     else:
         active = mlflow.start_run(run_id=begun.info.run_id, nested=True)
-        mlflow.set_tags(tags)
+        _put_below(parent, begun)
     run_id = active.info.run_id
     status = RunStatus.to_string(RunStatus.FAILED)
     try:
@@ -156,6 +183,36 @@ def child_run(parent: Run, cell: str, name: str) -> Iterator[str]:
         status = ended if ended == "FAILED" else "FINISHED"
     finally:
         mlflow.end_run(status)
+
+
+def _named_digests(config: ExperimentConfig) -> list[str]:
+    """Of the files and the model that `config` names, those that are there; what is missing is an error of the work."""
+    encoders = (config.encoder, config.promotion.encoder, config.objective.loss_network)
+    weights = [encoder.weights for encoder in encoders if encoder is not None]
+    names = [*weights, config.evaluation.preference, config.evaluation.artfid_weights]
+    digests = [sha256(name) for name in names if name is not None and Path(name).is_file()]
+    return digests if config.model.start is None else [*digests, model_digest(released_or_folder(config.model.start))]
+
+
+def _put_below(parent: Run, run: Run) -> None:
+    """Let the pipeline of `parent` report on `run`, and take it from no other that has yet to report on it."""
+    client = MlflowClient()
+    above = run.data.tags.get("mlflow.parentRunId", parent.info.run_id)
+    if above != parent.info.run_id and _is_at_work(above):
+        client.set_tag(run.info.run_id, f"{SHARED}{parent.info.run_id}", "yes")
+    else:
+        client.set_tag(run.info.run_id, "mlflow.parentRunId", parent.info.run_id)
+
+
+def _is_at_work(run_id: str) -> bool:
+    try:
+        return str(MlflowClient().get_run(run_id).info.status) == "RUNNING"
+    except MlflowException:  # it has been deleted
+        return False
+
+
+def _name(variant: str, seed: int) -> str:
+    return f"{variant} seed {seed}"
 
 
 def _runs(parent: Run, cell: str) -> list[Run]:

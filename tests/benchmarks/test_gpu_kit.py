@@ -15,6 +15,8 @@ from helpers.datasets import draw_dataset
 from typer.testing import CliRunner
 
 from benchmarks import gpu
+from ieast.errors import InterruptedTrainingError
+from ieast.training.folders import CHECKPOINT
 
 ROOT = Path(__file__).parents[2]
 MISSING_ELSEWHERE = ("av", "zenml", "mlflow", "dvc", "alembic", "sqlmodel")
@@ -100,3 +102,39 @@ def test_two_configurations_of_one_name_are_refused(tmp_path):
     result = CliRunner().invoke(gpu.app, words)
     assert result.exit_code == 2
     assert "would train in one folder" in re.sub(r"\W+", " ", result.output)
+
+
+def test_the_preset_of_the_released_models_can_be_timed(tmp_path, monkeypatch):
+    asked = []
+    config = tmp_path / "compact.yaml"
+    judge = {"loss_network": {"name": "vgg19-compact"}}
+    config.write_text(yaml.safe_dump({"parameters": {"config": {"preset": "compact", "objective": judge}}}))
+    monkeypatch.setattr(gpu, "drive", lambda _, precision: asked.append(precision) or (lambda batch: {}))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda *_, **__: None)
+    result = CliRunner().invoke(gpu.app, ["rates", "--config", str(config), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert len(asked) == 4
+    assert set(asked) <= {"32-true", "bf16-mixed"}
+
+
+def test_a_training_that_is_stopped_while_it_reconstructs_trains_no_further(tmp_path, monkeypatch):
+    asked = []
+
+    def stopped(config, prepared, folder):
+        asked.append(config)
+        torch.save({"state_dict": {"iteration": torch.tensor(1)}}, folder / CHECKPOINT)
+        raise InterruptedTrainingError("stopped")
+
+    config = tmp_path / "full.yaml"
+    quickstart = yaml.safe_load(QUICKSTART.read_text())["parameters"]["config"]
+    config.write_text(yaml.safe_dump({"parameters": {"config": merge(quickstart, SMALL)}}))
+    monkeypatch.setattr(gpu, "fit", stopped)
+    monkeypatch.setattr(gpu, "_rate", lambda *_: 2.0)
+    data = draw_dataset(tmp_path / "data", 13, 13)
+    folder, output = tmp_path / "work" / "training" / "full", tmp_path / "out"
+    folder.mkdir(parents=True)
+    output.mkdir()
+    gpu.one(data, config, folder, 9, tmp_path / "work")
+    assert len(asked) == 1
+    gpu._pack(folder.parent, [config], output)
+    assert [path.name for path in output.glob("checkpoints.tar.*")]

@@ -61,11 +61,11 @@ def test_clips_are_made_of_contents_the_same_every_time(prepared, tmp_path):
 
 def test_clips_that_are_there_stay_and_half_ones_are_made_again(prepared, tmp_path):
     first, second = make_pans(prepared, tmp_path, count=2, frames=2)
-    (first / "0001.jpg").unlink()
+    (first / "0001.jpg").write_bytes(b"changed")
     second.rename(tmp_path / f".{second.name}")
     (tmp_path / f".{second.name}" / "0000.jpg").write_bytes(b"half")
-    make_pans(prepared, tmp_path, count=2, frames=2)
-    assert [path.name for path in first.iterdir()] == ["0000.jpg"]
+    assert make_pans(prepared, tmp_path, count=2, frames=2) == [first, second]
+    assert (first / "0001.jpg").read_bytes() == b"changed"
     assert len(list(read_frames(second, 24))) == 2
 
 
@@ -88,6 +88,17 @@ def test_photographs_of_one_name_in_two_folders_become_two_clips(tmp_path, make_
     clips = make_pans(prepared, tmp_path / "clips", count=6, frames=2)
     assert len(set(clips)) == len(list_clips(tmp_path / "clips")) == 6
     assert sum(clip.name.startswith("pan_same") for clip in clips) == 2
+
+
+def test_clips_of_another_length_are_named_before_any_is_made(prepared, tmp_path):
+    (clip,) = make_pans(prepared, tmp_path / "clips", count=1, frames=2)
+    message = (
+        rf"clips: holds clips of other lengths than the 3 frames that are asked for, {clip.name} \(2\); "
+        "delete them, or ask for as many frames as they have$"
+    )
+    with pytest.raises(DataError, match=message):
+        make_pans(prepared, tmp_path / "clips", count=2, frames=3)
+    assert list((tmp_path / "clips").iterdir()) == [clip]
 
 
 def test_more_clips_than_photographs_are_refused_before_any_is_made(prepared, tmp_path):

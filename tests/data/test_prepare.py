@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import logging
 import os
 import time
@@ -13,7 +14,7 @@ from PIL import Image
 import ieast.data.pictures
 import ieast.data.prepare
 from ieast.config import PrepareConfig
-from ieast.data.prepare import PreparedDataset, preparation_key, prepare_dataset
+from ieast.data.prepare import PreparedDataset, folder_digest, preparation_key, prepare_dataset
 from ieast.errors import DataError
 from ieast.io.files import DiskFullError
 
@@ -278,6 +279,26 @@ def test_key():
     assert int(key, 16) >= 0
     assert preparation_key(CONFIG, "abd") != key
     assert preparation_key(with_settings(workers=7, max_bad_share=0.1), "abc") == key
+
+
+def test_a_folder_of_links_has_another_digest_when_what_they_lead_to_changes(source, tmp_path):
+    original = tmp_path / "original.jpg"
+    save(original, 40, 40)
+    (source / "style" / "linked.jpg").symlink_to(original)
+    (source / "style" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    before = folder_digest(source)
+    assert folder_digest(source) == before
+    save(original, 80, 80)
+    assert folder_digest(source) != before
+
+
+def test_the_digest_of_ordinary_files_stays_what_it_was(tmp_path):
+    for side in ("content", "style"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "a.jpg").write_bytes(b"abc")
+        os.utime(tmp_path / side / "a.jpg", ns=(1, 2))
+    facts = b"content/a.jpg\x003\x002\nstyle/a.jpg\x003\x002\n"
+    assert folder_digest(tmp_path) == hashlib.sha256(facts).hexdigest()
 
 
 def test_clips_folder(source):

@@ -11,6 +11,7 @@ from ieast.config import EncoderConfig, PrepareConfig
 from ieast.data.prepare import prepare_dataset
 from ieast.data.profile import compare_profiles, profile_dataset
 from ieast.models.encoder_weights import build_encoder
+from ieast.models.vgg19 import STYLE_TAPS
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,9 @@ def test_a_profile_has_the_means_and_deviations_over_pictures(tmp_path, encoder)
     assert profile.loc[("content", "pictures"), "mean"] == 4
     assert profile.loc[("content", "smallest side"), "mean"] == 280
     assert (profile.loc["content", "mean"].filter(like="relu") > 0).all()
+    by = profile["encoder"].dropna()
+    assert set(by) == {f"vgg19-compact {encoder.digest()}"}
+    assert set(by.index.get_level_values("fact")) == set(STYLE_TAPS)
 
 
 def test_darker_pictures_shift_lightness_and_the_same_shift_nothing(tmp_path, encoder):

@@ -1,5 +1,6 @@
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -191,6 +192,7 @@ def test_a_scorer_of_another_encoder_does_not_score_and_it_is_said(many, scorer,
     assert not [name for name in actual.metrics if name.startswith("preference")]
     assert "preference was not scored: its scorer was made with the features of encoder an encoder" in actual.skipped
     assert f"and models are scored here by {other.digest()[:12]}" in actual.skipped
+    assert actual.encoder == f"vgg19-compact {other.digest()}"
 
 
 def test_content_and_style_as_they_are_are_scored_as_if_models_had_made_them(evaluation, encoder, prepared, config):
@@ -474,7 +476,7 @@ def test_the_report_escapes_names(evaluation, card):
     evil = "<script>alert('x')</script>&.png"
     pairs = evaluation.pairs.assign(content=evil, style=evil)
     clips = evaluation.clips.assign(clip=evil)
-    poisoned = Evaluation(metrics={evil: 1.0}, pairs=pairs, clips=clips, grid=evaluation.grid, skipped=evil)
+    poisoned = replace(evaluation, metrics={evil: 1.0}, pairs=pairs, clips=clips, skipped=evil)
     card = card.model_copy(update={"method": evil, "provenance": {"code": evil, "data": {"md5": evil}}})
     page = html_report(poisoned, card)
     assert "<script" not in page
@@ -483,9 +485,7 @@ def test_the_report_escapes_names(evaluation, card):
 
 def test_the_report_says_when_clips_were_not_scored(evaluation, card):
     skipped = "the dataset has no clips"
-    actual = Evaluation(
-        metrics=evaluation.metrics, pairs=evaluation.pairs, clips=pd.DataFrame(), grid=evaluation.grid, skipped=skipped
-    )
+    actual = replace(evaluation, clips=pd.DataFrame(), skipped=skipped)
     page = html_report(actual, card)
     assert f"<strong>{skipped}</strong>" in page
     assert "<h2>Clips</h2>\n<p>none</p>" in page

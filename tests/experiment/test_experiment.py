@@ -449,6 +449,13 @@ def test_ablations_that_make_no_sense_are_refused(values, message):
     assert message in str(caught.value)
 
 
+def test_an_ablation_whose_experiment_fits_and_whose_variants_do_not_is_refused():
+    experiment = {"objective": {"external_learning": False}, "training": {"crop": 64}}
+    ExperimentConfig.parse(experiment)
+    with pytest.raises(ConfigError, match=r"variant full, seed 0 is not a valid configuration:\n.*training\.crop is 64"):
+        AblationConfig.parse({"experiment": experiment})
+
+
 @pytest.mark.parametrize(
     ("objective", "message"),
     [

@@ -34,7 +34,7 @@ def resolved(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "name", [*sorted(path.name for path in CONFIGS.glob("compact*.yaml")), "ablation.yaml", "benchmark.yaml"]
+    "name", sorted(path.name for kind in ("compact", "ablation", "benchmark") for path in CONFIGS.glob(f"{kind}*.yaml"))
 )
 def test_files_say_only_what_differs_from_their_preset(name):
     values = given(name)
@@ -71,8 +71,10 @@ def test_what_is_given_goes_over_the_preset():
     assert changed == merge(plain, over)
 
 
-def test_the_ablation_and_the_benchmark_train_equally_long():
-    ablation, benchmark = AblationConfig.load(CONFIGS / "ablation.yaml"), BenchmarkConfig.load(CONFIGS / "benchmark.yaml")
+@pytest.mark.parametrize("length", ["", "-longer"])
+def test_the_ablation_and_the_benchmark_train_the_papers_method_alike(length):
+    ablation = AblationConfig.load(CONFIGS / f"ablation{length}.yaml")
+    benchmark = BenchmarkConfig.load(CONFIGS / f"benchmark{length}.yaml")
     cells = [ablation.cell("full", 0), benchmark.cell(benchmark.methods[0])]
     first, second = (cell.model_dump(include={"method", "model", "objective", "training", "prepare"}) for cell in cells)
     assert first == second

@@ -21,11 +21,10 @@ def project(tmp_path_factory):
     return Project(tmp_path_factory.mktemp("project"))
 
 
-@pytest.fixture(scope="module")
-def benchmark(project):
+def run(project, methods, check=True):
     document = yaml.safe_load((ROOT / "configs" / "benchmark.yaml").read_text())
     config = document["parameters"]["config"] | {
-        "methods": METHODS,
+        "methods": methods,
         "baseline": "sanet-released",
         "speed": {"sizes": [32, 64], "repeats": 1, "limit": 60},
         "showcase": {"contents": 2, "styles": 2, "artworks": 3, "size": 64},
@@ -36,7 +35,12 @@ def benchmark(project):
     document["parameters"]["config"] = config
     path = project.folder / "benchmark.yaml"
     path.write_text(yaml.safe_dump(document))
-    return project.run("zenml", "pipeline", "run", "pipelines.benchmark.benchmark_pipeline", "-c", str(path))
+    return project.run("zenml", "pipeline", "run", "pipelines.benchmark.benchmark_pipeline", "-c", str(path), check=check)
+
+
+@pytest.fixture(scope="module")
+def benchmark(project):
+    return run(project, METHODS)
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +108,10 @@ def test_the_report_has_the_published_values_beside_ours_and_speed(project, benc
     assert (speed > 0).all(axis=None)
     said = benchmark.stdout + benchmark.stderr
     assert f"ieast study build .work/benchmarks/{parent.info.run_id}" in said
+
+
+def test_a_model_that_is_not_there_is_refused_before_anything_runs(project):
+    result = run(project, [*METHODS, {"model": "models:/nowhere@champion", "label": "champion"}], check=False)
+    assert result.returncode != 0
+    assert "model models:/nowhere@champion cannot be fetched" in result.stdout + result.stderr
+    assert "has started" not in result.stdout + result.stderr

@@ -63,8 +63,15 @@ def test_the_run_holds_curves_agreement_and_the_encoder(project):
     assert card["provenance"]["data"]["md5"] == yaml.safe_load((ROOT / "data.dvc").read_text())["outs"][0]["md5"]
 
 
-def test_a_bad_configuration_is_refused_before_anything_runs(project):
-    result = distil(project, check=False, teecher={"name": "vgg19"})
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"teecher": {"name": "vgg19"}}, "teecher: unknown key"),
+        ({"teacher": {"name": "vgg19-compact", "weights": "nowhere.safetensors"}}, "nowhere.safetensors"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_runs(project, change, message):
+    result = distil(project, check=False, **change)
     assert result.returncode != 0
-    assert "teecher: unknown key" in result.stdout + result.stderr
+    assert message in result.stdout + result.stderr
     assert "has started" not in result.stdout + result.stderr

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from dataclasses import replace
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -9,8 +10,9 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
+from ieast.registry.comparing import runs_below
 from steps.support import dead_runs, variant_runs
-from steps.support.variant_runs import CELL, MODEL_URI, Cell, finished_run, run_cell
+from steps.support.variant_runs import CELL, MODEL_URI, Cell, cell_key, finished_run, run_cell
 
 
 @pytest.fixture
@@ -68,20 +70,102 @@ def test_what_a_killed_command_has_logged_is_not_logged_twice(client, tmp_path):
     assert known == {"train/total": 3.0, "detail": 1.0}
 
 
-def test_a_cell_that_another_pipeline_is_at_is_left_to_it(client, tmp_path, monkeypatch):
-    parent = client.create_run(client.create_experiment("ablation", "unused"))
-    tags = {CELL: "a", "mlflow.parentRunId": "the other pipeline's"}
-    begun = client.create_run(parent.info.experiment_id, tags=tags)
-    monkeypatch.setattr(variant_runs, "active_run", lambda: parent)
+@pytest.fixture
+def pipeline(client, tmp_path, monkeypatch):
+    """Starts the run of a pipeline, in which cells are run from then on."""
+    experiment = client.create_experiment("comparison", (tmp_path / "files").as_uri())
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+
+    def start():
+        run = client.create_run(experiment)
+        monkeypatch.setattr(variant_runs, "active_run", lambda: run)
+        return run
+
+    monkeypatch.setattr(variant_runs, "record_data", lambda *_: None)
+    monkeypatch.setattr(variant_runs, "log_metadata", lambda **_: None)
+    return start
+
+
+@pytest.fixture
+def cell(tmp_path):
     prepared = SimpleNamespace(folder=str(tmp_path / "prepared" / "key"), key="key")
-    cell = Cell("a", "full", 0, data=None, prepared=prepared, data_path="data")
+    return Cell("a", "full", 0, data=None, prepared=prepared, data_path="data")
+
+
+def finish(_):
+    import mlflow
+
+    mlflow.set_tag(MODEL_URI, "models:/m-1")
+
+
+def below(parent):
+    return [(run.data.tags["variant"], run.info.status, run.data.tags.get("error")) for run in runs_below(parent)]
+
+
+def test_a_cell_that_another_pipeline_is_at_is_left_to_it_and_the_report_says_so(client, tmp_path, pipeline, cell):
+    first = pipeline()
+    tags = {CELL: "a", "mlflow.parentRunId": first.info.run_id}
+    begun = client.create_run(first.info.experiment_id, tags=tags)
+    second = pipeline()
     (tmp_path / ".locks").mkdir()
     with FileLock(tmp_path / ".locks" / "cell-a.lock"):
         outcome = run_cell(cell, work=pytest.fail)
-    assert outcome.run_id == begun.info.run_id
     assert outcome.error == "another pipeline is at work on it; run this one again when that has ended"
+    assert below(second) == [("full", "FAILED", outcome.error)]
     after = client.get_run(begun.info.run_id)
-    assert (after.info.status, after.data.tags["mlflow.parentRunId"]) == ("RUNNING", "the other pipeline's")
+    assert (after.info.status, after.data.tags["mlflow.parentRunId"]) == ("RUNNING", first.info.run_id)
+    assert [run.info.run_id for run in runs_of(client, "a")] == [begun.info.run_id]  # what failed is taken up by nobody
+
+
+def runs_of(client, key):
+    return client.search_runs(["1"], f"tags.`{CELL}` = '{key}'")
+
+
+def test_a_finished_cell_is_reported_on_by_every_pipeline_that_is_at_work_and_then_lies_below_the_last(client, pipeline, cell):
+    first = pipeline()
+    run_cell(cell, work=finish)
+    second = pipeline()
+    outcome = run_cell(cell, work=pytest.fail)
+    assert outcome.error is None
+    assert below(first) == below(second) == [("full", "FINISHED", "")]
+    client.set_terminated(first.info.run_id)
+    third = pipeline()
+    run_cell(cell, work=pytest.fail)
+    assert below(third) == [("full", "FINISHED", "")]
+    assert client.get_run(outcome.run_id).data.tags["mlflow.parentRunId"] == third.info.run_id
+    assert below(first) == []
+
+
+def test_a_failed_cell_that_another_pipeline_mends_is_still_reported_on_by_the_first(pipeline, cell):
+    first = pipeline()
+    run_cell(cell, work=lambda _: 1 / 0)
+    assert below(first) == [("full", "FAILED", "ZeroDivisionError: division by zero")]
+    second = pipeline()
+    run_cell(cell, work=finish)
+    assert below(first) == below(second) == [("full", "FINISHED", "")]
+
+
+def test_a_finished_cell_takes_the_name_that_it_has_now(client, pipeline, cell):
+    pipeline()
+    run_cell(cell, work=finish)
+    now = pipeline()
+    outcome = run_cell(replace(cell, variant="renamed"), work=pytest.fail)
+    assert below(now) == [("renamed", "FINISHED", "")]
+    assert client.get_run(outcome.run_id).info.run_name == "renamed seed 0"
+
+
+@pytest.mark.parametrize(
+    ("section", "setting"), [("evaluation", "preference"), ("encoder", "weights"), ("objective", "loss_network")]
+)
+def test_a_file_that_was_replaced_makes_another_cell(tmp_path, make_config, section, setting):
+    file, prepared = tmp_path / "weights", SimpleNamespace(key="key")
+    file.write_bytes(b"before")
+    value = {"name": "vgg19-compact", "weights": str(file)} if setting == "loss_network" else str(file)
+    config = make_config(**{section: {setting: value}}, model={"start": None})
+    before = cell_key(config, prepared)
+    assert cell_key(config, prepared) == before
+    file.write_bytes(b"after")
+    assert cell_key(config, prepared) != before
 
 
 def test_a_dead_run_that_another_pipeline_closes_at_the_same_time_is_passed_over(tmp_path, monkeypatch):

@@ -87,6 +87,22 @@ def test_a_model_ties_with_itself(registry, sources, prepared, make_config):
     assert verdict.decision.reasons[-1] == "no compared metric is better than the champion's, so the champion stays"
 
 
+@pytest.mark.parametrize(
+    ("held_out", "digest", "is_refused"), [(0.1, "drawn", True), (0.3, "drawn", False), (0.1, "other data", False)]
+)
+def test_a_candidate_is_not_scored_on_pictures_that_it_has_learnt_from(
+    tmp_path, registry, stylizer, prepared, make_config, held_out, digest, is_refused
+):
+    trained = {"prepared": {"data_digest": digest, "held_out": held_out}}
+    folder = tmp_path / "model"
+    save_model(stylizer, folder, method="ieast", encoder_source="untrained", provenance=trained)
+    scored = prepared.model_copy(update={"held_out": 0.2})
+    verdict = compare("never registered", folder, scored, make_config(promotion=ABSOLUTE))
+    assert verdict.decision.promote != is_refused
+    said = "version 2 was trained on pictures that it would be scored on (prepare.held_out was 0.1, here it is 0.2)"
+    assert any(reason.startswith(said) for reason in verdict.decision.reasons) == is_refused
+
+
 def spoil(registry, random_model, name):
     """A logged model whose file was changed afterwards."""
     source = registry.log(random_model, name)

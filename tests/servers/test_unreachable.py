@@ -103,6 +103,21 @@ def test_a_wrong_key_and_a_full_store(monkeypatch, status, code, said):
     assert PASSWORD not in str(caught.value)
 
 
+@pytest.mark.parametrize("words", [["--name", "team"], ["--secret", "keys"], ["--endpoint", "http://127.0.0.1:9000"]])
+def test_what_belongs_to_servers_is_refused_without_them(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse([*words, "zenml", "stack", "list"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"error: {words[0]}: of a stack on servers, which --mlflow and --artifacts make")
+
+
+def test_a_name_after_the_command_is_the_commands_own():
+    assert parse(["zenml", "--name", "team"]) == (None, "ieast_local", ["zenml", "--name", "team"])
+    servers_alone = ["--mlflow", "http://m", "--artifacts", "s3://b/f"]
+    assert parse([*servers_alone, "--name", "team"])[1] == "team"
+
+
 def test_servers_are_given_together_and_without_secrets(monkeypatch):
     with pytest.raises(ConfigError, match="--mlflow and --artifacts go together"):
         parse(["--mlflow", "http://127.0.0.1:5000"])

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.videos import write_video
 from PIL import Image
 
 from ieast.config import BatchConfig, StylizeOptions
 from ieast.errors import ConfigError, ImageError, NumericsError
 from ieast.io.images import read_image, write_image
+from ieast.io.video import read_video_frames
 from ieast.models.pretrained import MODELS
 from ieast.stylization import ray_jobs
 from ieast.stylization.batch import MANIFEST, SHEET, _link, check_batch, stylize_batch
@@ -117,6 +119,60 @@ def test_a_dataset_has_its_clips_stylized_too(folders):
     assert sorted(batch.manifest["content"]) == ["0", "1", "clips/walk"]
     assert len(list((batch.folder / "s0" / "clips" / "walk").iterdir())) == 2
     assert stylize_batch(config, SOURCE, folders).made == 0
+
+
+@pytest.fixture
+def dataset(folders):
+    (folders / "contents").rename(folders / "content")
+    (folders / "styles").rename(folders / "style")
+    return folders
+
+
+def run_dataset(dataset):
+    config = BatchConfig.parse({"data": {}, "most_styles": 1, "output": str(dataset / "out"), "settings": {"style_size": 32}})
+    return stylize_batch(config, SOURCE, dataset)
+
+
+def test_videos_among_the_clips_are_stylized_as_videos(dataset):
+    for seed, name in enumerate(("walk", "run.v2")):
+        picture(dataset / "clips" / name / "0.png", seed)
+    for name in ("walk.mp4", "sea.MOV"):
+        write_video(dataset / "clips" / name, 3, (32, 24), audio=None)
+    (dataset / "clips" / "notes.txt").touch()
+    picture(dataset / "clips" / "poster.png", 21)
+    batch = run_dataset(dataset)
+    results = batch.manifest.set_index("content")["result"].drop(["0", "1"])
+    assert dict(results) == {
+        "clips/run.v2": "s0/clips/run.v2",
+        "clips/sea": "s0/clips/sea.mp4",
+        "clips/walk": "s0/clips/walk",
+        "clips/walk.mp4": "s0/clips/walk.mp4.mp4",
+    }
+    assert len(list(read_video_frames(batch.folder / results["clips/sea"]))) == 3
+    assert [path.name for path in batch.passed_over] == ["poster.png", "notes.txt"]
+    again = run_dataset(dataset)
+    assert (batch.made, batch.failed, again.made, again.kept) == (6, 0, 0, 6)
+    assert again.folder == batch.folder
+
+
+def test_clips_that_cannot_be_used_are_listed_and_stop_nothing(dataset):
+    (dataset / "clips").mkdir()
+    (dataset / "clips" / "torn.mp4").write_bytes(b"torn")
+    for name in ("walk/0.png", "walk/1.png", "walk/deeper/0.png"):
+        picture(dataset / "clips" / name, 20)
+    batch = run_dataset(dataset)
+    assert (batch.made, batch.failed) == (2, 2)
+    errors = batch.manifest.set_index("content")["error"]
+    assert "torn.mp4" in errors["clips/torn"]
+    assert "Put all frames of a clip into one folder" in errors["clips/walk"]
+
+
+def test_frames_that_lie_in_clips_itself_are_one_clip(dataset):
+    for number in range(2):
+        picture(dataset / "clips" / f"{number}.png", 20 + number)
+    batch = run_dataset(dataset)
+    assert sorted(batch.manifest["content"]) == ["0", "1", "clips"]
+    assert sorted(path.name for path in (batch.folder / "s0" / "clips").iterdir()) == ["0.png", "1.png"]
 
 
 def test_steady_clips_are_other_results_and_pictures_the_same(folders):

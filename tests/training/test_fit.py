@@ -11,6 +11,7 @@ import torch
 from filelock import FileLock
 from helpers.datasets import PICTURES
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from PIL import Image
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
@@ -22,6 +23,8 @@ from ieast.experiment import ExperimentConfig
 from ieast.io.images import read_image, to_tensor
 from ieast.layers.precision import warn_of_slow_bf16
 from ieast.losses import functional
+from ieast.methods import new_model
+from ieast.models.encoder_weights import build_encoder
 from ieast.stylizer.novelty import StyleRange, style_vector
 from ieast.training.callbacks import AtomicCheckpointIO
 from ieast.training.fit import CHECKPOINT, SHOWN, TrainingResult, fit
@@ -138,6 +141,52 @@ def test_the_total_is_the_weighted_sum_of_the_terms(variant):
         terms = {name: logged[f"train/{name}"][iteration] for name in terms_of(config)}
         expected = sum(weights[name] * value for name, value in terms.items() if name in weights)
         assert terms["total"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_terms_that_are_computed_more_rarely_are_logged_with_the_others_and_count_once(make_config, prepared, tmp_path):
+    rare = {"identity_every": 3, "gradient_penalty_every": 3, "log_every": 2, "reconstruction_iterations": 0}
+    objective = {"gradient_penalty": 2, "weights": {"identity_pixels": 50, "identity_taps": 2}}
+
+    def config(iterations: int) -> ExperimentConfig:
+        return make_config(training=rare | {"iterations": iterations}, objective=objective)
+
+    at_once = curves_of(config(6), prepared, tmp_path / "at once")
+    fit(config(5), prepared, tmp_path / "in parts")
+    assert curves_of(config(6), prepared, tmp_path / "in parts") == at_once
+    weights = config(6).objective.weights
+    factors = {**weights.model_dump(), "identity_pixels": weights.identity * 50, "identity_taps": weights.identity * 2}
+    for iteration in (2, 4, 6):
+        terms = {name.removeprefix("train/"): values[iteration] for name, values in at_once.items()}
+        assert {"identity_pixels", "identity_taps", "gradient_penalty"} < set(terms)
+        expected = sum(factors[name] * value for name, value in terms.items() if name in factors)
+        assert terms["total"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_styles_are_measured_before_the_model_leaves_its_device_and_compile_nothing(
+    make_config, prepared, tmp_path, monkeypatch
+):
+    happened, take_down, measure = [], SingleDeviceStrategy.teardown, ieast.training.fit.measure_styles
+
+    def measured(*arguments):
+        happened.append(f"measured, {torch._dynamo.eval_frame._stance.stance}")
+        return measure(*arguments)
+
+    monkeypatch.setattr(ieast.training.fit, "measure_styles", measured)
+    monkeypatch.setattr(SingleDeviceStrategy, "teardown", lambda self: (happened.append("taken down"), take_down(self))[1])
+    fit(make_config(training={"iterations": 1, "reconstruction_iterations": 0}), prepared, tmp_path)
+    assert happened == ["measured, force_eager", "taken down"]
+
+
+@pytest.mark.parametrize("method", ["wct", "johnson"])
+def test_each_network_in_a_container_is_compiled(method):
+    options = {"styles": 2} if method == "johnson" else {}
+    encoder = {"name": "vgg19-compact", "weights": "untrained"}
+    config = ExperimentConfig.parse({"method": method, "preset": "compact", "encoder": encoder, "model": {"options": options}})
+    stylizer = new_model(method, build_encoder(config.encoder), config.model)
+    networks = StyleTransferModule(stylizer, config).networks()
+    assert not any(isinstance(network, torch.nn.ModuleDict | torch.nn.ModuleList) for network in networks)
+    own = {id(parameter) for part in stylizer.parts().values() for parameter in part.parameters()}
+    assert own == {id(parameter) for network in networks[1:] for parameter in network.parameters()}
 
 
 def test_the_learning_rate_of_every_group_is_logged(variant):
@@ -416,10 +465,11 @@ def test_compiled_networks_lead_to_the_same_losses(make_config, prepared, tmp_pa
         compile_module(network, backend="aot_eager")
 
     monkeypatch.setattr(torch.nn.Module, "compile", without_generating_code)
-    eager = curves_of(make_config(training=STILL), prepared, tmp_path / "eager")
+    penalty = {"gradient_penalty": 2}  # which is differentiated twice
+    eager = curves_of(make_config(training=STILL, objective=penalty), prepared, tmp_path / "eager")
     assert not modes
     settings = STILL | {"compile": "reduce-overhead"}
-    compiled = curves_of(make_config(training=settings), prepared, tmp_path / "compiled")
+    compiled = curves_of(make_config(training=settings, objective=penalty), prepared, tmp_path / "compiled")
     assert modes == ["reduce-overhead"] * 6  # encoder, decoder, transform, discriminator and two heads
     assert eager.keys() == compiled.keys()
     for name, values in eager.items():
@@ -574,7 +624,7 @@ def test_a_start_on_another_encoder_is_refused(variant, make_config, prepared, t
 )
 def test_auto_is_bf16_where_the_hardware_gains_by_it(monkeypatch, asked, accelerator, cpu_has, gpu_has, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu_has is not None)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bool(gpu_has))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: bool(gpu_has))
     monkeypatch.setattr("ieast.layers.precision._cpu_has_bf16", lambda: cpu_has)
     monkeypatch.setattr("ieast.layers.precision._cpu_is_intel", lambda: False)
     assert chosen_precision(asked, accelerator) == chosen
