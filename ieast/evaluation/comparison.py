@@ -40,7 +40,7 @@ class Comparison:
     differences: pd.DataFrame
     """A row a variant and metric: mean difference to the baseline, with its interval, and the share of units won."""
     seeds: pd.DataFrame
-    """A row a variant, seed and metric: the mean over units."""
+    """A row a variant, seed and metric: the mean over units, NaN where the seed failed on one."""
 
 
 def compare_scored(scored: Sequence[Scored], baseline: str) -> Comparison:
@@ -58,11 +58,22 @@ def compare_scored(scored: Sequence[Scored], baseline: str) -> Comparison:
         scores += [_floors(scored[0], table, unit), summarize(table, metrics, unit)]
         if table["variant"].nunique() > 1:
             differences.append(compare(table, baseline, metrics, unit))
-        means = table.groupby(["variant", "seed"], sort=False)[metrics].mean()
+        means = _seed_means(table, metrics, unit)
         seeds.append(means.melt(ignore_index=False, var_name="metric", value_name="mean").reset_index())
     scores.append(_references(scored[0]))
     order = [*dict.fromkeys(each.variant for each in scored), INPUTS, *REFERENCES]
     return Comparison(*(_in_order(part, order) for part in (scores, differences, seeds)))
+
+
+def _seed_means(table: pd.DataFrame, metrics: Sequence[str], unit: Sequence[str]) -> pd.DataFrame:
+    """Each metric's mean over the units that it was measured on, as in `ieast.evaluation.statistics`; a row a variant and seed.
+
+    pandas' mean passes over a unit that is NaN for this seed alone, which is a failure and makes the mean NaN.
+    """
+    names, scores = ["variant", "seed"], table[list(metrics)]
+    measured = table.groupby(list(unit))[list(metrics)].transform("count") > 0
+    failed = (scores.isna() & measured).groupby([table[name] for name in names], sort=False).any()
+    return table.groupby(names, sort=False)[list(metrics)].mean().mask(failed)
 
 
 def _in_order(parts: Sequence[pd.DataFrame], order: Sequence[str]) -> pd.DataFrame:

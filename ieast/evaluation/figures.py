@@ -81,10 +81,10 @@ def plot_differences(comparison: Comparison, baseline: str) -> Figure:
     """How far variants lie from `baseline`, in percent of its mean: a row a metric, a colour a variant.
 
     Points with lines are means with their 95 % intervals over pairs or clips; small marks are single seeds, so that what is a
-    difference between trainings shows as well. Metrics whose mean is 0 are left out, for nothing is a percentage of it.
+    difference between trainings shows as well. Metrics of which nothing is a percentage (`_percentable`) are left out.
     """
     means = comparison.scores[comparison.scores["variant"] == baseline].set_index("metric")["mean"]
-    metrics = [name for name in comparison.differences["metric"].unique()[::-1] if means[name] != 0]
+    metrics = _percentable(comparison, baseline)[::-1]
     variants = list(comparison.differences["variant"].unique())
     seeds = comparison.seeds.pivot(index=["metric", "seed"], columns="variant", values="mean")
     figure = Figure(figsize=(8, (0.2 + 0.13 * len(variants)) * len(metrics) + 1.2), layout="constrained")
@@ -106,9 +106,25 @@ def plot_differences(comparison: Comparison, baseline: str) -> Figure:
     return figure
 
 
+def _percentable(comparison: Comparison, baseline: str) -> list[str]:
+    """The metrics whose mean over `baseline` is surely above 0, by its interval if it has one.
+
+    Of a mean that is negative, about 0 or NaN no percentage says anything.
+    """
+    rows = comparison.scores[comparison.scores["variant"] == baseline].set_index("metric")
+    least = rows["low"].fillna(rows["mean"])
+    return [name for name in comparison.differences["metric"].unique() if least[name] > 0]
+
+
 def difference_figures(comparison: Comparison | None, baseline: str) -> list[ReportFigure]:
-    """`plot_differences` for the report; none where there is nothing to compare with."""
+    """`plot_differences` for the report, with a note of what it leaves out; none where there is nothing to compare."""
     if comparison is None or comparison.differences.empty:
         return []
+    shown = _percentable(comparison, baseline)
+    if not shown:
+        return []
     note = f"Means with 95 % intervals over pairs or clips, and each seed as a small mark, in percent of {baseline}."
+    if missing := [name for name in comparison.differences["metric"].unique() if name not in shown]:
+        names = ", ".join(missing)
+        note += f" Not shown, for the mean of {baseline} is not surely above 0 and nothing is a percentage of it: {names}."
     return [ReportFigure(f"Differences to {baseline}", note, as_picture(plot_differences(comparison, baseline)))]

@@ -46,12 +46,14 @@ def sifted(file: BinaryIO) -> tuple[bytes | None, BinaryIO]:
     """
     profile, drop, texts = None, set(), 0
     places = list(_chunks(file))
+    first_profile = next((start for start, kind, _ in places if kind == _PROFILE), None)  # there may be one only
     for start, kind, length in places:
         if kind in _PICTURE:
             _check_sound(file, start, kind, length)
         if not kind[0] & 0x20:
             continue
-        if length > _MAX_CHUNK:
+        is_surplus = texts > _MAX_TEXTS if kind in _TEXTS else kind == _PROFILE and start != first_profile
+        if length > _MAX_CHUNK or is_surplus:  # unread, so that a small file cannot make much work
             drop.add(start)
             continue
         file.seek(start + 8)
@@ -63,10 +65,8 @@ def sifted(file: BinaryIO) -> tuple[bytes | None, BinaryIO]:
             drop.add(start)
         elif kind in _TEXTS:
             packed = _packed(kind, data)
-            size = _MAX_TEXT if packed else length
-            texts += size
+            texts += _MAX_TEXT if packed else length  # what is dropped was unpacked, too
             if texts > _MAX_TEXTS or _unpacks_to_more(packed, _MAX_TEXT):
-                texts -= size
                 drop.add(start)
     file.seek(0)
     return profile, _without(file, places, drop) if drop else file

@@ -15,10 +15,10 @@ def has_bf16(device_type: str) -> bool:
     """Whether a device of this type, `cpu` or `cuda`, multiplies and convolves in bfloat16 by itself.
 
     A CPU without AVX-512 emulates it: on an AVX2 core a training step took a hundred times as long as in fp32, stylizing
-    eight times.
+    eight times. GPUs older than Ampere emulate it, too.
     """
     if device_type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return device_type == "cpu" and _cpu_has_bf16()
 
 

@@ -1,5 +1,6 @@
 """Statistics of feature maps (B, C, H, W), and of pictures: what styles, contents and smoothness are told by."""
 
+import torch
 from torch import Tensor
 
 from ieast.layers.reductions import mean_variance
@@ -24,12 +25,14 @@ def mean_variance_norm(features: Tensor, statistics: tuple[Tensor, Tensor] | Non
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """F Fᵀ / (C H W) of features (B, C, H, W) as F (B, C, HW): symmetric (B, C, C).
+    """F Fᵀ / (C H W) of features (B, C, H, W) as F (B, C, HW): symmetric (B, C, C), in fp32 whatever `features` are in.
 
     Gatys et al. (2016, Eq. 3), divided as by Johnson et al. (2016, Eq. 3).
     """
-    flat = features.float().flatten(2)
-    return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
+    # Sums over thousands of positions overflow fp16 and lose digits in bf16; autocast would round what is fp32 already.
+    with torch.autocast(features.device.type, enabled=False):
+        flat = features.float().flatten(2)
+        return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
 
 
 def total_variation(images: Tensor) -> Tensor:

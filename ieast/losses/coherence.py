@@ -54,6 +54,8 @@ def coherence_loss(stylized: Tensor, content: Tensor, temperature: float) -> Ten
     Returns:
         The mean over all S places of all pictures; a picture's negatives are its own.
     """
-    similarity = stylized.float() @ content.float().transpose(1, 2) / temperature  # (B, S, S)
+    # Autocast would round likenesses to 8 bits, and τ magnifies what is lost.
+    with torch.autocast(stylized.device.type, enabled=False):
+        similarity = stylized.float() @ content.float().transpose(1, 2) / temperature  # (B, S, S)
     places = torch.arange(similarity.shape[1], device=similarity.device).expand(similarity.shape[:2])
     return F.cross_entropy(similarity.flatten(0, 1), places.flatten())

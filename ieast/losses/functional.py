@@ -182,7 +182,9 @@ def contrastive_loss(
         reduction: How anchors add up.
     """
     embeddings = embeddings.float()
-    similarity = embeddings @ embeddings.T / temperature  # (B, B)
+    # Autocast would round likenesses to 8 bits, and τ magnifies what is lost.
+    with torch.autocast(embeddings.device.type, enabled=False):
+        similarity = embeddings @ embeddings.T / temperature  # (B, B)
     attracted = (similarity * positive).sum(dim=1)  # (B,); a sum over one entry, because indexing would wait for the GPU
     candidates = similarity.masked_fill(~(positive | negative), float("-inf"))
     per_anchor = torch.logsumexp(candidates, dim=1) - attracted

@@ -68,7 +68,7 @@ class Gatys(Stylizer):
         return {}
 
     def optimize(self, content: Tensor, grams: Grams, watch: Callable[[float], None] = lambda _: None) -> Tensor:
-        """The picture with the least loss of all that were looked at.
+        """The picture with the least loss of all that were looked at, computed in fp32 whatever autocast is on.
 
         Args:
             content: (1, 3, H, W) in [0, 1], at least `SMALLEST_SIDE` a side.
@@ -78,8 +78,9 @@ class Gatys(Stylizer):
         Returns:
             (1, 3, H, W), not cut off at 0 and 1.
         """
-        # The caller may have switched gradients off, and given what cannot have any.
-        with torch.inference_mode(False), torch.enable_grad():
+        # The caller may have switched gradients off, and given what cannot have any; and autocast keeps what it rounded a leaf
+        # to, so that the encoder would see the first picture for ever.
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(content.device.type, enabled=False):
             content = content.clone()
             grams = {name: gram.clone() for name, gram in grams.items()}
             layer = self.options.content_layer
@@ -133,10 +134,11 @@ class Gatys(Stylizer):
     # -- use ------------------------------------------------------------------------------------------------------------
 
     def _encode(self, image: Tensor, tile: Tile) -> Grams:
-        """At once, whatever `tile` says: Gram matrices need all of relu1_1."""
+        """At once, whatever `tile` says: Gram matrices need all of relu1_1. In fp32, as they are compared with."""
         del tile
-        taps = self.encoder(_continued(image))
-        return {name: gram_matrix(taps[name]) for name in STYLE_TAPS}
+        with torch.autocast(image.device.type, enabled=False):
+            taps = self.encoder(_continued(image))
+            return {name: gram_matrix(taps[name]) for name in STYLE_TAPS}
 
     def _paint(self, content: Tensor, styles: list[Style], alpha: float, preserve_colour: PreserveColour, tile: Tile) -> Tensor:
         """One by one."""

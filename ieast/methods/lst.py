@@ -31,7 +31,7 @@ class MatrixNetwork(nn.Module):
         for number, convolution in enumerate(self.convolutions):
             x = convolution(F.relu(x) if number else x)
         flat = x.flatten(2)  # (B, n, hw)
-        moments = flat @ flat.transpose(1, 2) / flat.shape[2]
+        moments = flat / flat.shape[2] @ flat.transpose(1, 2)  # divided first: the sum alone may be too large for fp16
         return self.linear(moments.flatten(1)).view_as(moments)
 
 

@@ -4,12 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from ieast.errors import DataError
-from ieast.evaluation.comparison import Figure, Report, Scored, Table, compare_scored, report_page
+from ieast.evaluation.comparison import Comparison, Figure, Report, Scored, Table, compare_scored, report_page
 from ieast.evaluation.figures import difference_figures, plot_differences
 from ieast.evaluation.references import CONTENT, STYLE
+
+NAN = float("nan")
 
 
 def scored(variant: str, seed: int, shift: float, pairs: int = 12, clips: int = 5) -> Scored:
@@ -86,6 +89,35 @@ def test_each_seed_has_its_own_row(comparison):
     values = np.random.default_rng(7).uniform(1, 2, 12)
     row = row_of(comparison.seeds, variant="full", seed=1, metric="style_distance")
     assert row["mean"] == pytest.approx(values.mean() + 0.2)
+
+
+def with_pairs(each: Scored, **changes: dict[int, float]) -> Scored:
+    """`each` with other scores on some of its pairs, by their place."""
+    pairs = each.pairs.copy()
+    for metric, values in changes.items():
+        pairs.loc[list(values), metric] = list(values.values())
+    return replace(each, pairs=pairs)
+
+
+def test_a_seed_that_failed_on_a_pair_has_no_mean_and_a_pair_that_nothing_has_a_score_on_is_left_out():
+    unmeasured = [with_pairs(scored(*run, 0.0), style_distance={5: NAN}) for run in (("full", 0), ("full", 1), ("neither", 0))]
+    failed = with_pairs(unmeasured[0], style_distance={3: NAN})
+    actual = compare_scored([failed, *unmeasured[1:]], "full")
+    seeds = actual.seeds.set_index(["metric", "variant", "seed"])["mean"]
+    mean = np.delete(np.random.default_rng(7).uniform(1, 2, 12), 5).mean()
+    expected = {("full", 0): NAN, ("full", 1): mean, ("neither", 0): mean}
+    assert seeds["style_distance"].to_dict() == pytest.approx(expected, nan_ok=True)
+    assert seeds["content_ssim"].notna().all()
+    scores = actual.scores.set_index(["metric", "variant"])["mean"]  # which say the same
+    assert scores["style_distance"].to_dict() == pytest.approx({"full": NAN, "neither": mean}, nan_ok=True)
+
+
+def test_a_score_that_no_pair_has_is_nan_for_each_seed():
+    nothing = dict.fromkeys(range(12), NAN)
+    tables = [with_pairs(scored(name, 0, 0.0), content_ssim=nothing) for name in ("full", "neither")]
+    means = compare_scored(tables, "full").seeds.set_index(["metric", "variant"])["mean"]
+    assert means["content_ssim"].isna().all()
+    assert means["style_distance"].notna().all()
 
 
 def test_variants_scored_on_other_pictures_are_refused():
@@ -188,6 +220,35 @@ def test_metrics_of_which_the_baseline_has_none_are_not_in_the_figure():
     assert row_of(actual.differences, metric="deception")["difference"] == 0.5
     labels = [label.get_text() for label in plot_differences(actual, "full").axes[0].get_yticklabels()]
     assert labels == ["temporal_x", "content_ssim ↑", "style_distance ↓"]
+
+
+def weaving(of_full: ArrayLike, of_other: ArrayLike) -> Comparison:
+    """`full` and `neither` with a score that may be negative."""
+    full, other = scored("full", 0, 0.0), scored("neither", 0, 0.4)
+    tables = [replace(each, pairs=each.pairs.assign(weave=of)) for each, of in ((full, of_full), (other, of_other))]
+    return compare_scored(tables, "full")
+
+
+@pytest.mark.parametrize("of_full", [-0.01, 0.0, NAN, np.tile([-0.1, 0.11], 6)])  # the last is about 0 in the mean
+def test_a_score_whose_mean_is_not_surely_above_0_is_named_below_the_figure_instead(of_full):
+    actual = weaving(of_full, 0.3)
+    labels = [label.get_text() for label in plot_differences(actual, "full").axes[0].get_yticklabels()]
+    assert labels == ["temporal_x", "content_ssim ↑", "style_distance ↓"]
+    (figure,) = difference_figures(actual, "full")
+    assert figure.note.endswith("is not surely above 0 and nothing is a percentage of it: weave.")
+    assert "weave" in set(actual.differences["metric"])
+
+
+def test_other_scores_are_in_the_figure_of_one_pair_too():
+    assert "Not shown" not in difference_figures(weaving(0.01, -0.3), "full")[0].note
+    of_one = [replace(scored(name, 0, 0.1, pairs=1), clips=pd.DataFrame()) for name in ("full", "neither")]
+    assert "Not shown" not in difference_figures(compare_scored(of_one, "full"), "full")[0].note
+
+
+def test_with_nothing_that_has_percentages_there_is_no_figure():
+    actual = weaving(-0.1, -0.2)
+    only = replace(actual, differences=actual.differences[actual.differences["metric"] == "weave"])
+    assert difference_figures(only, "full") == []
 
 
 def test_with_nothing_to_compare_with_there_is_no_figure_of_differences(comparison):

@@ -344,6 +344,39 @@ class TestWhatPngsHoldBesides:
         (tmp_path / "a.png").write_bytes(data)
         assert abs(pixels(read_image(tmp_path / "a.png")) - as_seen(noise(9, 9) / 255, 1)).max() <= 1
 
+    def test_of_several_profiles_the_first_is_applied(self, tmp_path):
+        tables = [rgb_profile(primaries, 1, "x" * length) for primaries in (SRGB, DISPLAY_P3) for length in (2_000_000, 9)]
+        profiles = [chunk(b"iCCP", b"name\0\0" + zlib.compress(table)) for table in tables]
+        for first in profiles[:2]:
+            (tmp_path / "a.png").write_bytes(png_with(self.PICTURE, first, *profiles[2:]))
+            assert abs(pixels(read_image(tmp_path / "a.png")) - as_seen(noise(9, 9) / 255, 1)).max() <= 1
+
+    @pytest.mark.parametrize(
+        ("repeated", "most"),
+        [
+            (chunk(b"iCCP", b"name\0\0" + LONG), 5_000_000),
+            (chunk(b"zTXt", b"Comment\0\0" + LONG), 70_000_000),
+            (chunk(b"iTXt", b"Comment\0\1\0\0\0" + LONG), 70_000_000),
+        ],
+        ids=["profiles", "compressed", "international"],
+    )
+    def test_repeats_are_not_unpacked_without_end(self, tmp_path, monkeypatch, repeated, most):
+        (tmp_path / "a.png").write_bytes(png_with(self.PICTURE, *[repeated] * 200))
+        unpacked = []
+        real = zlib.decompressobj
+
+        class Counting:
+            def __init__(self):
+                self.real = real()
+
+            def decompress(self, *arguments):
+                unpacked.append(self.real.decompress(*arguments))
+                return unpacked[-1]
+
+        monkeypatch.setattr(zlib, "decompressobj", Counting)
+        assert (pixels(read_image(tmp_path / "a.png")) == noise(9, 9)).all()
+        assert 0 < sum(map(len, unpacked)) <= most
+
     def test_a_profile_that_fills_memory_is_refused(self, tmp_path):
         (tmp_path / "a.png").write_bytes(png_with(self.PICTURE, chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(30_000_000)))))
         with pytest.raises(ImageError, match=r"a\.png: holds a colour profile of more than 16 MB\. Save it with another"):

@@ -67,6 +67,16 @@ def test_gram_matrix_is_that_of_the_definition():
                 assert actual[b, i, j].item() == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_neither_rounds_gram_matrices_nor_makes_them_overflow(dtype):
+    features = 2 + torch.rand(1, 3, 192, 192, generator=torch.Generator().manual_seed(0))  # squares sum to more than 65504
+    features = features.to(dtype)
+    expected = gram_matrix(features.float())
+    with torch.autocast("cpu", dtype):
+        actual = gram_matrix(features)
+    assert torch.equal(actual, expected)
+
+
 def test_total_variation_by_hand():
     image = torch.tensor([[0.0, 1.0], [0.5, 0.5]]).expand(1, 3, 2, 2)
     assert total_variation(image).item() == pytest.approx((1 + 0) / 2 + (0.5 + 0.5) / 2)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ieast.layers import precision
-from ieast.layers.precision import gains_by_bf16, warn_of_slow_bf16
+from ieast.layers.precision import gains_by_bf16, has_bf16, warn_of_slow_bf16
 
 INTEL, AMD = "vendor_id\t: GenuineIntel\n", "vendor_id\t: AuthenticAMD\n"
 
@@ -47,6 +47,11 @@ def test_intels_cpus_gain_by_bf16_with_amx_alone(cpu, caplog, cpuinfo, bf16, amx
 
 def test_gpus_are_asked_of_cuda(cpu, monkeypatch):
     cpu(INTEL, True, False)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     assert gains_by_bf16("cuda")
     assert not gains_by_bf16("mps")
+
+
+def test_gpus_that_only_emulate_bf16_do_not_have_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert not has_bf16("cuda")

@@ -73,6 +73,14 @@ def test_the_loss_by_hand():
     assert coherence_loss(vectors, vectors.flip(1), 0.5).item() == pytest.approx(np.log(1 + np.exp(2)), rel=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_does_not_round_the_loss(dtype):
+    stylized, content = (F.normalize(draw(2, 8, 6, seed=seed) - 0.5, dim=2) for seed in (0, 1))
+    expected = coherence_loss(stylized, content, 0.07)
+    with torch.autocast("cpu", dtype):
+        assert torch.equal(coherence_loss(stylized, content, 0.07), expected)
+
+
 def test_pictures_are_no_negatives_of_each_other():
     stylized, content = (F.normalize(draw(2, 8, 6, seed=seed) - 0.5, dim=2) for seed in (0, 1))
     alone = [coherence_loss(stylized[k : k + 1], content[k : k + 1], 0.1) for k in range(2)]

@@ -185,6 +185,15 @@ def test_contrastive_gradient_is_finite_and_equals_the_references():
     torch.testing.assert_close(actual.grad, expected.grad, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_does_not_round_the_contrastive_loss(dtype):
+    embeddings = torch.nn.functional.normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(8)), dim=1)
+    expected = functional.contrastive_loss(embeddings, *masks(8, "style"), 0.2, "mean")
+    with torch.autocast("cpu", dtype):
+        actual = functional.contrastive_loss(embeddings, *masks(8, "style"), 0.2, "mean")
+    assert torch.equal(actual, expected)
+
+
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_in_the_pictures_units_the_style_loss_is_the_reference_on_taps_over_their_mean(distance):
     a, b = draw_taps(2), draw_taps(3, offset=0.5)
@@ -230,6 +239,15 @@ def test_style_loss_can_compare_gram_matrices(statistics, distance):
             expected += float((difference**2).mean() if distance == "mse" else (difference**2).sum(1).sqrt().mean())
     assert actual.item() == pytest.approx(expected, rel=1e-5)
     assert functional.style_loss(target, target, distance, statistics=statistics).item() < 1e-15
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_does_not_round_a_style_loss_of_gram_matrices(dtype):
+    picture, target = ([5 * tap.abs() for tap in draw_taps(seed)] for seed in (2, 3))
+    expected = functional.style_loss(picture, target, "mse", statistics="gram")
+    with torch.autocast("cpu", dtype):
+        actual = functional.style_loss(picture, target, "mse", statistics="gram")
+    assert torch.equal(actual, expected)
 
 
 def test_the_gradient_penalty_of_linear_scores_by_hand():

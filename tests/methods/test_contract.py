@@ -9,6 +9,7 @@ import ieast.stylizer.memory
 from ieast.errors import MemoryLimitError
 from ieast.io.images import to_tensor
 from ieast.layers.colour import luminance
+from ieast.layers.precision import has_bf16
 from ieast.methods import build, find, names
 from ieast.models.decoder import Decoder
 from ieast.models.encoder import Encoder
@@ -18,6 +19,9 @@ SIZES = [(1, 1), (7, 300), (16, 16), (17, 33), (15, 64), (64, 64), (18, 97)]
 CONSTANT = [torch.full((1, 3, 40, 40), 0.5), torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 1, 1)]
 OPTIONS = {"gatys": {"iterations": 4}, "johnson": {"styles": ["0", "1", "2"], "width": 4}, "lst": {"channels": 8}}
 CONTENT = draw(1, 40, 56)
+ROUNDING = {"wct": 0.7}
+"""What rounding may change of a picture, as a share of what stylizing does: the untrained decoders of WCT, five in a row, make
+half as much of half a grey level in the content."""
 
 having = {
     feature: [name for name in names() if getattr(find(name), feature)]
@@ -108,6 +112,16 @@ def test_styles_differ_what_goes_in_stays_and_no_gradient_is_kept(subject):
     assert not stylized.requires_grad
     assert torch.equal(content, CONTENT)
     assert torch.equal(style, subject.styles[:1])
+
+
+@for_each(names())
+@pytest.mark.skipif(not has_bf16("cpu"), reason="emulated, it is slow")
+def test_in_bf16_a_picture_is_near_that_in_fp32(subject):
+    exact = subject.stylize(CONTENT, subject.styles[:1])
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = subject.stylize(CONTENT, subject.styles[:1]).float()
+    allowed = ROUNDING.get(subject.model.name, 0.15) * (exact - CONTENT).abs().mean()
+    assert (rounded - exact).abs().mean() < allowed
 
 
 # -- many at once -----------------------------------------------------------------------------------------------------------

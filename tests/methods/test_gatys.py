@@ -107,6 +107,18 @@ def test_gradients_need_not_be_on_and_what_comes_back_has_none(make):
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in gatys.parameters())
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_autocast_changes_nothing(make, optimizer):
+    gatys = make(optimizer=optimizer, iterations=4)
+    expected = gatys.stylize(CONTENT, STYLE)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(gatys.stylize(CONTENT, STYLE), expected)
+        encoded = gatys.encode_style(STYLE)
+        assert torch.equal(gatys.stylize(CONTENT, encoded), expected)
+    assert {gram.dtype for gram in encoded.values.values()} == {torch.float32}
+    assert not torch.allclose(expected, CONTENT, atol=1e-3)
+
+
 def test_an_encoded_style_is_its_gram_matrices(make):
     encoded = make().encode_style(STYLE)
     assert {name: tuple(gram.shape) for name, gram in encoded.values.items()} == {

@@ -55,6 +55,17 @@ def test_features_are_what_the_equation_says_position_by_position(lst):
 
 
 @torch.no_grad()
+def test_second_moments_of_many_positions_do_not_overflow_in_fp16():
+    network = MatrixNetwork(2, 2)
+    network.convolutions = torch.nn.ModuleList()  # moments of the features themselves
+    features = torch.full((1, 2, 32, 32), 9.0)  # squares sum to 82944, more than 65504, and have the mean 81
+    expected = network(features)
+    with torch.autocast("cpu", torch.float16):
+        actual = network(features)
+    torch.testing.assert_close(actual.float(), expected, rtol=5e-3, atol=0.05)
+
+
+@torch.no_grad()
 def test_the_learned_product_is_applied_to_centred_features_only(lst):
     content, style = taps_of(lst, draw(1, 32, 40)), taps_of(lst, draw(1, 32, 24, seed=1))
     moved = {"relu4_1": content["relu4_1"] + torch.linspace(-3, 3, 128)[:, None, None]}

@@ -50,6 +50,8 @@ def files(tmp_path_factory):
     draw_picture(1, 160, 120).save(folder / "my photo.png")
     draw_picture(2, 80, 90).save(folder / "painting.jpg")
     (folder / "notes.txt").write_text("no picture")
+    for name, width, height in (("logo", 160, 120), ("thread", 20000, 1)):
+        (folder / f"{name}.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"/>')
     return folder
 
 
@@ -161,6 +163,31 @@ def test_the_keyboard_alone_is_enough(page):
     assert "-F alpha=0.95" in page.text("#command")
 
 
+def stops_of_files(page) -> set[str]:
+    """The fields for files that the Tab key comes to; a label of each is seen to have the focus."""
+    stops = set()
+    for _ in range(60):
+        page.press("Tab")
+        field = page.ask("document.activeElement.type === 'file' ? document.activeElement.id : ''")
+        if field:
+            stops.add(field)
+            assert page.ask("""[...document.activeElement.labels].some((label) => label.checkVisibility()
+                && getComputedStyle(label).outlineStyle === 'solid')"""), field
+    return stops
+
+
+def test_what_has_the_focus_can_be_seen(page, client, files):
+    assert stops_of_files(page) == {"photo", "own"}
+    page.window(360, 740, mobile=True)
+    page.send("Emulation.setTouchEmulationEnabled", enabled=True)
+    open_page(page, client)
+    assert stops_of_files(page) == {"photo", "camera", "own"}
+    page.choose("#camera", files / "my photo.png")
+    until(lambda: page.shows("#compare"), "the photo is shown")
+    assert stops_of_files(page) == {"photo", "own"}
+    page.send("Emulation.setTouchEmulationEnabled", enabled=False)
+
+
 def test_dropped_files_are_the_photo_and_a_style(page, client, files):
     page.drop("#stage", files / "my photo.png")
     until(lambda: page.shows("#compare"), "the photo is shown")
@@ -200,6 +227,33 @@ def test_what_goes_wrong_is_said_in_words(page, client, files, monkeypatch):
     until(lambda: client.ask("/readyz").status == 200, "the places are free")
     paint(page)
     assert page.text("#problem") == ""
+
+
+def test_what_is_transparent_is_sent_on_white(page, files, monkeypatch):
+    orders = []
+    real = ieast.service.app.paint
+    monkeypatch.setattr(ieast.service.app, "paint", lambda order, *others: orders.append(order) or real(order, *others))
+    page.choose("#photo", files / "logo.svg")
+    until(lambda: page.shows("#compare"), "the photo is shown")
+    page.choose("#own", files / "logo.svg")
+    until(lambda: page.text("#count") == "1 chosen", "the style is chosen")
+    paint(page)
+    for sent in (orders[0].content, *orders[0].styles):
+        assert np.asarray(Image.open(io.BytesIO(sent))).min() > 250
+
+
+def test_what_the_browser_cannot_draw_is_said(page, files):
+    """It shows a picture of this shape, but makes no JPEG of it."""
+    page.choose("#photo", files / "thread.svg")
+    until(lambda: "thread.svg is not a picture that this browser can show" in page.text("#problem"), "it is said")
+    assert not page.shows("#compare")
+    assert page.shows("#empty")
+    page.choose("#photo", files / "my photo.png")
+    until(lambda: page.shows("#compare"), "the photo is shown")
+    tiles = page.ask("document.querySelectorAll('.tile').length")
+    page.choose("#own", files / "thread.svg")
+    until(lambda: "thread.svg is not a picture that this browser can show" in page.text("#problem"), "it is said")
+    assert page.ask("document.querySelectorAll('.tile').length") == tiles
 
 
 def test_painting_can_be_stopped(page, client, files):

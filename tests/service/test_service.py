@@ -144,6 +144,47 @@ def test_connections_that_ask_for_nothing_end_and_others_are_answered(stylizer, 
         assert client.stylize(CONTENT, STYLE).status == 200
 
 
+class TestReadersOfAnswers:
+    """Of connections on which the server looks twice a second."""
+
+    GET = b"GET /docs/static/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"  # 1.7 MB
+
+    @pytest.fixture
+    def punctual(self, stylizer, monkeypatch):
+        monkeypatch.setattr(PunctualProtocol, "seconds", 0.5)
+        with served(Service(model_of(stylizer), SMALL)) as client:
+            yield client
+
+    def test_those_that_read_nothing_end(self, punctual):
+        large = ("content", file_of(draw_picture(1, 512, 512)))
+        with (
+            socket.create_connection(("127.0.0.1", punctual.port)) as asking,
+            punctual.connect(large, STYLE, ("format", "png")) as painted,  # an answer that is written all at once
+        ):
+            asking.sendall(10 * self.GET)
+            assert painted.recv(1)
+            until(lambda: not punctual.server.server_state.connections, "both are ended")
+        assert punctual.stylize(CONTENT, STYLE).status == 200
+
+    def test_those_that_read_slowly_are_kept(self, punctual):
+        with socket.create_connection(("127.0.0.1", punctual.port), timeout=10) as slow:
+            slow.sendall(10 * self.GET)  # much more than the system takes at once
+            for _ in range(40):
+                assert slow.recv(1 << 16)
+                assert punctual.server.server_state.connections
+                time.sleep(0.1)
+
+    def test_those_for_whom_something_is_computed_are_kept(self, punctual, monkeypatch):
+        real = ieast.service.app.paint
+
+        def slow(*arguments):
+            time.sleep(2)
+            return real(*arguments)
+
+        monkeypatch.setattr(ieast.service.app, "paint", slow)
+        assert punctual.stylize(CONTENT, STYLE).status == 200
+
+
 def test_coral_recolours_the_style_for_each_content(client, stylizer):
     answer = client.stylize(CONTENT, STYLE, ("preserve_colour", "coral"), ("format", "png"))
     np.testing.assert_array_equal(answer.pixels, expected(stylizer, [PAINTING], preserve_colour="coral"))

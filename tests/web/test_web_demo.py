@@ -155,6 +155,17 @@ def test_the_slider_shows_the_photo_beside_the_result(page, photo):
     assert not run(page, "document.getElementById('handle').hidden")
 
 
+def test_a_field_for_files_that_has_the_focus_can_be_seen(page):
+    seen = set()
+    for _ in range(40):
+        page.press("Tab")
+        if field := run(page, "document.activeElement.type === 'file' ? document.activeElement.id : ''"):
+            seen.add(field)
+            labels = f"[...document.querySelectorAll('label.button[for={field}]')]"
+            assert run(page, f"{labels}.map((label) => getComputedStyle(label).outlineStyle)") == ["solid"]
+    assert seen == {"photo", "own"}
+
+
 @pytest.mark.parametrize("width", [360, 800, 1400])
 def test_it_fits_the_window(page, width, tmp_path):
     page.window(width, 900, mobile=width < 500)

@@ -23,8 +23,10 @@ async function takePhoto(file) {
   const url = URL.createObjectURL(file);
   const before = element("before");
   before.src = url;
+  let sent;
   try {
     await before.decode();
+    sent = await sendable(file, before);
   } catch {
     URL.revokeObjectURL(url);
     before.removeAttribute("src");
@@ -36,7 +38,7 @@ async function takePhoto(file) {
     return;
   }
   if (photo) URL.revokeObjectURL(photo.url);
-  photo = { file: await sendable(file, before), name: file.name || "photo.jpg", url };
+  photo = { file: sent, name: file.name || "photo.jpg", url };
   element("compare").style.setProperty("--ratio", before.naturalWidth / before.naturalHeight);
   element("empty").hidden = true;
   element("compare").hidden = element("actions").hidden = element("below").hidden = false;
@@ -44,7 +46,7 @@ async function takePhoto(file) {
   say(chosen.length ? "Ready." : "Now choose a style.");
 }
 
-/** `file`, or where the service would refuse it the same picture as a smaller JPEG. */
+/** `file`, or where the service would refuse it the same picture as a smaller JPEG, on white where it is transparent. */
 async function sendable(file, image) {
   const pixels = image.naturalWidth * image.naturalHeight;
   if (READ.test(file.type) && file.size < limits.bodyBytes / 2 && pixels <= limits.decodedPixels) return file;
@@ -52,8 +54,12 @@ async function sendable(file, image) {
   const canvas = document.createElement("canvas");
   canvas.width = Math.round(image.naturalWidth * scale);
   canvas.height = Math.round(image.naturalHeight * scale);
-  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  const context = canvas.getContext("2d");
+  context.fillStyle = "white";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
   const blob = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.95));
+  if (!blob) throw new Error("the picture is too thin or too large to be drawn");
   return new File([blob], file.name || "photo.jpg", { type: "image/jpeg" });
 }
 
@@ -159,13 +165,13 @@ async function addOwn(files) {
     const image = addTile(style, true);
     try {
       await image.decode();
+      style.file = await sendable(file, image);
     } catch {
       style.box.parentElement.remove();
       URL.revokeObjectURL(style.thumbnail);
       complain(`${file.name} is not a picture that this browser can show. Choose a JPEG or PNG.`);
       continue;
     }
-    style.file = await sendable(file, image);
     style.box.checked = true;
     choose(style, style.box);
   }
