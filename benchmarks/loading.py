@@ -26,8 +26,8 @@ from torch import Tensor
 from benchmarks.rows import Row
 from benchmarks.subjects import draw_pictures, draw_stylizer
 from ieast.data.batches import PairBatches, iteration_loader
-from ieast.data.pictures import usable_cores
 from ieast.experiment import ExperimentConfig
+from ieast.io.cores import usable_cores
 from ieast.io.images import to_image, write_image
 from ieast.training.loop import make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule

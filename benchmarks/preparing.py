@@ -16,8 +16,8 @@ from PIL import Image
 
 from benchmarks.rows import Row, take_turns
 from ieast.config import PrepareConfig
-from ieast.data.pictures import usable_cores
 from ieast.data.prepare import PreparedDataset, prepare_dataset
+from ieast.io.cores import usable_cores
 
 WIDTH, HEIGHT, QUALITY = 4000, 3000, 92
 PICTURES, REPETITIONS = 12, 3

@@ -29,9 +29,13 @@ def install_with(extra: str) -> str:
     origin = json.loads(installed.read_text("direct_url.json") or "{}")
     if not origin:
         return f"pip install 'ieast[{extra}]'"  # from an index, which will have it, too
-    url = urlparse(origin["url"])
+    place = origin["url"]
+    if vcs := origin.get("vcs_info"):  # PEP 610 keeps apart what pip takes as one
+        place = f"{vcs['vcs']}+{place}@{vcs.get('requested_revision') or vcs['commit_id']}"
+    url = urlparse(place)
     if url.scheme != "file":
-        return f"pip install 'ieast[{extra}] @ {origin['url']}'"
+        inside = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
+        return f"pip install 'ieast[{extra}] @ {place}{inside}'"
     flag = "--editable " if origin.get("dir_info", {}).get("editable") else ""
     return f"pip install {flag}'{unquote(url.path)}[{extra}]'"
 

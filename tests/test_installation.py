@@ -14,7 +14,11 @@ from ieast.cli.main import app
 ROOT = Path(__file__).resolve().parents[1]
 CLONE = '{"url": "file:///srv/me/a%20clone", "dir_info": {"editable": true}}'
 WHEEL = '{"url": "file:///tmp/ieast-0.1.0-py3-none-any.whl", "archive_info": {}}'
-FAR = '{"url": "git+ssh://host/ieast", "vcs_info": {"vcs": "git", "commit_id": "0"}}'
+FAR = '{"url": "https://host/team/ieast.git", "vcs_info": {"vcs": "git", "commit_id": "4f2a"}}'
+TAGGED = FAR.replace('"commit_id"', '"requested_revision": "v1.2", "commit_id"')
+INSIDE = TAGGED.replace('"vcs_info"', '"subdirectory": "painting/ieast", "vcs_info"')
+NEAR = FAR.replace("https://host/team/ieast.git", "file:///srv/ieast.git")
+ARCHIVE = '{"url": "https://host/ieast.tar.gz", "archive_info": {}}'
 
 
 class Installed(Distribution):
@@ -41,7 +45,11 @@ def test_a_wheel_holds_no_names_that_anyone_may_have():
         (CLONE, "pip install --editable '/srv/me/a clone[train]'"),
         (CLONE.replace("true", "false"), "pip install '/srv/me/a clone[train]'"),
         (WHEEL, "pip install '/tmp/ieast-0.1.0-py3-none-any.whl[train]'"),
-        (FAR, "pip install 'ieast[train] @ git+ssh://host/ieast'"),
+        (FAR, "pip install 'ieast[train] @ git+https://host/team/ieast.git@4f2a'"),
+        (TAGGED, "pip install 'ieast[train] @ git+https://host/team/ieast.git@v1.2'"),
+        (INSIDE, "pip install 'ieast[train] @ git+https://host/team/ieast.git@v1.2#subdirectory=painting/ieast'"),
+        (NEAR, "pip install 'ieast[train] @ git+file:///srv/ieast.git@4f2a'"),
+        (ARCHIVE, "pip install 'ieast[train] @ https://host/ieast.tar.gz'"),
         (None, "pip install 'ieast[train]'"),
     ],
 )

@@ -8,7 +8,6 @@ import typer
 from ieast.cli.models import model_folder
 from ieast.cli.options import Output
 from ieast.config.adaptation import AdaptationConfig
-from ieast.errors import OutputError
 
 _DEFAULT = AdaptationConfig()
 
@@ -28,15 +27,19 @@ def adapt(
     seed: Annotated[int, typer.Option(min=0, help="Of crops, and of contents that are drawn.")] = _DEFAULT.seed,
 ) -> None:
     """Fine-tune a model on an artwork or a dozen, a few minutes on a CPU, so that it follows them more closely."""
+    from ieast.checkpoint import FILES
+    from ieast.io.files import replaceable
+    from ieast.stylization.files import check_not_an_input
     from ieast.training.adaptation import adapt as adapt_model
 
-    if output.exists() and not (output / "config.json").is_file():
-        raise OutputError(f"{output}: is there and is no model, so it is not replaced. Give another place")
+    output = replaceable(output, FILES)
     settings = AdaptationConfig.parse(
         {"iterations": iterations, "learning_rate": learning_rate, "content_tolerance": content_tolerance, "seed": seed},
         "ieast adapt",
     )
-    done = adapt_model(model_folder(model), style, output, settings, content)
+    folder = model_folder(model)
+    check_not_an_input(output, (folder,))
+    done = adapt_model(folder, style, output, settings, content)
     before = done.looks[0]
     typer.echo(
         f"{output}  {done.card.method}: style distance to {len(style)} artworks {done.best.style_ratio(before):.2f} of what it "

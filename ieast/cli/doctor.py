@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ieast.errors import IeastError
+from ieast.io.cores import usable_cores
 
 _PACKAGES = (
     "torch",
@@ -74,9 +75,7 @@ def _machine() -> dict[str, str]:
     memory = psutil.virtual_memory()
     disk = shutil.disk_usage(Path.cwd())
     facts = {
-        "cores": f"{os.cpu_count()}, of which this process may use {len(psutil.Process().cpu_affinity())}"
-        if hasattr(psutil.Process, "cpu_affinity")
-        else str(os.cpu_count()),
+        "cores": f"{os.cpu_count()}, of which this process may use {usable_cores()}",
         "memory": f"{memory.available / 1e9:.1f} GB available of {memory.total / 1e9:.1f} GB",
         "disk": f"{disk.free / 1e9:.1f} GB free here",
     }

@@ -272,9 +272,12 @@ def export_model(
     """Copy a model in half precision, for shipping; without the encoder if it is the one this package ships."""
     from ieast.checkpoint import FILES, export_compact
     from ieast.io.files import replaceable
+    from ieast.stylization.files import check_not_an_input
 
     output = replaceable(output, FILES)
-    card = export_compact(model_folder(model), output)
+    folder = model_folder(model)
+    check_not_an_input(output, (folder,))
+    card = export_compact(folder, output)
     size = sum(path.stat().st_size for path in output.iterdir())
     typer.echo(f"{output}  {card.method}, {size / 1e6:.1f} MB: {', '.join(sorted(card.files))}")
 

@@ -52,8 +52,13 @@ def serve(
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(f"ieast serve needs {' and '.join(missing)}: {install_with('serve')}")
+    if api_key is not None and not api_key.strip():
+        raise ConfigError(
+            "--api-key (or IEAST_API_KEY) is empty, and whoever reaches the service could use it. Set it, or leave it out"
+        )
     import torch
 
+    from ieast.io.images import MAX_PIXELS
     from ieast.io.ports import listen
     from ieast.models.references import is_uri
     from ieast.service.app import Service, make_app
@@ -62,10 +67,19 @@ def serve(
     from ieast.service.server import is_loopback, server_of
     from ieast.stylizer.allocator import keep_freed_memory
 
+    if pixels > MAX_PIXELS:
+        raise ConfigError(f"--pixels is {pixels:,}; pictures of more than {MAX_PIXELS:,} are not read. Give at most that")
     keep_freed_memory(1 << 30)  # a server that once met a large picture need not hold on to all it took
     if workers > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // workers))  # threads of two pictures would wait for each other
-    limits = Limits(body_bytes=megabytes << 20, stylized_pixels=pixels, workers=workers, waiting=waiting, seconds=seconds)
+    limits = Limits(
+        body_bytes=megabytes << 20,
+        decoded_pixels=max(Limits.decoded_pixels, pixels),
+        stylized_pixels=pixels,
+        workers=workers,
+        waiting=waiting,
+        seconds=seconds,
+    )
     place = device_called(device)
     named = model or follow or "ieast"
     if is_uri(named):
@@ -73,7 +87,7 @@ def serve(
         served = load_registered(named, place, precision)
     else:
         served = load_served(model_folder(named), place, precision)
-    service = Service(served, limits, api_key or None, precision)
+    service = Service(served, limits, api_key, precision)
     follower = None if follow is None else _follower(service, follow, follow_every, place)
     with listen(host, port) as listener:
         name = f"[{host}]" if ":" in host else host

@@ -37,8 +37,9 @@ def sheet(
     from ieast.stylizer.allocator import keep_freed_memory
 
     check_writable_image_path(output)
-    if styles is not None and not styles.exists():
-        raise ImageError(f"{styles}: there is no such folder. Check the path")
+    if styles is not None and not styles.is_dir():
+        why = "is a file. Give a folder of artworks" if styles.exists() else "there is no such folder. Check the path"
+        raise ImageError(f"{styles}: {why}")
     named = shipped_styles() if styles is None else names_of(find_pictures(styles).pictures, styles)
     if not named:
         raise ImageError(f"{styles}: holds no pictures. Give a folder of artworks")

@@ -102,13 +102,6 @@ def encode_picture(picture: Source, source: Path, config: PrepareConfig, shard: 
         return _record(picture, original, (None, None), _without_name(error, origin), shard), b""
 
 
-def usable_cores() -> int:
-    """Cores this process may use, which in containers and batch jobs are fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _prepared_name(name: str, taken: frozenset[str]) -> str:
     """`name` with .jpg after it unless it ends so, and once more as long as another source has that name already."""
     prepared = name

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from ieast.config import PrepareConfig
-from ieast.data.pictures import Record, Source, encode_picture, list_pictures, prepare_picture, usable_cores
+from ieast.data.pictures import Record, Source, encode_picture, list_pictures, prepare_picture
+from ieast.io.cores import usable_cores
 from ieast.io.files import atomic_write
 from ieast.io.members import SUFFIX
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
 from ieast.config.stylization import StylizeOptions
 from ieast.errors import ConfigError, MemoryLimitError, WeightsError
 from ieast.io.content_noise import with_noise
+from ieast.io.cores import usable_cores
 from ieast.io.memory import free_bytes, gigabytes
 from ieast.io.transparency import keeping_alpha
 from ieast.layers.sampling import sampled
@@ -45,7 +45,7 @@ class OnnxEngine:
         """
         self.card = read_onnx_card(folder)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or len(psutil.Process().cpu_affinity())
+        options.intra_op_num_threads = threads or usable_cores()
         options.log_severity_level = 3
         options.enable_cpu_mem_arena = False  # it keeps what each graph had at its peak: twice the memory, at equal speed
         try:

@@ -31,7 +31,7 @@ def build_study(benchmark: Path, output: Path, plan: Plan, artworks: Path | None
 
     Args:
         benchmark: A folder as `ieast.study.benchmark` describes.
-        output: The study's folder, which must not be there yet, or be empty.
+        output: The study's folder, which must not be there yet, or be empty; a link is followed.
         plan: Its size and seed; the same plan and benchmark give the same study.
         artworks: Where real artworks lie; by default `benchmark`/artworks.
 
@@ -46,13 +46,14 @@ def build_study(benchmark: Path, output: Path, plan: Plan, artworks: Path | None
     _refuse_to_overwrite(output)
     source = read_benchmark(benchmark, artworks)
     layout = lay_out(plan, source.methods, list(source.pairs), list(source.artworks))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with disk_full_explained(output), temporary_folder(beside=output) as temporary:
+    place = output.resolve() if output.is_symlink() else output  # a folder cannot be renamed onto a link
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with disk_full_explained(place), temporary_folder(beside=place) as temporary:
         pictures = _write_pictures(source, layout, temporary / PICTURES, plan.seed)
         with closing(sqlite3.connect(temporary / DATABASE)) as db:
             _write_questions(db, source, layout, pictures)
         _refuse_to_overwrite(output)
-        temporary.rename(output)
+        temporary.rename(place)
     return source
 
 

@@ -167,7 +167,8 @@ def stylize_folder(
         processes: How many share the work, as for `ieast.stylization.jobs.carry_out`.
 
     Raises:
-        ConfigError: An option does not fit, `output` holds results of other settings, or Ray is not installed.
+        ConfigError: An option does not fit, `output` holds results of other settings or of unknown ones, or Ray is not
+            installed.
         ImageError: There are no pictures, two results would have the same name or one that of an original, the suffix is not a
             format, or `output` cannot be written or lies in one of the others.
     """
@@ -376,6 +377,14 @@ def _keep_settings(
     before: dict[str, Any] = {"options": chosen, "contents": {}, "styles": {}}
     if path.exists():
         before = _read_settings(path)
+    # What a call like this makes is noted before it is made.
+    unnoted = (
+        f"{style}/{content}{suffix}"
+        for style, content in product(styles, contents)
+        if style not in before["styles"] or content not in before["contents"]
+    )
+    if (unknown := next((name for name in unnoted if _is_made(output / name)), None)) is not None:
+        raise _unknown_results(path, f"does not tell how {unknown} was made" if path.exists() else "is not there")
     all_contents, all_styles = before["contents"] | contents, before["styles"] | styles
     # A file that could not be read may be mended: only what has results, of this call or an earlier one, must stay.
     changed = [
@@ -411,10 +420,13 @@ def _read_settings(path: Path) -> dict[str, Any]:
             "styles": dict(settings["styles"]),
         }
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error}), so that nothing is known of the results beside it. Give another folder, or "
-            "remove that one"
-        ) from error
+        raise _unknown_results(path, f"cannot be read ({error})") from error
+
+
+def _unknown_results(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"{path}: {why}, so that nothing is known of the results beside it. Give another folder, or remove that one"
+    )
 
 
 def _changed(before: dict[str, str], now: dict[str, str]) -> list[str]:

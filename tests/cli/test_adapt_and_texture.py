@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import ieast.training.adaptation
-from ieast.checkpoint import load_model, read_card
+from ieast.checkpoint import load_model, read_card, save_model
 from ieast.cli.main import app
 from ieast.errors import ConfigError, ImageError, OutputError
 from ieast.evaluation.textures import repetition, seam_ratio
@@ -20,6 +20,8 @@ from ieast.models.pretrained import MODELS
 from ieast.styles import shipped_styles
 from ieast.stylization.inputs import read_style
 from ieast.stylizer.novelty import StyleRange, style_vector
+from ieast.training.adaptation import Adaptation
+from ieast.training.guard import Look
 
 SWIRLS = shipped_styles()["swirls"]
 
@@ -120,8 +122,43 @@ def test_adapting_writes_a_model_that_stylizes(tmp_path, monkeypatch):
         tmp_path / "o.png",
     )
     assert Image.open(tmp_path / "o.png").size == (160, 144)
-    refused(OutputError, "is there and is no model", *words[:3], "-o", tmp_path / "photos")
+    refused(OutputError, "holds 0.jpg, which would be lost", *words[:3], "-o", tmp_path / "photos")
     refused(ConfigError, "learning_rate", *words, "--learning-rate", "0")
+
+
+@pytest.fixture
+def untrained(tmp_path, monkeypatch):
+    """A model folder, and adapting that only copies it."""
+
+    def copied(model, artworks, output, settings, contents):
+        stylizer, card = load_model(model)
+        card = save_model(stylizer, output, method=card.method, encoder_source="", provenance={})
+        look = Look(1, (1.0,), 1.0)
+        return Adaptation(card, (look,), look, lost=False)
+
+    monkeypatch.setattr(ieast.training.adaptation, "adapt", copied)
+    return shutil.copytree(MODELS["sanet"], tmp_path / "model", ignore=shutil.ignore_patterns("onnx"))
+
+
+def test_adapting_follows_a_link_and_replaces_an_earlier_model(small, untrained, tmp_path):
+    (tmp_path / "place").mkdir()
+    (tmp_path / "link").symlink_to("place")
+    for _ in range(2):
+        done("adapt", untrained, small, "-o", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert read_card(tmp_path / "place").method == "sanet"
+
+
+def test_adapting_replaces_neither_other_files_nor_its_own_model(small, untrained, tmp_path):
+    mine = shutil.copytree(untrained, tmp_path / "mine")
+    (mine / "diary.txt").write_text("precious")
+    refused(OutputError, r"mine: holds diary\.txt, which would be lost", "adapt", untrained, small, "-o", mine)
+    assert (mine / "diary.txt").read_text() == "precious"
+    (tmp_path / "link").symlink_to("model")
+    before = {path.name: path.read_bytes() for path in untrained.iterdir()}
+    for output in (untrained, tmp_path / "link"):
+        refused(ImageError, "is one of the inputs and would be overwritten", "adapt", untrained, small, "-o", output)
+    assert {path.name: path.read_bytes() for path in untrained.iterdir()} == before
 
 
 def test_styles_are_measured_and_noted(tmp_path):

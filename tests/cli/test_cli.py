@@ -163,6 +163,25 @@ def test_an_export_follows_a_link_and_replaces_an_earlier_export(model, tmp_path
     assert (tmp_path / "place" / "config.json").is_file()
 
 
+def test_a_model_is_not_exported_over_itself(model, tmp_path):
+    (tmp_path / "link").symlink_to(model)
+    before = everything(model)
+    for output in (model, tmp_path / "link"):
+        result = runner.invoke(app, ["export", str(model), "-o", str(output)])
+        assert str(result.exception) == (
+            f"{model}: is one of the inputs and would be overwritten. Give the result another name"
+        )
+    assert everything(model) == before
+
+
+def test_a_sheet_of_styles_takes_no_file_for_a_folder(pictures, tmp_path):
+    content, style = pictures
+    result = runner.invoke(app, ["sheet", str(content), "--styles", str(style), "-o", str(tmp_path / "sheet.jpg")])
+    assert isinstance(result.exception, IeastError)
+    assert str(result.exception) == f"{style}: is a file. Give a folder of artworks"
+    assert not (tmp_path / "sheet.jpg").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "rate"), [("23.976023976023978", Fraction(24000, 1001)), ("29.97", Fraction(2997, 100)), ("25", 25)]
 )

@@ -19,6 +19,9 @@ from ieast.errors import ConfigError, IeastError, ImageError
 from ieast.installation import install_with
 from ieast.styles import shipped_styles
 
+NOWHERE = ("--host", "203.0.113.7", "--port", "0")
+"""An address that no machine has: what is not refused before fails there, and serves nobody."""
+
 
 def run(*arguments):
     return CliRunner().invoke(app, [*map(str, arguments)])
@@ -55,8 +58,11 @@ def test_serve_answers_until_it_is_told_to_stop(tmp_path):
     ("arguments", "says"),
     [
         (("nothing-here",), "holds no model"),
-        (("--host", "203.0.113.7", "--port", "0"), "cannot listen on 203.0.113.7"),
+        (NOWHERE, "cannot listen on 203.0.113.7"),
         (("--device", "cuda:99"), "cannot be used on this machine"),
+        (("--api-key", "", *NOWHERE), "--api-key (or IEAST_API_KEY) is empty, and whoever reaches the service could use it"),
+        (("--api-key", " ", *NOWHERE), "--api-key (or IEAST_API_KEY) is empty"),
+        (("--pixels", "150000001", *NOWHERE), "--pixels is 150,000,001; pictures of more than 150,000,000 are not read"),
     ],
 )
 def test_what_cannot_be_served_is_said_before_the_port_opens(arguments, says, tmp_path, monkeypatch):
@@ -64,6 +70,20 @@ def test_what_cannot_be_served_is_said_before_the_port_opens(arguments, says, tm
     error = run("serve", *arguments).exception
     assert isinstance(error, IeastError)
     assert says in str(error)
+
+
+@pytest.mark.parametrize(("pixels", "decoded"), [(4096, 50_000_000), (90_000_000, 90_000_000), (150_000_000, 150_000_000)])
+def test_pictures_that_may_be_stylized_may_be_read(monkeypatch, pixels, decoded):
+    asked = []
+
+    def stop(model, limits, *rest):
+        asked.append(limits)
+        raise IeastError("enough is known")
+
+    monkeypatch.setattr("ieast.service.models.load_served", lambda *model: None)
+    monkeypatch.setattr("ieast.service.app.Service", stop)
+    assert str(run("serve", "--pixels", pixels).exception) == "enough is known"
+    assert [(limits.stylized_pixels, limits.decoded_pixels) for limits in asked] == [(pixels, decoded)]
 
 
 def test_a_missing_library_is_named(monkeypatch):

@@ -1,9 +1,11 @@
 import json
+import os
 import re
 
 import numpy as np
 import onnx
 import onnxruntime
+import psutil
 import pytest
 from helpers.datasets import draw_picture
 
@@ -73,6 +75,14 @@ def test_pictures_of_the_shipped_graphs_equal_those_of_pytorch(options):
     sessions = (engine.open(chosen, options), StyleSession(model, chosen, options))
     actual, expected = (np.asarray(session.stylize(content)).astype(int) for session in sessions)
     assert np.abs(actual - expected).max() <= 1
+
+
+def test_an_engine_computes_on_all_cores_where_the_system_does_not_tell_which_are_usable(monkeypatch):
+    monkeypatch.delattr(psutil.Process, "cpu_affinity", raising=False)  # macOS has neither
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    engine = OnnxEngine(MODELS["ieast"] / INSIDE)
+    assert {graph.get_session_options().intra_op_num_threads for graph in engine._graphs.values()} == {3}
 
 
 def test_looking_at_a_style_may_take_too_much_memory(monkeypatch):

@@ -172,6 +172,20 @@ def test_a_folder_with_something_else_is_left_alone(benchmark_folder, tmp_path):
     assert Store(tmp_path / "empty").has_room()
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["empty", "dangling"])
+def test_a_link_is_followed(benchmark_folder, tmp_path, there):
+    place, link = tmp_path / "elsewhere" / "place", tmp_path / "link"
+    if there:
+        place.mkdir(parents=True)
+    link.symlink_to("elsewhere/place")
+    build_study(benchmark_folder, link, SMALL)
+    assert link.is_symlink()
+    assert Store(place).has_room()
+    assert [path.name for path in place.parent.iterdir()] == ["place"]
+    with pytest.raises(StudyError, match="link: is a study already"):
+        build_study(benchmark_folder, link, SMALL)
+
+
 def test_what_cannot_be_laid_out_leaves_nothing_behind(benchmark_folder, tmp_path):
     with pytest.raises(StudyError, match="there are 4 artworks"):
         build_study(benchmark_folder, tmp_path / "deep" / "study", Plan(4, 3, 2, 5))

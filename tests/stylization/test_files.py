@@ -341,6 +341,24 @@ def test_settings_that_cannot_be_read_are_named(engine, folders, content):
         stylize_folder(engine, contents, styles, output, StylizeOptions())
 
 
+def test_results_of_unknown_settings_are_not_kept(engine, folders):
+    contents, styles, output = folders
+    stylize_folder(engine, contents, styles / "x.png", output, StylizeOptions(0.5))
+    (output / SETTINGS).unlink()
+    before = files(output)
+    message = (
+        f"{output / SETTINGS}: is not there, so that nothing is known of the results beside it. Give another folder, or remove "
+        "that one"
+    )
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        stylize_folder(engine, contents, styles, output, StylizeOptions())
+    assert files(output) == before
+    # None of them would be taken for a result of this call, but all would in the next.
+    assert stylize_folder(engine, contents, styles / "y.png", output, StylizeOptions()) == FolderResult(2, 0, {})
+    with pytest.raises(ConfigError, match=r"does not tell how x/a\.png was made, so that nothing is known of the results"):
+        stylize_folder(engine, contents, styles, output, StylizeOptions())
+
+
 def test_a_picture_too_large_for_memory_does_not_lose_the_rest(stylizer, engine, folders, monkeypatch):
     contents, styles, output = folders
     draw_picture(0, 640, 640).save(contents / "huge.png")
