@@ -20,6 +20,8 @@ SMALL: dict[str, Any] = {
     "training": {
         "iterations": 4,
         "reconstruction_iterations": 2,
+        "anneal": 0,
+        "ema_decay": None,
         "crop": 32,
         "accelerator": "cpu",
         "channels_last": False,

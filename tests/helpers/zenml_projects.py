@@ -47,6 +47,8 @@ QUICK = {
     "training": {
         "iterations": 3,
         "reconstruction_iterations": 2,
+        "anneal": 0,
+        "ema_decay": None,
         "crop": 64,
         "log_every": 1,
         "picture_every": 5,
