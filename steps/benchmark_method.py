@@ -25,7 +25,17 @@ from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_evaluation, log_once, log_pictures, score_on_the_way, step_of
 from steps.support.tracking import log_document, log_settings
-from steps.support.variant_runs import MODEL_URI, Cell, Outcome, cell_key, fail_cell, model_digest, run_cell, train_cell
+from steps.support.variant_runs import (
+    MODEL_URI,
+    Cell,
+    Outcome,
+    cell_key,
+    fail_cell,
+    files_digest,
+    model_digest,
+    run_cell,
+    train_cell,
+)
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +83,7 @@ def benchmark_method(
         if folder is not None:
             retire(folder, run_id, cell.training.iterations)
 
-    return run_cell(Cell(key, entry.name, cell.training.seed, data, prepared, cell.data.path), work)
+    return run_cell(Cell(key, files_digest(cell), entry.name, cell.training.seed, data, prepared, cell.data.path), work)
 
 
 def _key(config: BenchmarkConfig, entry: MethodEntry, prepared: PreparedDataset, taken: Path | None) -> str:

@@ -16,7 +16,7 @@ from steps.support.dvc_source import dataset_of
 from steps.support.handover import prepared_at_hand
 from steps.support.scoring import log_evaluation, log_once, log_pictures, score_on_the_way, step_of
 from steps.support.tracking import log_settings
-from steps.support.variant_runs import MODEL_URI, Cell, Outcome, cell_key, run_cell, train_cell
+from steps.support.variant_runs import MODEL_URI, Cell, Outcome, cell_key, files_digest, run_cell, train_cell
 
 
 @step(experiment_tracker=True, enable_cache=False)
@@ -40,5 +40,5 @@ def train_variant(
         mlflow.set_tag(MODEL_URI, logged.model_uri)
         retire(folder, run_id, config.training.iterations)
 
-    cell = Cell(cell_key(config, prepared), variant, seed, data, prepared, config.data.path)
+    cell = Cell(cell_key(config, prepared), files_digest(config), variant, seed, data, prepared, config.data.path)
     return run_cell(cell, work)

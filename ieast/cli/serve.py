@@ -1,6 +1,7 @@
 """The command `ieast serve`."""
 
 import importlib.util
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -52,7 +53,8 @@ def serve(
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(f"ieast serve needs {' and '.join(missing)}: {install_with('serve')}")
-    if api_key is not None and not api_key.strip():
+    # An empty variable is no key to typer; whoever set it thinks otherwise.
+    if not (os.environ.get("IEAST_API_KEY", "unset") if api_key is None else api_key).strip():
         raise ConfigError(
             "--api-key (or IEAST_API_KEY) is empty, and whoever reaches the service could use it. Set it, or leave it out"
         )

@@ -24,6 +24,7 @@ from ieast.config.distillation import (
     TeacherConfig,
 )
 from ieast.config.sections import (
+    FREE_SETTINGS,
     SMALLEST_ARTFID_SIDE,
     SMALLEST_CROP,
     DataConfig,
@@ -47,6 +48,7 @@ from ieast.config.stylization import (
 )
 
 __all__ = [
+    "FREE_SETTINGS",
     "PRESERVE_COLOUR",
     "SMALLEST_ARTFID_SIDE",
     "SMALLEST_CROP",

@@ -219,6 +219,22 @@ class ObjectiveConfig(Settings):
         return w.identity * w.identity_pixels > 0 or w.identity * w.identity_taps > 0
 
 
+FREE_SETTINGS = frozenset(
+    {
+        "accelerator",
+        "cache_gb",
+        "channels_last",
+        "compile",
+        "loader_workers",
+        "log_every",
+        "picture_every",
+        "checkpoint_every",
+        "model_every",
+    }
+)
+"""Settings of `TrainingConfig` that do not decide the outcome and may change when a run is continued."""
+
+
 class TrainingConfig(Settings):
     """The training loop (paper, section 4.1)."""
 

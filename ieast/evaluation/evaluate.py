@@ -21,6 +21,7 @@ from ieast.evaluation.preference import read_scorer
 from ieast.evaluation.statistics import Interval, mean_interval
 from ieast.evaluation.temporal import score_clips
 from ieast.io.clips import list_clips
+from ieast.io.files import sha256
 from ieast.models.encoder import Encoder
 from ieast.stylizer.base import Stylizer
 
@@ -37,6 +38,7 @@ class Evaluation:
     grid: Image.Image
     skipped: str | None  # what was not scored and why, if anything was not
     encoder: str  # name and digest of the one whose features gave the style, content and structural distances
+    scorer: str | None = None  # SHA-256 of the file of the preference scorer, if one scored
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     """95 % bootstrap intervals of `metrics` over pairs or clips; NaN where there is but one."""
     flicker: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -131,6 +133,7 @@ def evaluate(
         grid=grid,
         skipped="; ".join(skipped) or None,
         encoder=f"{encoder.name} {digest}",
+        scorer=sha256(config.preference) if config.preference and scorer is not None else None,
         intervals={name: (scores.low, scores.high) for name, scores in intervals.items()},
         flicker=clip_scores.flicker if clip_scores else pd.DataFrame(),
         heatmaps={clip: clip_heat_map(scores, limit) for clip, scores in differences.items()},

@@ -6,6 +6,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from ieast.config import (
+    FREE_SETTINGS,
     SMALLEST_CROP,
     VARIANT_SWITCHES,
     Document,
@@ -86,7 +87,8 @@ class BenchmarkConfig(Document):
                 cell = self.cell(entry)
             except ConfigError as error:
                 raise ValueError(str(error)) from None
-            if entry.method is not None and (twin := trained.setdefault(cell.model_dump_json(), entry.name)) != entry.name:
+            decisive = cell.model_dump_json(exclude={"training": set(FREE_SETTINGS)})
+            if entry.method is not None and (twin := trained.setdefault(decisive, entry.name)) != entry.name:
                 raise ValueError(f"{twin} and {entry.name} are one training: give one of them other settings, or remove it")
             own, shared = cell.model.options.get("styles"), cell.evaluation.styles
             if not cell.any_style and (own is None or own != shared):

@@ -21,9 +21,11 @@ from ieast.registry.store import explained
 
 SCORED_BY = "evaluation.encoder"
 """The tag by which a run names the encoder that scored its model, with its digest."""
-SHARED = "comparison.shared_with."
-"""With the id of a pipeline's run behind it, a tag of a cell's run that it reports on, below the run of another pipeline."""
-_SAME = ("size", "pairs", "max_frames", "warping_intervals", "steady", "preference", "seed")
+SCORER = "evaluation.scorer"
+"""The tag with the digest of the scorer that gave a run its preference scores, if one did."""
+COMPARED_BY = "comparison.by."
+"""With the id of a pipeline's run behind it, the tag of a cell's run which that pipeline reports on: as what variant."""
+_SAME = ("size", "pairs", "max_frames", "warping_intervals", "steady", "seed")
 """Settings of the evaluation that decide what scores are of."""
 
 
@@ -55,7 +57,9 @@ def compare_runs(names: Sequence[str], baseline: str | None = None) -> Report:
     with explained("reading the runs to compare"):
         compared = _labelled([each for name in names for each in _resolve(name)])
         _refuse_other_data(compared)
-        scored = _shared([scored_of(each.run, each.label) for each in compared])
+        scored = [scored_of(each.run, each.label) for each in compared]
+        scorers = {scorer for each in compared if (scorer := _scorer(each.run)) is not None}
+        scored = _shared(scored if len(scorers) < 2 else [_without_preference(each) for each in scored])
     labels = list(dict.fromkeys(each.label for each in compared))
     if len(labels) < 2:
         raise DataError(f"there is only {labels[0]} to compare; name another run or version")
@@ -74,7 +78,7 @@ def compare_runs(names: Sequence[str], baseline: str | None = None) -> Report:
         baseline=chosen,
         runs=runs_table([each.run for each in compared]),
         figures=difference_figures(comparison, chosen),
-        warnings=_warnings([each.run for each in compared]),
+        warnings=_warnings([each.run for each in compared], len(scorers)),
     )
 
 
@@ -120,11 +124,22 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def runs_below(parent: Run) -> list[Run]:
-    """The runs that the pipeline of `parent` compares, the oldest first: its own, and those that it shares with another."""
-    queries = (f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'", f"tags.`{SHARED}{parent.info.run_id}` = 'yes'")
-    found = [run for query in queries for run in MlflowClient().search_runs([parent.info.experiment_id], query)]
-    alone = {run.info.run_id: run for run in found if "variant" in run.data.tags}
-    return sorted(alone.values(), key=lambda run: run.info.start_time)
+    """The runs that the pipeline of `parent` compares, the oldest first, with its own names for their variants.
+
+    Another pipeline may have taken them since, and call them otherwise.
+    """
+    own = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"  # earlier versions set nothing else
+    tag, found = f"{COMPARED_BY}{parent.info.run_id}", {}
+    for query in (own, compared_by(parent)):
+        for run in MlflowClient().search_runs([parent.info.experiment_id], query):
+            run.data.tags["variant"] = run.data.tags.get(tag) or run.data.tags.get("variant", "")
+            found[run.info.run_id] = run
+    return sorted((run for run in found.values() if run.data.tags["variant"]), key=lambda run: run.info.start_time)
+
+
+def compared_by(parent: Run) -> str:
+    """MLflow's query for the runs that the pipeline of `parent` compares."""
+    return f"tags.`{COMPARED_BY}{parent.info.run_id}` LIKE '%'"
 
 
 def _resolve(name: str) -> list[Compared]:
@@ -174,12 +189,10 @@ def _refuse_other_data(compared: Sequence[Compared]) -> None:
             )
         settings = _evaluation(each.run)
         for name in _SAME:
-            own, other = settings.get(name), scored_by.get(name)
-            # Where one has no preference score at all, `_shared` leaves it out.
-            if own != other and not (name == "preference" and None in (own, other)):
+            if settings.get(name) != scored_by.get(name):
                 raise DataError(
-                    f"{each.label} was scored with evaluation.{name} {own}, {first.label} with {other}: only scores made "
-                    "alike can be compared"
+                    f"{each.label} was scored with evaluation.{name} {settings.get(name)}, {first.label} with "
+                    f"{scored_by.get(name)}: only scores made alike can be compared"
                 )
 
 
@@ -193,8 +206,18 @@ def _evaluation(run: Run) -> dict[str, object]:
     return {}
 
 
-def _warnings(runs: Sequence[Run]) -> list[str]:
-    """What keeps scores of `runs` from being comparable, if anything does."""
+def _scorer(run: Run) -> object:
+    """Which preference scorer judged the model of `run`, if one did; of runs from before that was noted, its path."""
+    return run.data.tags.get(SCORER) or (_evaluation(run).get("preference") if SCORED_BY not in run.data.tags else None)
+
+
+def _without_preference(scored: Scored) -> Scored:
+    tables = {kind: getattr(scored, kind) for kind in (*UNITS, "references")}
+    return replace(scored, **{kind: table.drop(columns="preference", errors="ignore") for kind, table in tables.items()})
+
+
+def _warnings(runs: Sequence[Run], scorers: int) -> list[str]:
+    """What keeps scores of `runs`, whose preferences are by so many scorers, from being comparable, if anything does."""
     encoders = _encoders(runs)
     prepared = sorted({run.data.tags["prepared.key"] for run in runs if "prepared.key" in run.data.tags})
     messages = []
@@ -202,6 +225,8 @@ def _warnings(runs: Sequence[Run]) -> list[str]:
         messages.append(
             f"Scored by features of different encoders, so that distances are not comparable: {', '.join(encoders)}"
         )
+    if scorers > 1:
+        messages.append(f"Preference is left out, because {scorers} different scorers gave it.")
     if len(prepared) > 1:
         messages.append(
             "Scored on pictures that were prepared differently, so that scores are not comparable: prepared.key "

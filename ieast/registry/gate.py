@@ -148,7 +148,7 @@ def compare(
         scores = evaluate(stylizer, prepared, config.evaluation, encoder).metrics
     champion_scores, unusable = None, None
     if (seen := _seen(card, prepared)) is not None:
-        unusable = f"version {version} {seen}, so its scores say nothing; score it by the configuration it was trained with"
+        unusable = f"version {version} {seen}, so its scores say nothing; set prepare.held_out to what it was"
     if champion is not None:
         try:
             champion_scores = _score_champion(name, champion, prepared, config, encoder)

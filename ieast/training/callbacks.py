@@ -108,6 +108,12 @@ class OrderlyStop(Callback):
             pass  # not the main thread, which alone receives signals
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        self._stop_if_asked(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, *_: Any) -> None:
+        self._stop_if_asked(trainer)  # while what stands before it did what it does at the end
+
+    def _stop_if_asked(self, trainer: L.Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(self._asked, all=False):
             raise SIGTERMException
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from ieast.checkpoint import ModelCard, load_model, save_model
-from ieast.config import EncoderConfig
+from ieast.config import FREE_SETTINGS, EncoderConfig
 from ieast.data.batches import PairBatches, iteration_loader, read_crop
 from ieast.data.prepare import PreparedDataset
 from ieast.errors import ConfigError
@@ -40,7 +40,7 @@ from ieast.training.callbacks import (
     StylesMeasured,
     StylizationGrids,
 )
-from ieast.training.folders import CHECKPOINT, DECISIVE, FREE_SETTINGS, PICTURES
+from ieast.training.folders import CHECKPOINT, DECISIVE, PICTURES
 from ieast.training.loop import check_resumable, chosen_precision, make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
 from ieast.training.provenance import provenance as make_provenance
@@ -133,10 +133,10 @@ def fit(
             styles=style_range(),
         )
 
-    usual = _callbacks(config, prepared, folder, total, export, None if stylizer.any_style else styles)
+    known = None if stylizer.any_style else styles
     trainer = make_trainer(
         folder,
-        [*callbacks, *usual, StylesMeasured(style_range)],
+        [*callbacks, *_callbacks(config, prepared, folder, total, export, style_range, known)],
         logger or CSVLogger(folder, name="curves", flush_logs_every_n_steps=1),
         **hardware,
     )
@@ -284,9 +284,20 @@ def _callbacks(
     folder: Path,
     total: int,
     export: Callable[[Path], None],
+    measure: Callable[[], object],
     known: Sequence[Path] | None,
 ) -> list[L.Callback]:
-    """`export` writes the model as it is to a folder; `known` are the styles that pictures can be shown in, if not in all."""
+    """What a training does besides to learn.
+
+    Args:
+        config: Of the training.
+        prepared: The pictures.
+        folder: Of the training.
+        total: Iterations of both stages.
+        export: Writes the model as it is to a folder.
+        measure: Notes where the training styles lie.
+        known: The styles that pictures can be shown in, if not in all.
+    """
     training = config.training
     cell = min(256, training.crop * 2)
     shown = (prepared.scoring_paths("content"), sorted({*known}) if known else prepared.scoring_paths("style"))
@@ -297,6 +308,7 @@ def _callbacks(
         *([] if every is None else [ModelsOnTheWay(export, folder, every, total)]),
         Checkpoints(folder / CHECKPOINT, training.checkpoint_every),
         Progress(total),
+        StylesMeasured(measure),
         OrderlyStop(),  # last, so that what others do after an iteration is done
     ]
 

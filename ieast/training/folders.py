@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ieast.config import FREE_SETTINGS
 from ieast.experiment import ExperimentConfig
 from ieast.io.files import atomic_write
 
@@ -23,22 +24,8 @@ PICTURES = "pictures"
 MODELS = "models"
 """In the folder of a training: models of the way, as `model_on_the_way` names them."""
 
-# What decides the outcome of training; evaluation, promotion and names do not ...
 DECISIVE = ("method", "encoder", "model", "objective", "training")
-# ... and neither do these settings of the section `training`, which may change when a run is continued.
-FREE_SETTINGS = frozenset(
-    {
-        "accelerator",
-        "cache_gb",
-        "channels_last",
-        "compile",
-        "loader_workers",
-        "log_every",
-        "picture_every",
-        "checkpoint_every",
-        "model_every",
-    }
-)
+"""What decides the outcome of training, but for `FREE_SETTINGS`; evaluation, promotion and names do not."""
 
 LATER_TERMS = {"coherence": "coherence", "temporal": "motion"}
 """Terms of the objective that came when trainings already had folders, and the section of each one's settings."""

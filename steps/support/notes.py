@@ -10,6 +10,7 @@ from zenml.metadata.metadata_types import Uri
 
 from ieast.metrics import headline, with_arrow
 from ieast.registry.addresses import report_address, run_address, save_view, version_address, view_keys
+from ieast.registry.comparing import compared_by
 from ieast.registry.gate import Verdict
 from ieast.registry.register import REGISTERED
 from ieast.registry.scores import scores_of_run
@@ -101,6 +102,6 @@ def run_colour(variant: int, seed: int) -> str:
 def save_views(parent: Run, scores: Sequence[str]) -> None:
     """Keep views of the runs below `parent` with the experiment, by `view_keys`."""
     table, pictures = view_keys(parent.info.run_id)
-    query = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    query = compared_by(parent)
     save_view(parent.info.experiment_id, table, query, scores, group="variant")
     save_view(parent.info.experiment_id, pictures, query, scores, images=PICTURES)

@@ -23,7 +23,7 @@ from ieast.experiment import ExperimentConfig
 from ieast.io.images import to_image
 from ieast.metrics import INPUTS, find_metric
 from ieast.models.encoder import Encoder
-from ieast.registry.comparing import SCORED_BY
+from ieast.registry.comparing import SCORED_BY, SCORER
 from ieast.registry.register import LOGGED, log_model, logged_models
 from ieast.stylizer.base import Stylizer
 from ieast.training.folders import models_on_the_way
@@ -103,6 +103,8 @@ def log_evaluation(
     """
     _log_scores(evaluation.metrics, model, dataset, step)
     mlflow.set_tag(SCORED_BY, evaluation.encoder)
+    if evaluation.scorer is not None:
+        mlflow.set_tag(SCORER, evaluation.scorer)
     table = _scores_table(evaluation)
     log_shown_table(table, "scores.json")
     mlflow.log_text(table.to_csv(index=False), SCORES)

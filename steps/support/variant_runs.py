@@ -11,24 +11,25 @@ import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
-from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 from zenml import log_metadata
 
-from ieast.checkpoint import read_card
+from ieast.checkpoint import CONFIG, read_card
 from ieast.data.prepare import PreparedDataset
 from ieast.data.versions import DataRef
 from ieast.errors import InterruptedTrainingError
 from ieast.experiment import ExperimentConfig
 from ieast.io.files import sha256
 from ieast.models.references import released_or_folder
-from ieast.registry.comparing import SHARED
+from ieast.registry.comparing import COMPARED_BY
 from ieast.training.folders import take_up, training_folder, training_key
 from ieast.training.launch import Tracking, TrainingJob, train
 from steps.support.notes import linked_run
 from steps.support.tracking import active_run, record_data, watching_machine
 
 CELL = "comparison.cell"
+FILES = "comparison.files"
+"""The tag of a cell's run that changes with what is in the files that its configuration names."""
 MODEL_URI = "model_uri"
 """The tag that a run gets last: its model is logged and scored."""
 SCORING = 2
@@ -54,6 +55,7 @@ class Cell:
 
     Attributes:
         key: By which it is known again, see `cell_key`.
+        files: What is in the files that its configuration names, see `files_digest`.
         variant: A variant of an ablation, or a row of a benchmark.
         seed: Of the training.
         data: The dataset version.
@@ -62,6 +64,7 @@ class Cell:
     """
 
     key: str
+    files: str
     variant: str
     seed: int
     data: DataRef
@@ -70,13 +73,25 @@ class Cell:
 
 
 def cell_key(config: ExperimentConfig, prepared: PreparedDataset, *also: BaseModel) -> str:
-    """Equal for equal training and scoring, and whatever else is measured, of the same prepared pictures.
-
-    Of files and models that are named, what is in them counts: a scorer may have been fitted anew, or weights replaced.
-    """
+    """Equal for equal training and scoring, and whatever else is measured, of the same prepared pictures."""
     scoring = "".join(part.model_dump_json() for part in (config.evaluation, *also))
-    digest = hashlib.sha256(f"{SCORING}{scoring}{''.join(_named_digests(config))}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{SCORING}{scoring}".encode()).hexdigest()[:8]
     return f"{training_key(config, prepared.key)}-{digest}"
+
+
+def files_digest(config: ExperimentConfig) -> str:
+    """Changes with the weights, scorers and models that `config` names: a scorer may be fitted anew, or weights replaced.
+
+    What is missing does not count; it is an error of the work.
+    """
+    encoders = (config.encoder, config.promotion.encoder, config.objective.loss_network)
+    weights = [encoder.weights for encoder in encoders if encoder is not None]
+    names = [*weights, config.evaluation.preference, config.evaluation.artfid_weights]
+    digests = [sha256(name) for name in names if name is not None and Path(name).is_file()]
+    start = config.model.start
+    if start is not None and (released_or_folder(start) / CONFIG).is_file():
+        digests.append(sha256(released_or_folder(start) / CONFIG))
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
 def model_digest(model: Path) -> str:
@@ -108,7 +123,7 @@ def fail_cell(variant: str, seed: int, error: str) -> Outcome:
     """Note below the pipeline's run, for the report, that nothing could be done for `variant` and `seed`, and why."""
     log.error("%s seed %d: %s", variant, seed, error)
     client, parent = MlflowClient(), active_run()
-    tags = {"variant": variant, "seed": str(seed), "error": error[:4000], "mlflow.parentRunId": parent.info.run_id}
+    tags = {"variant": variant, "seed": str(seed), "error": error[:4000], **_below(parent, variant)}
     run = client.create_run(parent.info.experiment_id, run_name=_name(variant, seed), tags=tags)
     client.set_terminated(run.info.run_id, "FAILED")
     return Outcome(variant=variant, seed=seed, run_id=run.info.run_id, error=error)
@@ -117,15 +132,12 @@ def fail_cell(variant: str, seed: int, error: str) -> Outcome:
 def _run_cell_alone(cell: Cell, work: Callable[[str], None]) -> Outcome:
     parent = active_run()
     variant, seed = cell.variant, cell.seed
-    if (done := finished_run(parent, cell.key)) is not None:
-        _put_below(parent, done)
-        # A row of a benchmark may have been given another label since.
-        for tag, value in (("variant", variant), ("mlflow.runName", _name(variant, seed))):
-            MlflowClient().set_tag(done.info.run_id, tag, value)
+    if (done := finished_run(parent, cell)) is not None:
+        _put_below(parent, done, cell)
         log.info("%s seed %d was finished by an earlier run: %s", variant, seed, done.info.run_id)
         return Outcome(variant=variant, seed=seed, run_id=done.info.run_id)
-    with child_run(parent, cell.key, _name(variant, seed)) as run_id:
-        mlflow.set_tags({"variant": variant, "seed": str(seed), "prepared.key": cell.prepared.key})
+    with child_run(parent, cell) as run_id:
+        mlflow.set_tags({"seed": str(seed), "prepared.key": cell.prepared.key, FILES: cell.files})
         record_data(cell.data, cell.data_path)
         try:
             work(run_id)
@@ -156,25 +168,25 @@ def train_cell(prepared: PreparedDataset, data: DataRef, config: ExperimentConfi
         return Path(train(job).model_folder), folder
 
 
-def finished_run(parent: Run, cell: str) -> Run | None:
+def finished_run(parent: Run, cell: Cell) -> Run | None:
     """The newest run of `cell` in the parent's experiment that ended well and has all that belongs to it, or None."""
     runs = _runs(parent, cell)
     return next((run for run in runs if run.info.status == "FINISHED" and MODEL_URI in run.data.tags), None)
 
 
 @contextmanager
-def child_run(parent: Run, cell: str, name: str) -> Iterator[str]:
+def child_run(parent: Run, cell: Cell) -> Iterator[str]:
     """The id of an active run of `cell` below `parent`: one that was begun and not finished, or a new one.
 
     It ends as what happened in it says, unless it has been ended inside.
     """
     begun = next(iter(_runs(parent, cell)), None)
     if begun is None:
-        tags = {CELL: cell, "mlflow.parentRunId": parent.info.run_id}
-        active = mlflow.start_run(run_name=name, nested=True, tags=tags)
+        tags = {CELL: cell.key, "variant": cell.variant, **_below(parent, cell.variant)}
+        active = mlflow.start_run(run_name=_name(cell.variant, cell.seed), nested=True, tags=tags)
     else:
         active = mlflow.start_run(run_id=begun.info.run_id, nested=True)
-        _put_below(parent, begun)
+        _put_below(parent, begun, cell)
     run_id = active.info.run_id
     status = RunStatus.to_string(RunStatus.FAILED)
     try:
@@ -185,35 +197,24 @@ def child_run(parent: Run, cell: str, name: str) -> Iterator[str]:
         mlflow.end_run(status)
 
 
-def _named_digests(config: ExperimentConfig) -> list[str]:
-    """Of the files and the model that `config` names, those that are there; what is missing is an error of the work."""
-    encoders = (config.encoder, config.promotion.encoder, config.objective.loss_network)
-    weights = [encoder.weights for encoder in encoders if encoder is not None]
-    names = [*weights, config.evaluation.preference, config.evaluation.artfid_weights]
-    digests = [sha256(name) for name in names if name is not None and Path(name).is_file()]
-    return digests if config.model.start is None else [*digests, model_digest(released_or_folder(config.model.start))]
+def _below(parent: Run, variant: str) -> dict[str, str]:
+    """Tags by which MLflow shows a run of `variant` below `parent`, and the pipeline of `parent` reports on it."""
+    return {"mlflow.parentRunId": parent.info.run_id, f"{COMPARED_BY}{parent.info.run_id}": variant}
 
 
-def _put_below(parent: Run, run: Run) -> None:
-    """Let the pipeline of `parent` report on `run`, and take it from no other that has yet to report on it."""
-    client = MlflowClient()
-    above = run.data.tags.get("mlflow.parentRunId", parent.info.run_id)
-    if above != parent.info.run_id and _is_at_work(above):
-        client.set_tag(run.info.run_id, f"{SHARED}{parent.info.run_id}", "yes")
-    else:
-        client.set_tag(run.info.run_id, "mlflow.parentRunId", parent.info.run_id)
-
-
-def _is_at_work(run_id: str) -> bool:
-    try:
-        return str(MlflowClient().get_run(run_id).info.status) == "RUNNING"
-    except MlflowException:  # it has been deleted
-        return False
+def _put_below(parent: Run, run: Run, cell: Cell) -> None:
+    """Have `run` shown below `parent`; a pipeline that had it before, and may have yet to report on it, still will."""
+    # A row of a benchmark may have been given another label since.
+    now = {"variant": cell.variant, "mlflow.runName": _name(cell.variant, cell.seed)}
+    for name, value in {**_below(parent, cell.variant), **now}.items():
+        MlflowClient().set_tag(run.info.run_id, name, value)
 
 
 def _name(variant: str, seed: int) -> str:
     return f"{variant} seed {seed}"
 
 
-def _runs(parent: Run, cell: str) -> list[Run]:
-    return list(MlflowClient().search_runs([parent.info.experiment_id], f"tags.`{CELL}` = '{cell}'"))  # newest first
+def _runs(parent: Run, cell: Cell) -> list[Run]:
+    """Of `cell`, by the same files, the newest first; earlier versions did not note those."""
+    found = MlflowClient().search_runs([parent.info.experiment_id], f"tags.`{CELL}` = '{cell.key}'")
+    return [run for run in found if run.data.tags.get(FILES, cell.files) == cell.files]

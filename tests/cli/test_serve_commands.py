@@ -72,6 +72,12 @@ def test_what_cannot_be_served_is_said_before_the_port_opens(arguments, says, tm
     assert says in str(error)
 
 
+@pytest.mark.parametrize("key", ["", " "])
+def test_a_key_that_was_set_and_is_empty_protects_nothing_and_is_refused(monkeypatch, key):
+    monkeypatch.setenv("IEAST_API_KEY", key)
+    assert "IEAST_API_KEY) is empty" in str(run("serve", *NOWHERE).exception)
+
+
 @pytest.mark.parametrize(("pixels", "decoded"), [(4096, 50_000_000), (90_000_000, 90_000_000), (150_000_000, 150_000_000)])
 def test_pictures_that_may_be_stylized_may_be_read(monkeypatch, pixels, decoded):
     asked = []

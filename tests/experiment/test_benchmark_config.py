@@ -28,6 +28,11 @@ def test_others_are_compared_with_the_first_unless_another_is_named():
     ("methods", "values", "message"),
     [
         ([], {}, "methods: Tuple should have at least 1 item"),
+        (
+            ["adain", {"method": "adain", "label": "again", "settings": {"training": {"checkpoint_every": 7}}}],
+            {},
+            "adain and again are one training",
+        ),
         (["adain", {"method": "adain", "label": "again"}], {}, "adain and again are one training: give one of them other"),
         (["adain", "adain"], {}, r"holds a name twice; give one of them a `label`"),
         (["nonsense"], {}, r"there is no method 'nonsense'; known are adain, "),

@@ -25,7 +25,9 @@ from ieast.config import EncoderConfig
 from ieast.evaluation.features import pooled_features
 from ieast.evaluation.preference import PreferenceScorer, ScorerCard, save_scorer
 from ieast.evaluation.references import REFERENCES
+from ieast.io.files import sha256
 from ieast.models.encoder_weights import build_encoder
+from ieast.registry.comparing import SCORER
 from ieast.registry.landing import landing_page, serve_landing
 from steps.support.notes import COLOUR, NOTE, run_colour
 
@@ -158,6 +160,7 @@ def test_the_report_is_self_contained_and_linked_at_the_end(project, client, men
         measured = references[references["reference"] == "content as it is"]
         assert measured["style_mismatch"].mean() == pytest.approx(copy["style_mismatch"])
         assert run.data.metrics["preference_agreement"] == 0.71
+        assert run.data.tags[SCORER] == sha256(project.folder / "scorer.safetensors")
     assert "by a scorer that agreed with 71% (95 % interval 62% to 81%) of comparisons it had not seen" in page
     row = scores[(scores["variant"] == "full") & (scores["metric"] == "style_distance")].iloc[0]
     found = [run.data.metrics["style_distance"] for run in children(client, parent) if run.data.tags["variant"] == "full"]

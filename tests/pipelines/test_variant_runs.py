@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from ieast.registry.comparing import runs_below
 from steps.support import dead_runs, variant_runs
-from steps.support.variant_runs import CELL, MODEL_URI, Cell, cell_key, finished_run, run_cell
+from steps.support.variant_runs import CELL, FILES, MODEL_URI, Cell, files_digest, finished_run, run_cell
 
 
 @pytest.fixture
@@ -40,9 +40,10 @@ def test_only_a_run_that_has_all_is_taken_for_finished(client, tags, status, is_
     run = client.create_run(parent.info.experiment_id, tags={CELL: "a", **tags})
     if status is not None:
         client.set_terminated(run.info.run_id, status)
-    taken = finished_run(parent, "a")
+    cell = Cell("a", "files", "full", 0, data=None, prepared=None, data_path="data")
+    taken = finished_run(parent, cell)
     assert (taken is not None) == is_taken
-    assert finished_run(parent, "b") is None
+    assert finished_run(parent, replace(cell, key="b")) is None
 
 
 def test_what_a_killed_command_has_logged_is_not_logged_twice(client, tmp_path):
@@ -89,7 +90,7 @@ def pipeline(client, tmp_path, monkeypatch):
 @pytest.fixture
 def cell(tmp_path):
     prepared = SimpleNamespace(folder=str(tmp_path / "prepared" / "key"), key="key")
-    return Cell("a", "full", 0, data=None, prepared=prepared, data_path="data")
+    return Cell("a", "files", "full", 0, data=None, prepared=prepared, data_path="data")
 
 
 def finish(_):
@@ -121,19 +122,17 @@ def runs_of(client, key):
     return client.search_runs(["1"], f"tags.`{CELL}` = '{key}'")
 
 
-def test_a_finished_cell_is_reported_on_by_every_pipeline_that_is_at_work_and_then_lies_below_the_last(client, pipeline, cell):
+def test_a_finished_cell_is_reported_on_by_every_pipeline_that_compares_it_and_lies_below_the_last(client, pipeline, cell):
     first = pipeline()
     run_cell(cell, work=finish)
     second = pipeline()
-    outcome = run_cell(cell, work=pytest.fail)
+    outcome = run_cell(replace(cell, variant="renamed"), work=pytest.fail)
     assert outcome.error is None
-    assert below(first) == below(second) == [("full", "FINISHED", "")]
-    client.set_terminated(first.info.run_id)
-    third = pipeline()
-    run_cell(cell, work=pytest.fail)
-    assert below(third) == [("full", "FINISHED", "")]
-    assert client.get_run(outcome.run_id).data.tags["mlflow.parentRunId"] == third.info.run_id
-    assert below(first) == []
+    assert below(first) == [("full", "FINISHED", "")]
+    assert below(second) == [("renamed", "FINISHED", "")]
+    run = client.get_run(outcome.run_id)
+    assert run.data.tags["mlflow.parentRunId"] == second.info.run_id
+    assert run.info.run_name == "renamed seed 0"
 
 
 def test_a_failed_cell_that_another_pipeline_mends_is_still_reported_on_by_the_first(pipeline, cell):
@@ -145,27 +144,36 @@ def test_a_failed_cell_that_another_pipeline_mends_is_still_reported_on_by_the_f
     assert below(first) == below(second) == [("full", "FINISHED", "")]
 
 
-def test_a_finished_cell_takes_the_name_that_it_has_now(client, pipeline, cell):
+def test_a_cell_by_other_files_is_made_anew_and_one_of_a_version_that_did_not_note_them_is_taken(client, pipeline, cell):
     pipeline()
-    run_cell(cell, work=finish)
-    now = pipeline()
-    outcome = run_cell(replace(cell, variant="renamed"), work=pytest.fail)
-    assert below(now) == [("renamed", "FINISHED", "")]
-    assert client.get_run(outcome.run_id).info.run_name == "renamed seed 0"
+    first = run_cell(cell, work=finish)
+    again = run_cell(replace(cell, files="others"), work=finish)
+    assert again.run_id != first.run_id
+    client.delete_tag(first.run_id, FILES)
+    client.delete_run(again.run_id)
+    assert run_cell(replace(cell, files="others"), work=pytest.fail).run_id == first.run_id
 
 
 @pytest.mark.parametrize(
     ("section", "setting"), [("evaluation", "preference"), ("encoder", "weights"), ("objective", "loss_network")]
 )
-def test_a_file_that_was_replaced_makes_another_cell(tmp_path, make_config, section, setting):
-    file, prepared = tmp_path / "weights", SimpleNamespace(key="key")
-    file.write_bytes(b"before")
+def test_a_file_that_was_replaced_is_another_file(tmp_path, make_config, section, setting):
+    file = tmp_path / "weights"
     value = {"name": "vgg19-compact", "weights": str(file)} if setting == "loss_network" else str(file)
     config = make_config(**{section: {setting: value}}, model={"start": None})
-    before = cell_key(config, prepared)
-    assert cell_key(config, prepared) == before
+    missing = files_digest(config)
+    file.write_bytes(b"before")
+    before = files_digest(config)
     file.write_bytes(b"after")
-    assert cell_key(config, prepared) != before
+    assert len({missing, before, files_digest(config)}) == 3
+
+
+def test_a_start_that_was_replaced_is_another_one(tmp_path, make_config):
+    config = make_config(model={"start": str(tmp_path / "model")}, encoder={"weights": None})
+    missing = files_digest(config)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    assert files_digest(config) != missing
 
 
 def test_a_dead_run_that_another_pipeline_closes_at_the_same_time_is_passed_over(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from ieast.checkpoint import read_card
 from ieast.errors import DataError
 from ieast.evaluation.evaluate import Evaluation
 from ieast.models.pretrained import MODELS
-from ieast.registry.comparing import SCORED_BY, compare_runs
+from ieast.registry.comparing import SCORED_BY, SCORER, compare_runs
 from steps.support import scoring
 
 COMPACT, DISTILLED, VGG19 = f"vgg19-compact {'a' * 64}", f"vgg19-compact {'b' * 64}", f"vgg19 {'c' * 64}"
@@ -90,11 +90,28 @@ def test_steady_and_single_frames_are_not_scored_alike(score):
 
 def test_preferences_of_two_scorers_are_not_compared_and_what_only_one_has_is_left_out(score):
     both = ("style_distance", "preference")
+
+    def scored_by(name, tags, **evaluation):
+        return score(name, {SCORED_BY: COMPACT, **tags}, both, **evaluation)
+
+    first = scored_by("first", {SCORER: "1" * 64}, preference="scorer.safetensors")
+    elsewhere = scored_by("elsewhere", {SCORER: "1" * 64}, preference="votes/scorer.safetensors")
+    refitted = scored_by("refitted", {SCORER: "2" * 64}, preference="scorer.safetensors")
+    misfit = score("misfit", {SCORED_BY: COMPACT}, preference="scorer.safetensors")
+    same = compare_runs([first, elsewhere])
+    assert set(same.comparison.scores["metric"]) == set(both)
+    assert same.warnings == []
+    other = compare_runs([first, refitted])
+    assert set(other.comparison.scores["metric"]) == {"style_distance"}
+    assert other.warnings == ["Preference is left out, because 2 different scorers gave it."]
+    assert set(compare_runs([first, misfit]).comparison.scores["metric"]) == {"style_distance"}
+
+
+def test_scorers_of_runs_from_before_they_were_noted_are_told_apart_by_their_paths(score):
+    both = ("style_distance", "preference")
     a, b = (score(name, {}, both, preference=f"{name}.safetensors") for name in "ab")
-    with pytest.raises(DataError, match=r"^b was scored with evaluation.preference b.safetensors, a with a.safetensors"):
-        compare_runs([a, b])
-    compared = compare_runs([a, score("without", {}, preference=None)]).comparison
-    assert set(compared.scores["metric"]) == {"style_distance"}
+    assert set(compare_runs([a, b]).comparison.scores["metric"]) == {"style_distance"}
+    assert set(compare_runs([a, score("again", {}, both, preference="a.safetensors")]).comparison.scores["metric"]) == set(both)
 
 
 def test_an_evaluation_leaves_in_its_run_who_scored(score, registry, monkeypatch):
@@ -102,8 +119,9 @@ def test_an_evaluation_leaves_in_its_run_who_scored(score, registry, monkeypatch
     pairs = pd.DataFrame({"content": ["a"], "style": ["b"], "style_distance": [1.0]})
     evaluation = Evaluation(
         metrics={"style_distance": 1.0}, pairs=pairs, clips=pd.DataFrame(), grid=Image.new("RGB", (8, 8)), skipped=None,
-        encoder=VGG19,
+        encoder=VGG19, scorer="1" * 64,
     )  # fmt: skip
     with mlflow.start_run(run_id=score("scored", {})) as run:
         scoring.log_evaluation(evaluation, read_card(MODELS["ieast"]), model=None, dataset=None)
-    assert registry.client.get_run(run.info.run_id).data.tags[SCORED_BY] == VGG19
+    tags = registry.client.get_run(run.info.run_id).data.tags
+    assert (tags[SCORED_BY], tags[SCORER]) == (VGG19, "1" * 64)

@@ -1,4 +1,5 @@
 import csv
+import os
 import signal
 from collections.abc import Callable
 from itertools import pairwise
@@ -175,6 +176,23 @@ def test_styles_are_measured_before_the_model_leaves_its_device_and_compile_noth
     monkeypatch.setattr(SingleDeviceStrategy, "teardown", lambda self: (happened.append("taken down"), take_down(self))[1])
     fit(make_config(training={"iterations": 1, "reconstruction_iterations": 0}), prepared, tmp_path)
     assert happened == ["measured, force_eager", "taken down"]
+
+
+def test_a_signal_while_styles_are_measured_stops_and_the_same_command_exports(make_config, prepared, tmp_path, monkeypatch):
+    config = make_config(training={"iterations": 1, "reconstruction_iterations": 0})
+    measure = ieast.training.fit.measure_styles
+
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return measure(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ieast.training.fit, "measure_styles", interrupted)
+        with pytest.raises(InterruptedTrainingError):
+            fit(config, prepared, tmp_path)
+    result = fit(config, prepared, tmp_path)
+    assert (result.started_at, result.iterations) == (1, 1)
+    assert load_model(result.model_folder)[1].styles is not None
 
 
 @pytest.mark.parametrize("method", ["wct", "johnson"])

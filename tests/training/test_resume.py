@@ -22,11 +22,12 @@ from lightning.pytorch.callbacks import Callback
 
 import ieast.training.fit
 from ieast.checkpoint import load_model
+from ieast.config import FREE_SETTINGS
 from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
 from ieast.experiment import ExperimentConfig
 from ieast.io.files import DiskFullError
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
-from ieast.training.folders import DECISIVE, FREE_SETTINGS, LATER_TERMS, retire, take_up, training_folder, training_key
+from ieast.training.folders import DECISIVE, LATER_TERMS, retire, take_up, training_folder, training_key
 from ieast.training.launch import TrainingJob, train
 from ieast.training.module import StyleTransferModule, annealing
 
