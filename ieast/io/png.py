@@ -26,6 +26,9 @@ _MAX_PROFILE = 16 << 20
 _MAX_CHUNK = 16 << 20
 """Bytes of a packed chunk that is looked into; longer ones hold no text that is needed, nor a profile."""
 
+_MOST_CHUNKS = 200_000
+"""Parts of a file; those of the largest pictures that are read, in pieces of 8 KB, as they are usual, are fewer."""
+
 
 def is_png(file: BinaryIO) -> bool:
     """Whether `file` begins like a PNG; leaves it at its beginning."""
@@ -41,8 +44,8 @@ def sifted(file: BinaryIO) -> tuple[bytes | None, BinaryIO]:
         The profile or None, and `file` itself where nothing stands in the way, else a copy in memory of the rest of it.
 
     Raises:
-        ImageError: A part that holds the picture itself is damaged, or the profile is too large to be meant; the message does
-            not begin with the picture's name.
+        ImageError: A part that holds the picture itself is damaged, there are too many parts, or the profile is too large to be
+            meant; the message does not begin with the picture's name.
     """
     profile, drop, texts = None, set(), 0
     places = list(_chunks(file))
@@ -73,7 +76,11 @@ def sifted(file: BinaryIO) -> tuple[bytes | None, BinaryIO]:
 
 
 def _chunks(file: BinaryIO) -> list[tuple[int, bytes, int]]:
-    """Where each chunk starts, its name, and how many bytes of data it has, as far as the file is well-formed."""
+    """Where each chunk starts, its name, and how many bytes of data it has, as far as the file is well-formed.
+
+    Raises:
+        ImageError: There are too many.
+    """
     chunks: list[tuple[int, bytes, int]] = []
     start = len(_SIGNATURE)
     while True:
@@ -83,6 +90,10 @@ def _chunks(file: BinaryIO) -> list[tuple[int, bytes, int]]:
             return chunks
         length, kind = struct.unpack(">I4s", head)
         chunks.append((start, kind, length))
+        if len(chunks) > _MOST_CHUNKS:
+            raise ImageError(
+                f"is in more than {_MOST_CHUNKS:,} parts, which takes long to read. Open it in a viewer and save it anew"
+            )
         if kind == b"IEND" or not kind.isalpha():
             return chunks
         start += length + 12
