@@ -1,5 +1,6 @@
 """What several tests share: prepared pictures drawn with numpy, and the quickstart's configuration made small."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -31,6 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15 its workers wait for the other half of the tests
     databases = folder()  # before pytest's workers start, which share it
     if not hasattr(config, "workerinput"):
         config.add_cleanup(lambda: shutil.rmtree(databases, ignore_errors=True))
