@@ -49,7 +49,7 @@ def test_every_documented_command_exists(document, line):
         assert re.search(rf"^def {name}\(", source.read_text(), re.MULTILINE), line
         assert (ROOT / words[words.index("-c") + 1]).is_file(), line
     else:
-        assert words[0] in {"git", "dvc", "mlflow", "python", "pip", "curl", "export", "cd", "docker", "zenml"}, (
+        assert words[0] in {"git", "dvc", "mlflow", "python", "pip", "curl", "export", "cd", "docker", "mkdir", "zenml"}, (
             f"{document}: {line}"
         )
 

@@ -87,7 +87,7 @@ def stylize(
         float, typer.Option(help="Faint noise on the content, so that even areas get strokes and no pattern; 0: none.")
     ] = 0.01,
     precision: Annotated[
-        Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
+        Literal["fp32", "bf16"], typer.Option(help="bf16 is up to twice as fast where the hardware can, and a little coarser.")
     ] = "fp32",
     keep_alpha: Annotated[
         bool, typer.Option("--keep-alpha", help="Keep a picture's transparency, as PNG or WebP; it is laid on white otherwise.")

@@ -45,7 +45,7 @@ def serve(
     pixels: Annotated[int, typer.Option(min=4096, help="That a picture may have to be stylized.")] = 2048 * 2048,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
     precision: Annotated[
-        Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
+        Literal["fp32", "bf16"], typer.Option(help="bf16 is up to twice as fast where the hardware can, and a little coarser.")
     ] = "fp32",
 ) -> None:
     """Serve a model over HTTP, with a web page, until Ctrl-C."""

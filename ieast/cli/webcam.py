@@ -44,7 +44,7 @@ def webcam(
         float, typer.Option(help="Faint noise on frames, so that even areas get strokes and no pattern; 0: none.")
     ] = 0.01,
     precision: Annotated[
-        Literal["fp32", "bf16"], typer.Option(help="bf16 is about twice as fast where the hardware can, and a little coarser.")
+        Literal["fp32", "bf16"], typer.Option(help="bf16 is up to twice as fast where the hardware can, and a little coarser.")
     ] = "fp32",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")] = "auto",
     engine: EngineOption = "auto",

@@ -25,7 +25,7 @@ class StylizeOptions:
         weights: One a style, or none for equal ones; only proportions matter.
         style_size: Smallest side in pixels at which styles are looked at; smaller ones are taken as they are.
         preserve_colour: As for `Stylizer.stylize`.
-        precision: `bf16` computes convolutions and attention with 8 significant bits, about twice as fast where the hardware
+        precision: `bf16` computes convolutions and attention with 8 significant bits, up to twice as fast where the hardware
             can; colours then differ by one or two of 255 levels on average, by twenty where it is most.
         steady: Whether frames of a clip are carried over from those before, so that strokes do not flicker; pictures are as
             without.
