@@ -44,7 +44,7 @@ def test_terms_are_compared_and_a_difference_that_is_too_large_is_refused():
 
 @pytest.fixture(scope="module")
 def brought(tmp_path_factory) -> Path:
-    """What two runs brought back; the second, by the script, goes on from what the first has of one training, and begins one."""
+    """What two runs brought back; the second, by the script, goes on from what the first has, and begins another training."""
     folder = tmp_path_factory.mktemp("gpu")
     data = draw_dataset(folder / "data", 13, 13)
     quickstart = yaml.safe_load(QUICKSTART.read_text())["parameters"]["config"]
