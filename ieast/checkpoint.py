@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ieast.config import describe
-from ieast.errors import ConfigError, WeightsError
-from ieast.io.files import atomic_write, disk_full_explained, replace_folder, sha256, temporary_folder
+from ieast.errors import ConfigError, OutputError, WeightsError
+from ieast.io.files import atomic_write, disk_full_explained, replace_folder, replaceable, sha256, temporary_folder
 from ieast.io.weights import read_weights
 from ieast.methods import build
 from ieast.methods.sanet import Sanet
@@ -157,6 +157,24 @@ def load_model(
     except RuntimeError as error:
         raise WeightsError(f"{folder} does not hold a {card.method} model on {card.encoder.name}: {error}") from error
     return stylizer.eval().to(memory_format=torch.channels_last), card
+
+
+def model_place(folder: Path) -> Path:
+    """Where a model is to be put: at `folder`, or where it leads if it is a link.
+
+    Raises:
+        OutputError: There is something else than an earlier model, which would be lost.
+    """
+    place = replaceable(folder, FILES)
+    if any((place / name).exists() for name in FILES):
+        try:
+            read_card(place)
+        except WeightsError as error:
+            raise OutputError(
+                f"{folder}: holds files of a model's names that are none of this project's, which would be lost ({error}). "
+                "Give a folder that is empty or not there yet"
+            ) from error
+    return place
 
 
 def read_card(folder: Path | str) -> ModelCard:

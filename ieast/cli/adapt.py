@@ -27,12 +27,11 @@ def adapt(
     seed: Annotated[int, typer.Option(min=0, help="Of crops, and of contents that are drawn.")] = _DEFAULT.seed,
 ) -> None:
     """Fine-tune a model on an artwork or a dozen, a few minutes on a CPU, so that it follows them more closely."""
-    from ieast.checkpoint import FILES
-    from ieast.io.files import replaceable
+    from ieast.checkpoint import model_place
     from ieast.stylization.files import check_not_an_input
     from ieast.training.adaptation import adapt as adapt_model
 
-    output = replaceable(output, FILES)
+    output = model_place(output)
     settings = AdaptationConfig.parse(
         {"iterations": iterations, "learning_rate": learning_rate, "content_tolerance": content_tolerance, "seed": seed},
         "ieast adapt",

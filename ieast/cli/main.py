@@ -256,10 +256,9 @@ def import_checkpoint(
     output: Output,
 ) -> None:
     """Turn the published .pth files into a model folder that every other command takes."""
-    from ieast.checkpoint import FILES, import_published
-    from ieast.io.files import replaceable
+    from ieast.checkpoint import import_published, model_place
 
-    output = replaceable(output, FILES)
+    output = model_place(output)
     card = import_published(vgg, transform, decoder, output)
     typer.echo(f"{output}  {card.method} on {card.encoder.name} {card.encoder.digest[:12]}")
 
@@ -270,11 +269,10 @@ def export_model(
     output: Output,
 ) -> None:
     """Copy a model in half precision, for shipping; without the encoder if it is the one this package ships."""
-    from ieast.checkpoint import FILES, export_compact
-    from ieast.io.files import replaceable
+    from ieast.checkpoint import export_compact, model_place
     from ieast.stylization.files import check_not_an_input
 
-    output = replaceable(output, FILES)
+    output = model_place(output)
     folder = model_folder(model)
     check_not_an_input(output, (folder,))
     card = export_compact(folder, output)

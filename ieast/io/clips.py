@@ -10,12 +10,9 @@ from PIL import Image
 
 from ieast.errors import DataError
 from ieast.io.images import read_image, resize_smallest_side, to_tensor
-from ieast.io.listing import list_frames, some
+from ieast.io.listing import MIN_FRAMES, list_frames, some
 
 log = logging.getLogger(__name__)
-
-MIN_FRAMES = 2
-"""A clip is there to measure change between frames, so it has two at least."""
 
 
 def list_clips(folder: Path) -> list[Path]:

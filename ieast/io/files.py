@@ -37,6 +37,9 @@ _MARK = "-ieast-"
 _TEMPORARY = re.compile(rf"\..*{_MARK}[a-z0-9_]{{8}}(\..*)?", re.DOTALL)
 """Names of temporary files and folders, which nothing else has."""
 
+_OF_SYSTEMS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""What file managers leave in folders that were looked at."""
+
 _ASIDE = "replaced"
 """In a temporary folder: where another folder waits while its place is taken."""
 
@@ -230,7 +233,7 @@ def replaceable(folder: Path, own: Set[str]) -> Path:
     """
     place = folder.resolve() if folder.is_symlink() else folder
     if place.exists():
-        others = sorted({path.name for path in place.iterdir()} - own) if place.is_dir() else [place.name]
+        others = sorted({path.name for path in place.iterdir()} - own - _OF_SYSTEMS) if place.is_dir() else [place.name]
         if others:
             held = f"holds {others[0]}" if place.is_dir() else "is a file"
             raise OutputError(f"{folder}: {held}, which would be lost. Give a folder that is empty or not there yet")

@@ -19,6 +19,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Suffixes of pictures: files named so are taken unseen, because one that is broken is to be named and not passed over."""
 
+MIN_FRAMES = 2
+"""A clip is there to measure change between frames, so it has two at least."""
+
 _NAMED = 20
 
 

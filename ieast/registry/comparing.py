@@ -58,8 +58,9 @@ def compare_runs(names: Sequence[str], baseline: str | None = None) -> Report:
         compared = _labelled([each for name in names for each in _resolve(name)])
         _refuse_other_data(compared)
         scored = [scored_of(each.run, each.label) for each in compared]
-        scorers = {scorer for each in compared if (scorer := _scorer(each.run)) is not None}
-        scored = _shared(scored if len(scorers) < 2 else [_without_preference(each) for each in scored])
+        judged = [each.run for each, tables in zip(compared, scored, strict=True) if "preference" in tables.pairs]
+        unlike = _unlike_scorers(judged)
+        scored = _shared([_without_preference(each) for each in scored] if unlike else scored)
     labels = list(dict.fromkeys(each.label for each in compared))
     if len(labels) < 2:
         raise DataError(f"there is only {labels[0]} to compare; name another run or version")
@@ -78,7 +79,7 @@ def compare_runs(names: Sequence[str], baseline: str | None = None) -> Report:
         baseline=chosen,
         runs=runs_table([each.run for each in compared]),
         figures=difference_figures(comparison, chosen),
-        warnings=_warnings([each.run for each in compared], len(scorers)),
+        warnings=[*_warnings([each.run for each in compared]), *([unlike] if unlike else [])],
     )
 
 
@@ -206,9 +207,15 @@ def _evaluation(run: Run) -> dict[str, object]:
     return {}
 
 
-def _scorer(run: Run) -> object:
-    """Which preference scorer judged the model of `run`, if one did; of runs from before that was noted, its path."""
-    return run.data.tags.get(SCORER) or (_evaluation(run).get("preference") if SCORED_BY not in run.data.tags else None)
+def _unlike_scorers(runs: Sequence[Run]) -> str | None:
+    """Why the preferences of `runs` cannot be compared, if they cannot; where a scorer was not noted, its path tells it."""
+    noted = {run.data.tags[SCORER] for run in runs if SCORER in run.data.tags}
+    older = {_evaluation(run).get("preference") for run in runs if SCORER not in run.data.tags}
+    if max(len(noted), len(older)) > 1:
+        return f"Preference is left out, because {max(len(noted), len(older))} different scorers gave it."
+    if noted and older:
+        return "Preference is left out: that of older runs is on record without its scorer, which may have been another."
+    return None
 
 
 def _without_preference(scored: Scored) -> Scored:
@@ -216,8 +223,8 @@ def _without_preference(scored: Scored) -> Scored:
     return replace(scored, **{kind: table.drop(columns="preference", errors="ignore") for kind, table in tables.items()})
 
 
-def _warnings(runs: Sequence[Run], scorers: int) -> list[str]:
-    """What keeps scores of `runs`, whose preferences are by so many scorers, from being comparable, if anything does."""
+def _warnings(runs: Sequence[Run]) -> list[str]:
+    """What keeps scores of `runs` from being comparable, if anything does."""
     encoders = _encoders(runs)
     prepared = sorted({run.data.tags["prepared.key"] for run in runs if "prepared.key" in run.data.tags})
     messages = []
@@ -225,8 +232,6 @@ def _warnings(runs: Sequence[Run], scorers: int) -> list[str]:
         messages.append(
             f"Scored by features of different encoders, so that distances are not comparable: {', '.join(encoders)}"
         )
-    if scorers > 1:
-        messages.append(f"Preference is left out, because {scorers} different scorers gave it.")
     if len(prepared) > 1:
         messages.append(
             "Scored on pictures that were prepared differently, so that scores are not comparable: prepared.key "

@@ -26,6 +26,7 @@ from ieast.models.encoder import Encoder
 from ieast.models.encoder_weights import build_encoder
 from ieast.registry.promotion import Decision, decide
 from ieast.registry.register import champion_version, fetch_model
+from ieast.training.provenance import learnt_from
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ def compare(
         scores = evaluate(stylizer, prepared, config.evaluation, encoder).metrics
     champion_scores, unusable = None, None
     if (seen := _seen(card, prepared)) is not None:
-        unusable = f"version {version} {seen}, so its scores say nothing; set prepare.held_out to what it was"
+        unusable = f"version {version} {seen}, so its scores say nothing. {_way_out(card, prepared)}"
     if champion is not None:
         try:
             champion_scores = _score_champion(name, champion, prepared, config, encoder)
@@ -187,17 +188,28 @@ def _score_champion(
 
 
 def _seen(card: ModelCard, prepared: PreparedDataset) -> str | None:
-    """That the model of `card` was trained on pictures which `prepared` holds out, in words; None if it was not.
+    """That the model of `card`, or one that it started from, was trained on pictures which `prepared` holds out, in words.
 
-    A larger share that is held out contains the smaller ones, so shares of the same data can be compared.
+    None if it was not. A larger share that is held out contains the smaller ones, so shares of the same data can be compared.
     """
-    trained = card.provenance.get("prepared", {})
-    if trained.get("data_digest") != prepared.data_digest or trained.get("held_out", 0) >= prepared.held_out:
+    smallest = _smallest_share(card, prepared)
+    if smallest is None or smallest >= prepared.held_out:
         return None
     return (
-        f"was trained on pictures that it would be scored on (prepare.held_out was {trained.get('held_out', 0)}, here it is "
-        f"{prepared.held_out})"
+        f"was trained on pictures that it would be scored on (prepare.held_out was {smallest}, here it is {prepared.held_out})"
     )
+
+
+def _smallest_share(card: ModelCard, prepared: PreparedDataset) -> float | None:
+    """Of the data of `prepared`, what was held out of all that the model of `card` learnt from; None if it was other data."""
+    shares = [each.get("held_out", 0) for each in learnt_from(card) if each.get("data_digest") == prepared.data_digest]
+    return min(shares, default=None)
+
+
+def _way_out(card: ModelCard, prepared: PreparedDataset) -> str:
+    if share := _smallest_share(card, prepared):
+        return f"Set prepare.held_out to {share}, or promote it with --force --reason TEXT"
+    return f"Train it anew with prepare.held_out at {prepared.held_out}, or promote it with --force --reason TEXT"
 
 
 def _changed(verdict: Verdict, *, promote: bool, reason: str) -> Verdict:

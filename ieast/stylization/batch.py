@@ -18,7 +18,7 @@ from ieast.errors import ConfigError, ImageError, VideoError
 from ieast.io.contact_sheet import Cell, sheet
 from ieast.io.files import evenly, place_for, replace_folder, sha256, temporary_folder
 from ieast.io.images import check_writable_image_path, explained, read_image
-from ieast.io.listing import find_frames, find_pictures, list_frames
+from ieast.io.listing import MIN_FRAMES, find_frames, find_pictures, list_frames
 from ieast.io.progress import progress_bar
 from ieast.stylization.files import is_video
 from ieast.stylization.in_order import require_opencv
@@ -171,6 +171,8 @@ def _clips(place: Path) -> tuple[list[Path], list[Path]]:
     Every folder is taken: one that `list_clips` would stop at or pass over is to be a row that says what is wrong.
     """
     found = find_frames(place)
+    if len(found.pictures) >= MIN_FRAMES:
+        return [place], found.others
     clips = sorted(path for path in found.others if path.is_dir() or is_video(path))
     if found.pictures and not clips:
         return [place], found.others

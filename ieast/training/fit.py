@@ -43,6 +43,7 @@ from ieast.training.callbacks import (
 from ieast.training.folders import CHECKPOINT, DECISIVE, PICTURES
 from ieast.training.loop import check_resumable, chosen_precision, make_trainer, run_to_end
 from ieast.training.module import StyleTransferModule
+from ieast.training.provenance import learnt_from
 from ieast.training.provenance import provenance as make_provenance
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,9 @@ def fit(
     keep_freed_memory()
     L.seed_everything(training.seed, verbose=False)
     facts = (provenance or {}) | make_provenance(config, prepared)  # now: the code may have changed by the time training ends
-    stylizer, encoder_source = _stylizer(config, prepared)
+    stylizer, encoder_source, start = _stylizer(config, prepared)
+    if start is not None:
+        facts["started_from"] = learnt_from(start)
     if stylizer.learns == "nothing":
         return _export_untrained(stylizer, config, folder, encoder_source, facts, started)
     styles = _training_styles(stylizer, config, prepared)
@@ -113,6 +116,7 @@ def fit(
     total, started_at = training.reconstruction_iterations + training.iterations, 0
     if resume:
         resumed = check_resumable(checkpoint, config, total, DECISIVE, FREE_SETTINGS)
+        _check_same_networks(checkpoint, module)
         started_at, module.schedules = resumed.finished, resumed.schedules
     hardware = _hardware(config)
 
@@ -234,16 +238,16 @@ def check_start(config: ExperimentConfig, card: ModelCard) -> None:
         )
 
 
-def _stylizer(config: ExperimentConfig, prepared: PreparedDataset) -> tuple[Stylizer, str]:
-    """The model to train, and where its encoder came from."""
+def _stylizer(config: ExperimentConfig, prepared: PreparedDataset) -> tuple[Stylizer, str, ModelCard | None]:
+    """The model to train, where its encoder came from, and the card of the model that it starts from, if it does."""
     method = find(split_name(config.method)[0])
     if config.model.start is None:
         stylizer = new_model(method.name, _encoder(config, prepared), config.model, lambda: _pairs(config, prepared))
-        return stylizer, config.encoder.source
+        return stylizer, config.encoder.source, None
     # With the encoder it was trained on as it is: scaled to other pictures, it would be another.
     stylizer, card = load_model(released_or_folder(config.model.start), options=config.model.options)
     check_start(config, card)
-    return stylizer.train(), card.encoder.source  # in training mode, as a new one would be
+    return stylizer.train(), card.encoder.source, card  # in training mode, as a new one would be
 
 
 def _encoder(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
@@ -253,6 +257,29 @@ def _encoder(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:
 def _loss_network(config: ExperimentConfig, prepared: PreparedDataset) -> Encoder | None:
     chosen = config.objective.loss_network
     return None if chosen is None else _scaled_encoder(chosen, config, prepared)
+
+
+def _check_same_networks(checkpoint: Path, module: StyleTransferModule) -> None:
+    """Raise unless the frozen networks that were read for `module` are those in `checkpoint`, whose settings only name files.
+
+    Networks that are scaled to the training pictures differ by rounding from one number of threads to another.
+
+    Raises:
+        ConfigError: A file of weights has been replaced since.
+    """
+    saved = AtomicCheckpointIO().load_checkpoint(checkpoint)["state_dict"]
+    for setting, network in (("encoder", module.stylizer.encoder), ("objective.loss_network", module.loss_network)):
+        if network is None:
+            continue
+        prefix = "stylizer.encoder." if setting == "encoder" else "loss_network."
+        for name, now in network.state_dict().items():
+            before = saved.get(prefix + name)
+            if before is not None and not torch.allclose(before.to(now), now, rtol=1e-2, atol=1e-3 * float(now.abs().max())):
+                raise ConfigError(
+                    f"{checkpoint} was made with other weights of {setting} than are read now ({name} differs): the file has "
+                    "been replaced, and that would be another training. Put back the file that it was, or move "
+                    f"{checkpoint.parent} away to train anew"
+                )
 
 
 def _scaled_encoder(chosen: EncoderConfig, config: ExperimentConfig, prepared: PreparedDataset) -> Encoder:

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ieast.checkpoint import ModelCard
 from ieast.config import Document
 from ieast.data.prepare import PreparedDataset
 
@@ -19,6 +20,12 @@ def provenance(config: Document, prepared: PreparedDataset) -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": library_versions(),
     }
+
+
+def learnt_from(card: ModelCard) -> list[dict[str, Any]]:
+    """What the model of `card` was trained on, and before that the models that it started from, the last first."""
+    own = card.provenance.get("prepared")
+    return [*([own] if own else []), *card.provenance.get("started_from", [])]
 
 
 def library_versions() -> dict[str, str]:

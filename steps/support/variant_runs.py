@@ -206,7 +206,12 @@ def _put_below(parent: Run, run: Run, cell: Cell) -> None:
     """Have `run` shown below `parent`; a pipeline that had it before, and may have yet to report on it, still will."""
     # A row of a benchmark may have been given another label since.
     now = {"variant": cell.variant, "mlflow.runName": _name(cell.variant, cell.seed)}
-    for name, value in {**_below(parent, cell.variant), **now}.items():
+    # Earlier versions noted neither: what is taken stands for the files of now, and the pipeline that made it keeps it.
+    then = {FILES: cell.files}
+    if before := run.data.tags.get("mlflow.parentRunId"):
+        then[f"{COMPARED_BY}{before}"] = run.data.tags.get("variant", cell.variant)
+    missing = {name: value for name, value in then.items() if name not in run.data.tags}
+    for name, value in {**missing, **_below(parent, cell.variant), **now}.items():
         MlflowClient().set_tag(run.info.run_id, name, value)
 
 

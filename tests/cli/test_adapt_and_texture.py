@@ -149,6 +149,29 @@ def test_adapting_follows_a_link_and_replaces_an_earlier_model(small, untrained,
     assert read_card(tmp_path / "place").method == "sanet"
 
 
+def test_a_model_of_others_is_not_replaced_though_its_files_have_the_same_names(untrained, tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "config.json").write_text('{"architectures": ["BertModel"]}')
+    (theirs / "model.safetensors").write_bytes(b"precious")
+    refused(
+        OutputError,
+        r"theirs: holds files of a model's names that are none of this project's",
+        "export",
+        untrained,
+        "-o",
+        theirs,
+    )
+    assert (theirs / "model.safetensors").read_bytes() == b"precious"
+
+
+def test_what_file_managers_leave_keeps_no_model_from_being_replaced(untrained, tmp_path):
+    done("export", untrained, "-o", tmp_path / "place")
+    (tmp_path / "place" / ".DS_Store").touch()
+    done("export", untrained, "-o", tmp_path / "place")
+    assert read_card(tmp_path / "place").method == "sanet"
+
+
 def test_adapting_replaces_neither_other_files_nor_its_own_model(small, untrained, tmp_path):
     mine = shutil.copytree(untrained, tmp_path / "mine")
     (mine / "diary.txt").write_text("precious")

@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from ieast.registry.comparing import runs_below
+from ieast.registry.comparing import COMPARED_BY, runs_below
 from steps.support import dead_runs, variant_runs
 from steps.support.variant_runs import CELL, FILES, MODEL_URI, Cell, files_digest, finished_run, run_cell
 
@@ -152,6 +152,19 @@ def test_a_cell_by_other_files_is_made_anew_and_one_of_a_version_that_did_not_no
     client.delete_tag(first.run_id, FILES)
     client.delete_run(again.run_id)
     assert run_cell(replace(cell, files="others"), work=pytest.fail).run_id == first.run_id
+    # From then on it stands for the files that it was taken for.
+    assert run_cell(replace(cell, files="still others"), work=finish).run_id != first.run_id
+
+
+def test_a_pipeline_of_a_version_that_left_no_tag_keeps_its_cells_when_another_takes_them(client, pipeline, cell):
+    first = pipeline()
+    made = run_cell(cell, work=finish)
+    client.delete_tag(made.run_id, f"{COMPARED_BY}{first.info.run_id}")
+    assert below(first) == [("full", "FINISHED", "")]
+    second = pipeline()
+    run_cell(replace(cell, variant="renamed"), work=pytest.fail)
+    assert below(first) == [("full", "FINISHED", "")]
+    assert below(second) == [("renamed", "FINISHED", "")]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,19 @@ def test_scorers_of_runs_from_before_they_were_noted_are_told_apart_by_their_pat
     assert set(compare_runs([a, score("again", {}, both, preference="a.safetensors")]).comparison.scores["metric"]) == set(both)
 
 
+def test_a_scorer_that_is_noted_and_one_that_is_not_are_not_called_two(score):
+    both = ("style_distance", "preference")
+    older = score("older", {}, both, preference="scorer.safetensors")
+    noted = score("noted", {SCORED_BY: COMPACT, SCORER: "1" * 64}, both, preference="scorer.safetensors")
+    report = compare_runs([older, noted])
+    assert set(report.comparison.scores["metric"]) == {"style_distance"}
+    assert report.warnings == [
+        "Preference is left out: that of older runs is on record without its scorer, which may have been another."
+    ]
+    unjudged = score("unjudged", {}, ("style_distance",), preference="other.safetensors")  # it did not fit
+    assert compare_runs([older, unjudged]).warnings == []
+
+
 def test_an_evaluation_leaves_in_its_run_who_scored(score, registry, monkeypatch):
     monkeypatch.setattr(scoring, "_log_scores", lambda *arguments: None)
     pairs = pd.DataFrame({"content": ["a"], "style": ["b"], "style_distance": [1.0]})

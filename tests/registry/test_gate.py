@@ -103,6 +103,36 @@ def test_a_candidate_is_not_scored_on_pictures_that_it_has_learnt_from(
     assert any(reason.startswith(said) for reason in verdict.decision.reasons) == is_refused
 
 
+def candidate(tmp_path, stylizer, prepared, held_out, *earlier):
+    """A model trained with this share held out, from others with those shares, the last of them first."""
+    learnt = [{"data_digest": prepared.data_digest, "held_out": share} for share in (held_out, *earlier)]
+    facts = {"prepared": learnt[0]} | ({"started_from": learnt[1:]} if earlier else {})
+    save_model(stylizer, tmp_path / "model", method="ieast", encoder_source="untrained", provenance=facts)
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize(("held_out", "start", "is_refused"), [(0.2, 0.0, True), (0.2, 0.2, False), (0.3, 0.1, True)])
+def test_what_the_model_that_a_candidate_started_from_has_learnt_counts(
+    tmp_path, registry, stylizer, prepared, make_config, held_out, start, is_refused
+):
+    folder = candidate(tmp_path, stylizer, prepared, held_out, start)
+    scored = prepared.model_copy(update={"held_out": 0.2})
+    assert compare("never registered", folder, scored, make_config(promotion=ABSOLUTE)).decision.promote != is_refused
+
+
+@pytest.mark.parametrize(
+    ("held_out", "way_out"),
+    [(0.1, "Set prepare.held_out to 0.1, or promote"), (0.0, "Train it anew with prepare.held_out at 0.2, or promote")],
+)
+def test_the_refusal_never_advises_to_score_on_what_was_learnt(
+    tmp_path, registry, stylizer, prepared, make_config, held_out, way_out
+):
+    folder = candidate(tmp_path, stylizer, prepared, held_out)
+    scored = prepared.model_copy(update={"held_out": 0.2})
+    verdict = compare("never registered", folder, scored, make_config(promotion=ABSOLUTE))
+    assert any(f"so its scores say nothing. {way_out} it with --force" in reason for reason in verdict.decision.reasons)
+
+
 def spoil(registry, random_model, name):
     """A logged model whose file was changed afterwards."""
     source = registry.log(random_model, name)

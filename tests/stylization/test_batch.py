@@ -12,6 +12,7 @@ from PIL import Image
 
 from ieast.config import BatchConfig, StylizeOptions
 from ieast.errors import ConfigError, ImageError, NumericsError
+from ieast.io.clips import list_clips
 from ieast.io.images import read_image, write_image
 from ieast.io.video import read_video_frames
 from ieast.models.pretrained import MODELS
@@ -131,6 +132,16 @@ def dataset(folders):
 def run_dataset(dataset):
     config = BatchConfig.parse({"data": {}, "most_styles": 1, "output": str(dataset / "out"), "settings": {"style_size": 32}})
     return stylize_batch(config, SOURCE, dataset)
+
+
+def test_a_folder_of_clips_that_holds_frames_is_the_clip_as_it_is_where_models_are_scored(dataset):
+    for number in range(2):
+        picture(dataset / "clips" / f"{number}.png", 20 + number)
+    (dataset / "clips" / "notes").mkdir()
+    assert list_clips(dataset / "clips") == [dataset / "clips"]
+    batch = run_dataset(dataset)
+    assert sorted(batch.manifest["content"]) == ["0", "1", "clips"]
+    assert batch.failed == 0
 
 
 def test_videos_among_the_clips_are_stylized_as_videos(dataset):

@@ -19,13 +19,15 @@ import pytest
 import torch
 from helpers.trainings import checkpoint, curves
 from lightning.pytorch.callbacks import Callback
+from safetensors.torch import save_file
 
 import ieast.training.fit
 from ieast.checkpoint import load_model
-from ieast.config import FREE_SETTINGS
+from ieast.config import FREE_SETTINGS, EncoderConfig
 from ieast.errors import ConfigError, InterruptedTrainingError, WeightsError
 from ieast.experiment import ExperimentConfig
 from ieast.io.files import DiskFullError
+from ieast.models.encoder_weights import build_encoder
 from ieast.training.fit import CHECKPOINT, TrainingResult, fit
 from ieast.training.folders import DECISIVE, LATER_TERMS, retire, take_up, training_folder, training_key
 from ieast.training.launch import TrainingJob, train
@@ -61,6 +63,10 @@ def fit_with(callback: Callback, *args: Any) -> TrainingResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ieast.training.fit, "_callbacks", lambda *given: [callback, *ours(*given)])
         return fit(*args)
+
+
+def write_encoder(path: Path, seed: int) -> None:
+    save_file(build_encoder(EncoderConfig(name="vgg19-compact", weights="untrained"), seed).state_dict(), path)
 
 
 def send(number: int) -> None:
@@ -366,6 +372,28 @@ class Malicious:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Path.touch, (self.path,))
+
+
+@pytest.mark.parametrize("network", ["encoder", "loss_network"])
+def test_a_training_does_not_go_on_with_weights_that_have_been_replaced(make_config, prepared, tmp_path, network):
+    file = tmp_path / "network.safetensors"
+    write_encoder(file, seed=1)
+    named = {"name": "vgg19-compact", "weights": str(file)}
+    sections = {"encoder": named} if network == "encoder" else {"objective": {"loss_network": named}}
+
+    def config(iterations: int) -> ExperimentConfig:
+        return make_config(**sections, training={"reconstruction_iterations": 1, "iterations": iterations})
+
+    fit(config(1), prepared, tmp_path / "training")
+    before = (tmp_path / "training" / CHECKPOINT).read_bytes()
+    fit(config(2), prepared, tmp_path / "training")  # the same file: it goes on
+    (tmp_path / "training" / CHECKPOINT).write_bytes(before)
+    write_encoder(file, seed=2)
+    setting = "encoder" if network == "encoder" else "objective.loss_network"
+    with pytest.raises(ConfigError, match=rf"was made with other weights of {setting} than are read now") as error:
+        fit(config(2), prepared, tmp_path / "training")
+    assert f"move {tmp_path / 'training'} away to train anew" in str(error.value)
+    assert (tmp_path / "training" / CHECKPOINT).read_bytes() == before
 
 
 @pytest.mark.parametrize("how", ["torch.save", "pickle"])
