@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -49,6 +49,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _one_thread() -> None:
     # The networks here are too small to gain by more, and beside other work on the machine threads wait for each other.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_experiment_stays_chosen() -> Iterator[None]:
+    """MLflow keeps what `set_experiment` chose for the whole process, in which other files' tests run as well."""
+    yield
+    if fluent := sys.modules.get("mlflow.tracking.fluent"):
+        fluent._active_experiment_id = None  # type: ignore[attr-defined]
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
 
 
 @pytest.fixture(scope="session")
