@@ -116,14 +116,14 @@ def test_scorers_of_runs_from_before_they_were_noted_are_told_apart_by_their_pat
 
 def test_a_scorer_that_is_noted_and_one_that_is_not_are_not_called_two(score):
     both = ("style_distance", "preference")
-    older = score("older", {}, both, preference="scorer.safetensors")
+    older = score("older", {"encoder": "vgg19-compact"}, both, preference="scorer.safetensors")
     noted = score("noted", {SCORED_BY: COMPACT, SCORER: "1" * 64}, both, preference="scorer.safetensors")
     report = compare_runs([older, noted])
     assert set(report.comparison.scores["metric"]) == {"style_distance"}
     assert report.warnings == [
         "Preference is left out: that of older runs is on record without its scorer, which may have been another."
     ]
-    unjudged = score("unjudged", {}, ("style_distance",), preference="other.safetensors")  # it did not fit
+    unjudged = score("unjudged", {"encoder": "vgg19-compact"}, ("style_distance",), preference="other.safetensors")
     assert compare_runs([older, unjudged]).warnings == []
 
 
